@@ -1,0 +1,69 @@
+# Thin targets: what they do lives in tests/harness (machines and clusters) and tests/e2e (the main job).
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+HARNESS := $(BIN)/python -m tests.harness
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-unit test-cluster test-e2e lint format docs lock images up down status clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv/.installed ## Make .venv with both packages and the development tools
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) tests/harness/venv.sh
+
+demo: venv ## The main job, end to end: a cluster, the operator, a server, an answer
+	@$(BIN)/python -m tests.e2e.demo
+
+test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
+
+test-unit: venv ## Tests that need neither a cluster nor a container
+	$(PYTEST) tests/repository tests/flame_operator tests/flame_server
+
+test-cluster: venv ## Tests of the chart and against a real API server (built from source the first time)
+	@$(HARNESS) tools
+	$(PYTEST) tests/charts tests/cluster
+
+test-e2e: venv ## Tests of the images and of the main job on a real node
+	@$(BIN)/python -m tests.e2e.product
+	$(PYTEST) tests/e2e
+
+lint: venv ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+docs: venv ## Write docs/resource.md from the schema
+	$(BIN)/python -m docs.generate
+
+lock: venv ## Lock the dependencies anew, with hashes
+	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
+	$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
+	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+
+images: venv ## Build both images
+	@$(BIN)/python -m tests.e2e.product --images-only
+
+up: venv ## Start a cluster (kind, or one node built from source)
+	@$(HARNESS) up
+
+down: ## Stop the cluster and everything that was started; leaves only the cache
+	@if [ -x $(BIN)/python ]; then $(HARNESS) down; else echo "nothing to stop: there is no .venv"; fi
+
+status: venv ## What runs
+	@$(HARNESS) status
+
+clean: down ## Remove what was made inside the tree
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

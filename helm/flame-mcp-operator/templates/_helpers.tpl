@@ -1,0 +1,68 @@
+{{- define "flame-mcp-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "flame-mcp-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "flame-mcp-operator.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "flame-mcp-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "flame-mcp-operator.labels" -}}
+{{ include "flame-mcp-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: flame-mcp
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "flame-mcp-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "flame-mcp-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* An image reference out of {repository, tag, digest}: (list IMAGE CHART) */}}
+{{- define "flame-mcp-operator.image" -}}
+{{- $image := index . 0 }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository (default (index . 1).AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* What the operator may do to the objects in the namespaces that it watches. */}}
+{{- define "flame-mcp-operator.rules" -}}
+- apiGroups: [flamemcp.dev]
+  resources: [flamemcpservers]
+  verbs: [list, watch]
+- apiGroups: [flamemcp.dev]
+  resources: [flamemcpservers/status]
+  verbs: [patch]
+# Where OwnerReferencesPermissionEnforcement is on, owner references that block deletion need this.
+- apiGroups: [flamemcp.dev]
+  resources: [flamemcpservers/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+{{- end }}

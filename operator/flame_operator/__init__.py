@@ -1,0 +1,1 @@
+"""Flame MCP's operator: turns each FlameMCPServer into a running search server."""

@@ -1,0 +1,5 @@
+"""`python -m flame_operator`."""
+
+from flame_operator.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""Kubernetes quantities: exact comparison, and the container's resources."""
+
+import re
+from decimal import Decimal
+
+from flame_operator.model import Resources
+
+_SUFFIXES = {
+    "": Decimal(1), "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3,
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}  # fmt: skip
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|(n|u|m|k|[KMGTPE]i?)?)", re.ASCII)
+
+REQUESTS = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"}
+LIMITS = {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "256Mi"}
+
+
+def parse_quantity(text: str | int) -> Decimal | None:
+    """The exact value of a quantity, or None when `text` isn't one."""
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None or match[3] not in (None, *_SUFFIXES):
+        return None
+    number, exponent, suffix = match.groups()
+    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+
+
+def _least(one: str, other: str) -> str:
+    a, b = parse_quantity(one), parse_quantity(other)
+    return other if a is not None and b is not None and b < a else one
+
+
+def _most(one: str, other: str) -> str:
+    return other if _least(one, other) == one else one
+
+
+def container_resources(resources: Resources) -> dict[str, dict[str, str]]:
+    """The user's figures over the defaults.
+
+    A default request never exceeds the user's limit, and a default limit is raised to the user's request: who
+    names one of the two gets a pod that the API server takes.
+    """
+    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    capped = resources.limits.model_dump(by_alias=True, exclude_none=True)
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    for name, default in REQUESTS.items():
+        requests[name] = asked.get(name) or _least(default, capped.get(name, default))
+        limits[name] = capped.get(name) or _most(LIMITS[name], requests[name])
+    return {"requests": requests, "limits": limits}

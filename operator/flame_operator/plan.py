@@ -1,0 +1,176 @@
+"""What has to be done so that the observed children become the desired ones. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flame_operator.desired.naming import APPLIED_HASH
+from flame_operator.desired.quantity import parse_quantity
+from flame_operator.model import SERVER, Manifest, Server
+
+# Lists whose items the API server tells apart by a field; in them others may add items of their own.
+LIST_KEYS = {
+    "containers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "volumeMounts": ("mountPath",),
+    "ownerReferences": ("uid",),
+    "conditions": ("type",),
+    "ports": ("containerPort", "port", "protocol"),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}
+# Lists in which nobody else has anything to add: one more port is one more way in.
+EXACT_LISTS = {"ports"}
+# Maps whose values are quantities: the API server may write `0.5` as `500m`.
+QUANTITIES = {"requests", "limits", "emptyDir"}
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Write `manifest`. `uid` is the object it changes; None creates, and must not meet an object there."""
+
+    manifest: Manifest
+    uid: str | None
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a child of ours that is no longer wanted, and no other object that has taken its name since."""
+
+    child: Manifest
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An object that isn't ours has a child's name: never touched."""
+
+    child: Manifest
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The old object is on its way out: its disappearance starts the next reconcile."""
+
+    child: Manifest
+
+
+Action = Apply | Delete | Conflict | Wait
+
+
+def plan(server: Server, wanted: Iterable[Manifest], observed: Iterable[Manifest]) -> tuple[Action, ...]:
+    """The actions that turn `observed` into `wanted`, in the order of `wanted`, deletions last."""
+    live = {_slot(child): child for child in observed}
+    actions: list[Action] = []
+    for manifest in wanted:
+        action = _towards(server, manifest, live.pop(_slot(manifest), None))
+        if action is not None:
+            actions.append(action)
+    actions += [
+        Delete(child) for child in live.values() if is_ours(server, child) and not _is_going(child)
+    ]  # fmt: skip
+    return tuple(actions)
+
+
+def _towards(server: Server, manifest: Manifest, live: Manifest | None) -> Action | None:
+    if live is None:
+        return Apply(manifest, uid=None)
+    if not is_ours(server, live):
+        return Wait(live) if _is_leftover(server, live) else Conflict(live)
+    if _is_going(live):
+        return Wait(live)
+    annotations = live["metadata"].get("annotations") or {}
+    current = annotations.get(APPLIED_HASH) == manifest["metadata"]["annotations"][APPLIED_HASH]
+    if current and is_subset(manifest, live):
+        return None
+    return Apply(manifest, uid=live["metadata"]["uid"])
+
+
+def controller(child: Manifest) -> dict[str, Any] | None:
+    """The owner reference of the object's controller, if it has one."""
+    references = child["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def is_ours(server: Server, child: Manifest) -> bool:
+    """Whether `server` itself, not an older one of the same name, controls the object."""
+    owner = controller(child)
+    return owner is not None and owner.get("uid") == server.uid
+
+
+def _is_leftover(server: Server, child: Manifest) -> bool:
+    """A child of a deleted server of the same name, which garbage collection hasn't reached yet."""
+    owner = controller(child)
+    return owner is not None and (owner.get("kind"), owner.get("name")) == (SERVER.kind, server.key.name)
+
+
+def _is_going(child: Manifest) -> bool:
+    return bool(child["metadata"].get("deletionTimestamp"))
+
+
+def _slot(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 - any JSON value
+    """Whether everything in `wanted` is in `live`, which may hold more: defaults, and what others have added.
+
+    Args:
+        wanted: A JSON value that we would send.
+        live: The JSON value that the API server has.
+        field: The name of the field that holds both, which decides how lists and quantities compare.
+    """
+    if isinstance(wanted, dict):
+        # The API server leaves out empty maps and lists, so their absence isn't a difference.
+        return isinstance(live, dict) and all(
+            is_subset(value, live.get(name), _child_field(field, name))
+            for name, value in wanted.items()
+            if value != {}
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _list_is_subset(wanted, live, field)
+    if field == "quantity":
+        return wanted == live or (
+            live is not None and parse_quantity(wanted) == parse_quantity(live) is not None
+        )
+    return bool(wanted == live) and type(wanted) is type(live)
+
+
+def _child_field(field: str, name: str) -> str:
+    return "quantity" if field in QUANTITIES and name != "medium" else name
+
+
+def _list_is_subset(wanted: list[Any], live: list[Any], field: str) -> bool:
+    names = LIST_KEYS.get(field)
+    if names is None:
+        return len(wanted) == len(live) and all(
+            is_subset(one, other) for one, other in zip(wanted, live, strict=True)
+        )  # fmt: skip
+    by_key = _keyed(live, names)
+    known = _keyed(wanted, names)
+    return (field not in EXACT_LISTS or by_key.keys() <= known.keys()) and all(
+        is_subset(item, by_key.get(key)) for key, item in known.items()
+    )
+
+
+def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
+    return {tuple(item.get(name) for name in names): item for item in items}
+
+
+def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
+    """JSON Patch operations that remove what others have added to lists in which nothing but ours belongs."""
+    return list(_corrections(wanted, live, "", ""))
+
+
+def _corrections(wanted: Any, live: Any, field: str, path: str) -> Iterator[Manifest]:  # noqa: ANN401 - JSON
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        for name in wanted.keys() & live.keys():
+            yield from _corrections(wanted[name], live[name], name, f"{path}/{name}")
+    elif isinstance(wanted, list) and isinstance(live, list) and field in LIST_KEYS:
+        known = _keyed(wanted, LIST_KEYS[field])
+        keys = list(_keyed(live, LIST_KEYS[field]))
+        if field in EXACT_LISTS and not set(keys) <= known.keys():
+            yield {"op": "replace", "path": path, "value": wanted}
+            return
+        for index, key in enumerate(keys):
+            yield from _corrections(known.get(key), live[index], "", f"{path}/{index}")

@@ -1,0 +1,65 @@
+"""Asking a running server: as an MCP client, and as a health check."""
+
+import asyncio
+import os
+import urllib.error
+import urllib.request
+from typing import Any
+
+from flame_server.errors import FlameMcpError
+
+_TIMEOUT_SECONDS = 30.0
+_HEALTH_TIMEOUT_SECONDS = 5.0
+
+
+def ask(url: str, question: str, limit: int | None) -> dict[str, Any]:
+    """The structured answer of `get_flame_knowledge` at `url`.
+
+    Raises:
+        FlameMcpError: Nobody answers there, or the tool refuses.
+    """
+    return asyncio.run(_ask(url, {"query": question} | ({} if limit is None else {"limit": limit})))
+
+
+async def _ask(url: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
+    from fastmcp import Client  # noqa: PLC0415 - the health check must stay light
+    from fastmcp.exceptions import ToolError  # noqa: PLC0415
+
+    try:
+        async with Client(url, timeout=_TIMEOUT_SECONDS) as client:
+            result = await client.call_tool("get_flame_knowledge", arguments)
+    except ToolError as error:
+        raise FlameMcpError(f"the server refused the question: {error}") from error
+    # Connecting can fail in the client, in its HTTP library, in TLS or in the protocol: all mean the same.
+    except Exception as error:
+        raise FlameMcpError(f"no answer from an MCP server at {url}: {_cause(error)}") from error
+    answer = result.structured_content
+    if not isinstance(answer, dict) or "results" not in answer:
+        raise FlameMcpError(f"the server at {url} gave no structured answer: it is no Flame MCP server")
+    return answer
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost plain reason of a nest of exceptions."""
+    while True:
+        inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+        if inner is None:
+            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        error = inner
+
+
+def check_health(port: int) -> None:
+    """Asks this machine's server whether it is ready.
+
+    Raises:
+        FlameMcpError: It is not, or it does not answer.
+    """
+    url = f"http://127.0.0.1:{port}/health/ready"
+    # A proxy named in the environment must not answer for this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_HEALTH_TIMEOUT_SECONDS):
+            return
+    except (urllib.error.URLError, OSError) as error:
+        raise FlameMcpError(f"{url}: {getattr(error, 'reason', error)}") from error

@@ -1,0 +1,1 @@
+"""From a folder of MyST markdown to sections, chunks and passages."""

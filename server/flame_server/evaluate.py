@@ -1,0 +1,126 @@
+"""How good the answers are on questions with known ones.
+
+Measures, each the mean over the questions (Manning, Raghavan and Schuetze, Introduction to Information
+Retrieval, chapter 8): nDCG@10 with binary relevance, recall@5, hit@5 and MRR of sections; nDCG@10 of pages.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flame_server.errors import FlameMcpError
+from flame_server.search import Answer
+
+# Chunks of one section count once: enough of them are fetched that ten sections remain.
+_FETCHED = 50
+_METRICS = ("ndcg_at_10", "recall_at_5", "hit_at_5", "mrr", "page_ndcg_at_10")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query, its kind, and the sections that answer it as `path#verbatim heading`, without `doc/`."""
+
+    query: str
+    gold: frozenset[str]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Means over all questions and by kind."""
+
+    queries: int
+    overall: dict[str, float]
+    by_kind: dict[str, dict[str, float]]
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as `evaluate --json` prints it."""
+        return {"queries": self.queries, **self.overall, "by_kind": self.by_kind}
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Questions from JSON lines `{"query", "gold": ["doc/page.md#heading"], "kind"}`.
+
+    Raises:
+        FlameMcpError: The file cannot be read, a line is not of that form, or there is no question.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlameMcpError(f"cannot read the questions in {path}: {error}") from error
+    questions = [_question(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not questions:
+        raise FlameMcpError(f"{path} holds no question")
+    return questions
+
+
+def _question(line: str, where: str) -> Question:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise FlameMcpError(f"{where}: not JSON: {error}") from error
+    query = data.get("query") if isinstance(data, dict) else None
+    gold = data.get("gold") if isinstance(data, dict) else None
+    if not isinstance(query, str) or not query.strip():
+        raise FlameMcpError(f'{where}: "query" must be a text')
+    if not isinstance(gold, list) or not gold or not all(isinstance(g, str) and "#" in g for g in gold):
+        raise FlameMcpError(f'{where}: "gold" must be a list of "path#heading", at least one')
+    return Question(query, frozenset(g.removeprefix("doc/") for g in gold), str(data.get("kind", "other")))
+
+
+def evaluate(search: Callable[[str, int], Answer], questions: Sequence[Question]) -> Report:
+    """Asks every question and averages."""
+    scores = [(question.kind, _score(search(question.query, _FETCHED), question)) for question in questions]
+    kinds = sorted({kind for kind, _ in scores})
+    return Report(
+        len(questions),
+        _means([score for _, score in scores]),
+        {kind: {"queries": len(of), **_means(of)} for kind in kinds if (of := _of_kind(scores, kind))},
+    )
+
+
+def _of_kind(scores: Iterable[tuple[str, dict[str, float]]], kind: str) -> list[dict[str, float]]:
+    return [score for other, score in scores if other == kind]
+
+
+def _score(answer: Answer, question: Question) -> dict[str, float]:
+    chunks = [found.chunk for found in answer.found]
+    sections = list(dict.fromkeys(f"{chunk.source_path}#{chunk.heading}" for chunk in chunks))
+    pages = list(dict.fromkeys(chunk.source_path for chunk in chunks))
+    gold_pages = frozenset(gold.split("#")[0] for gold in question.gold)
+    return {
+        "ndcg_at_10": ndcg(sections, question.gold, 10),
+        "recall_at_5": len(question.gold.intersection(sections[:5])) / len(question.gold),
+        "hit_at_5": float(bool(question.gold.intersection(sections[:5]))),
+        "mrr": reciprocal_rank(sections, question.gold),
+        "page_ndcg_at_10": ndcg(pages, gold_pages, 10),
+    }
+
+
+def ndcg(ranked: Sequence[str], gold: frozenset[str], depth: int) -> float:
+    """Normalised discounted cumulative gain of distinct results, each relevant or not."""
+    gain = sum(1 / math.log2(rank + 1) for rank, item in enumerate(ranked[:depth], 1) if item in gold)
+    best = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(gold), depth) + 1))
+    return gain / best
+
+
+def reciprocal_rank(ranked: Sequence[str], gold: frozenset[str]) -> float:
+    """One over the rank of the first relevant result; 0 without one."""
+    return next((1 / rank for rank, item in enumerate(ranked, 1) if item in gold), 0.0)
+
+
+def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: round(sum(score[name] for score in scores) / len(scores), 4) for name in _METRICS}
+
+
+def as_table(report: Report) -> str:
+    """The report for people: a line a kind, and the mean of all."""
+    rows = [*report.by_kind.items(), ("all", {"queries": report.queries, **report.overall})]
+    lines = [f"{'':<14}{'queries':>9}" + "".join(f"{name:>18}" for name in _METRICS)]
+    for name, row in rows:
+        lines.append(
+            f"{name:<14}{row['queries']:>9}" + "".join(f"{row[metric]:>18.3f}" for metric in _METRICS)
+        )
+    return "\n".join(lines)

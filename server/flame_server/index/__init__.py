@@ -1,0 +1,1 @@
+"""The index: built from docs, kept as plain files, searched in the embedded Qdrant engine."""

@@ -1,0 +1,162 @@
+"""Building an index: docs to files, put in place in one step."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from flame_server.docs.sections import Chunk, chunks_of, passages
+from flame_server.docs.source import Tree, open_tree
+from flame_server.embedding import DIMENSIONS, NO_EMBEDDING, Embedder, LocalEmbedder, Vectors
+from flame_server.errors import FlameMcpError
+from flame_server.index import files
+from flame_server.index.files import IndexData, StoredChunk
+from flame_server.index.manifest import NAME, Manifest, write_manifest
+from flame_server.text import lexical
+from flame_server.text.wordpiece import TokenCounter, load_tokenizer
+
+Report = Callable[[str], None]
+EmbeddingChoice = Literal["local", "none"]
+_GENERATION = "generation-"
+_PROGRESS_SECONDS = 5.0
+
+
+def build_index(  # noqa: PLR0913 - the options of the command, by name
+    source: str,
+    out: Path,
+    *,
+    ref: str | None = None,
+    path: str | None = None,
+    embedding: EmbeddingChoice = "local",
+    version: str = "latest",
+    report: Report,
+) -> Manifest:
+    """Builds an index of `source` in `out`, replacing the one there only when the new one is complete.
+
+    Raises:
+        FlameMcpError: The source has no usable page, or `out` cannot be written.
+    """
+    with open_tree(source, ref, path) as tree, _generation(out) as folder:
+        documents, chunks = _read_docs(tree, version, report)
+        if not chunks:
+            raise FlameMcpError(
+                f"{tree.docs} has no usable markdown page ({tree.skipped} skipped): give a folder of pages"
+            )
+        embedder = LocalEmbedder(threads=_cores()) if embedding == "local" else None
+        data = _index_data(chunks, embedder, report)
+        manifest = Manifest(
+            generation=folder.name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=version,
+            source=source,
+            revision=tree.revision,
+            documents=documents,
+            chunks=len(chunks),
+            passages=len(data.passages),
+            skipped=tree.skipped,
+            embedding=embedder.identity if embedder else NO_EMBEDDING,
+            checksums=files.write(folder, data),
+        )
+        write_manifest(out, manifest)
+    return manifest
+
+
+def lexical_text(chunk: Chunk) -> str:
+    """What of a chunk is searched by words: path, breadcrumb and content; its own heading counts twice."""
+    path = chunk.source_path.removesuffix(".md").replace("/", " ")
+    return f"{path}\n{' > '.join(chunk.breadcrumb)}\n{chunk.title}\n{chunk.content}"
+
+
+def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
+    chunks: list[Chunk] = []
+    documents = 0
+    for page in tree.pages():
+        found = list(chunks_of(page, partial(tree.dartdoc, page=page.path), version))
+        documents += bool(found)
+        chunks.extend(found)
+    for warning in tree.warnings:
+        report(f"warning: {warning}")
+    report(f"{documents} pages, {len(chunks)} chunks, {tree.skipped} pages skipped")
+    return documents, chunks
+
+
+def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, report: Report) -> IndexData:
+    count = TokenCounter(load_tokenizer())
+    vectors = lexical.document_vectors([list(lexical.tokens(lexical_text(chunk))) for chunk in chunks])
+    texts = [passages(chunk) if embedder else [] for chunk in chunks]
+    return IndexData(
+        chunks=[StoredChunk(**vars(chunk), tokens=count(chunk.content)) for chunk in chunks],
+        terms=np.array([term for vector in vectors for term in vector], dtype=np.uint32),
+        weights=np.array([weight for vector in vectors for weight in vector.values()], dtype=np.float32),
+        term_offsets=_offsets([len(vector) for vector in vectors]),
+        passages=_embed([text for group in texts for text in group], embedder, report),
+        passage_offsets=_offsets([len(group) for group in texts]),
+    )
+
+
+def _offsets(lengths: Sequence[int]) -> "np.typing.NDArray[np.int64]":
+    return np.array([0, *accumulate(lengths)], dtype=np.int64)
+
+
+def _embed(texts: list[str], embedder: Embedder | None, report: Report) -> Vectors:
+    if embedder is None:
+        return np.zeros((0, DIMENSIONS), dtype=np.float32)
+    start = last = time.monotonic()
+
+    def progress(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_SECONDS or done == len(texts):
+            last = now
+            report(f"{done}/{len(texts)} passages embedded, {now - start:.0f} s")
+
+    return embedder.embed(texts, progress)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _generation(out: Path) -> Iterator[Path]:
+    """A new folder in `out`; removed when the build fails, else the only one that stays."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / ".lock").open("w") as lock:
+            _lock(lock.fileno(), out)
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            folder = out / f"{_GENERATION}{stamp}-{secrets.token_hex(3)}"
+            folder.mkdir()
+            try:
+                yield folder
+            except BaseException:
+                _remove(out, [folder])
+                raise
+            _remove(out, [old for old in out.glob(f"{_GENERATION}*") if old != folder])
+    except OSError as error:
+        raise FlameMcpError(f"cannot write the index to {out}: {error.strerror or error}") from error
+
+
+def _lock(descriptor: int, out: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FlameMcpError(
+            f"another build is writing to {out}: wait for it, or give another --out"
+        ) from error
+
+
+def _remove(out: Path, folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        (out / f".{NAME}.{folder.name}").unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The file that says what an index is, and which generation of its files is in use."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flame_server.embedding import NO_EMBEDDING, EmbeddingIdentity
+from flame_server.errors import FlameMcpError
+
+# Raise when the files' layout, the chunks or the lexical terms change.
+FORMAT_VERSION = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an index was made from and with.
+
+    Attributes:
+        generation: Name of the folder beside the manifest that holds the files.
+        created: UTC, ISO 8601.
+        version: The docs version that its links point to, e.g. `latest`.
+        source: The folder or URL that the docs came from.
+        revision: The source's git commit, when known.
+        documents: Pages with text.
+        skipped: Pages that were left out as unusable.
+        checksums: SHA-256 of each file.
+    """
+
+    generation: str
+    created: str
+    version: str
+    source: str
+    revision: str | None
+    documents: int
+    chunks: int
+    passages: int
+    skipped: int
+    embedding: EmbeddingIdentity
+    checksums: dict[str, str]
+    format: int = FORMAT_VERSION
+
+    def summary(self) -> dict[str, Any]:
+        """What answers and readiness say about the index."""
+        return {
+            "version": self.version,
+            "revision": self.revision,
+            "generation": self.generation,
+            "created": self.created,
+            "documents": self.documents,
+            "chunks": self.chunks,
+            "embedding": self.embedding.model or self.embedding.type,
+        }
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the index in `folder`.
+
+    Raises:
+        FlameMcpError: There is no index, or one of another format.
+    """
+    path = folder / NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FlameMcpError(
+            f"no index in {folder}: build one with flame-mcp index build --source DOCS --out {folder}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise FlameMcpError(f"{path} is not readable as JSON ({error}): {rebuild_hint(folder)}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
+        found = data.get("format") if isinstance(data, dict) else None
+        raise FlameMcpError(
+            f"the index in {folder} has format {found}, this release reads {FORMAT_VERSION}: "
+            f"{rebuild_hint(folder)}"
+        )
+    try:
+        manifest = Manifest(**{**data, "embedding": EmbeddingIdentity(**data["embedding"])})
+    except (KeyError, TypeError) as error:
+        raise FlameMcpError(f"{path} is incomplete: {rebuild_hint(folder)}") from error
+    if Path(manifest.generation).name != manifest.generation:
+        raise FlameMcpError(f"{path} names a generation outside its folder: {rebuild_hint(folder)}")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Switches the index to `manifest` in one step: a reader sees the old one or the new one."""
+    temporary = folder / f".{NAME}.{manifest.generation}"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(asdict(manifest), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / NAME)
+
+
+def check_embedding(manifest: Manifest, wanted: EmbeddingIdentity, folder: Path) -> None:
+    """Refuses vectors of another model.
+
+    Raises:
+        FlameMcpError: The index holds no vectors, or not those of `wanted`.
+    """
+    if wanted in (NO_EMBEDDING, manifest.embedding):
+        return
+    have = manifest.embedding
+    described = (
+        "no embeddings" if have == NO_EMBEDDING else f"embeddings of {have.model} ({have.fingerprint})"
+    )
+    raise FlameMcpError(
+        f"the index in {folder} has {described}, this server uses {wanted.model} ({wanted.fingerprint}): "
+        f"{rebuild_hint(folder)}, or search it lexically with FLAME_MCP_EMBEDDING_TYPE=None"
+    )
+
+
+def rebuild_hint(folder: Path) -> str:
+    """How to make the index anew."""
+    return f"rebuild it with flame-mcp index build --source DOCS --out {folder}"

@@ -1,0 +1,133 @@
+"""Chunks in the embedded Qdrant engine, in memory-backed space of this process alone."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import qdrant_edge as qdrant
+
+from flame_server.embedding import DIMENSIONS, Vectors
+from flame_server.errors import FlameMcpError
+from flame_server.index.files import IndexData
+
+_LEXICAL = "lexical"
+_PASSAGES = "passages"
+_UPSERT_BATCH = 256
+# How many of either list the fusion sees. reference: recall@50 of both lists together is 0.956.
+_CANDIDATES = 50
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk's number in the index, and its score within [0, 1]."""
+
+    number: int
+    score: float
+
+
+class Store:
+    """The search engine over one index. Not for several threads at once (measured: they only contend)."""
+
+    def __init__(self, data: IndexData) -> None:
+        self._has_vectors = len(data.passages) > 0
+        folder = tempfile.mkdtemp(prefix="flame-mcp-", dir=_scratch_space())
+        try:
+            self._shard = qdrant.EdgeShard.create(folder, _config())
+            for start in range(0, len(data.chunks), _UPSERT_BATCH):
+                stop = min(start + _UPSERT_BATCH, len(data.chunks))
+                points = [_point(data, number) for number in range(start, stop)]
+                self._shard.update(qdrant.UpdateOperation.upsert_points(points))
+        finally:
+            # The engine has its files mapped: without names, nothing is left behind however the process ends.
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def search(
+        self, terms: dict[int, float], vector: Vectors | None, limit: int, group: str | None = None
+    ) -> list[Hit]:
+        """The best chunks for lexical terms and, when there is one, a query vector; best first.
+
+        The two lists are fused by DBSF: each list's scores are put on [0, 1] by their mean and three standard
+        deviations, then added. A chunk's place among the vectors is that of its best passage (MaxSim).
+        """
+        where = _group_filter(group)
+        depth = max(_CANDIDATES, limit)
+        prefetches = []
+        if terms:
+            sparse = qdrant.SparseVector(list(terms), list(terms.values()))
+            query = qdrant.Query.Nearest(sparse, using=_LEXICAL)
+            prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
+        if vector is not None and self._has_vectors:
+            query = qdrant.Query.Nearest([vector.tolist()], using=_PASSAGES)
+            prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
+        if not prefetches:
+            return []
+        request = qdrant.QueryRequest(limit=limit, prefetches=prefetches, query=qdrant.Fusion.Dbsf())  # type: ignore[arg-type]  # the stub omits that it is a Fusion
+        found = self._shard.query(request)
+        return [Hit(int(str(point.id)), _unit(point.score / len(prefetches))) for point in found]
+
+    def close(self) -> None:
+        """Gives the engine's memory back."""
+        self._shard.close()
+
+
+def _config() -> qdrant.EdgeConfig:
+    passages = qdrant.EdgeVectorParams(
+        size=DIMENSIONS,
+        distance=qdrant.Distance.Dot,
+        multivector_config=qdrant.MultiVectorConfig(qdrant.MultiVectorComparator.MaxSim),
+    )
+    return qdrant.EdgeConfig(
+        vectors={_PASSAGES: passages},
+        sparse_vectors={_LEXICAL: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
+        max_search_threads=1,
+        wal_enabled=False,
+    )
+
+
+def _point(data: IndexData, number: int) -> qdrant.Point:
+    first, last = data.term_offsets[number : number + 2]
+    sparse = qdrant.SparseVector(data.terms[first:last].tolist(), data.weights[first:last].tolist())
+    vectors: dict[str, qdrant.NamedVector] = {_LEXICAL: sparse}
+    first, last = data.passage_offsets[number : number + 2]
+    if last > first:
+        vectors[_PASSAGES] = data.passages[first:last].tolist()
+    return qdrant.Point(number, vectors, {"group": data.chunks[number].group})
+
+
+def _group_filter(group: str | None) -> qdrant.Filter | None:
+    if group is None:
+        return None
+    return qdrant.Filter(must=[qdrant.FieldCondition(key="group", match=qdrant.MatchValue(value=group))])
+
+
+def _unit(score: float) -> float:
+    return round(min(max(score, 0.0), 1.0), 4)
+
+
+def _scratch_space() -> str | None:
+    """Where the engine's files may be: memory first, so that a read-only root file system is no obstacle.
+
+    Raises:
+        FlameMcpError: Nothing is writable.
+    """
+    for candidate in _candidates():
+        if candidate.is_dir() and os.access(candidate, os.W_OK | os.X_OK):
+            return str(candidate)
+    raise FlameMcpError(
+        "no writable folder for the search engine's working files: mount a tmpfs of 64 MB on /dev/shm or /tmp"
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    yield Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    yield from _temporary_folders()
+
+
+def _temporary_folders() -> Sequence[Path]:
+    try:
+        return [Path(tempfile.gettempdir())]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,36 @@
+"""Checking an index from the outside."""
+
+from pathlib import Path
+from typing import Any
+
+from flame_server.errors import FlameMcpError
+from flame_server.index import files
+from flame_server.index.manifest import read_manifest, rebuild_hint
+from flame_server.index.store import Store
+from flame_server.text.lexical import query_vector
+
+
+def verify_index(folder: Path) -> dict[str, Any]:
+    """A summary of a sound index.
+
+    Raises:
+        FlameMcpError: A file differs from its checksum, files do not fit, or no chunk is found by its title.
+    """
+    manifest = read_manifest(folder)
+    generation = folder / manifest.generation
+    for name, expected in manifest.checksums.items():
+        path = generation / name
+        if not path.is_file() or files.checksum(path) != expected:
+            raise FlameMcpError(f"{path} is missing or damaged: {rebuild_hint(folder)}")
+    data = files.read(generation)
+    if len(data.chunks) != manifest.chunks:
+        raise FlameMcpError(
+            f"{folder} has {len(data.chunks)} chunks, not {manifest.chunks}: {rebuild_hint(folder)}"
+        )
+    store = Store(data)
+    try:
+        if not any(store.search(query_vector(chunk.title), None, 1) for chunk in data.chunks[:10]):
+            raise FlameMcpError(f"nothing in {folder} is found by its own title: {rebuild_hint(folder)}")
+    finally:
+        store.close()
+    return manifest.summary()

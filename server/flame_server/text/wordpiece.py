@@ -1,0 +1,37 @@
+"""The local model's tokenizer; the token budget counts with it too, whatever embeds."""
+
+from importlib import resources
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+
+def vocabulary() -> bytes:
+    """The BERT uncased vocabulary, one piece a line."""
+    return resources.files("flame_server").joinpath("data/vocab.txt").read_bytes()
+
+
+def load_tokenizer() -> Tokenizer:
+    """BERT's uncased WordPiece with [CLS] and [SEP]."""
+    vocab = {piece: number for number, piece in enumerate(vocabulary().decode("utf-8").splitlines())}
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106 - a word piece
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])]
+    )
+    return tokenizer
+
+
+class TokenCounter:
+    """Counts word pieces. Models that read the answers count about the same, or less for code."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, text: str) -> int:
+        """The number of pieces of `text`."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False))

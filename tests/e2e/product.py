@@ -1,0 +1,252 @@
+"""The main job in steps, shared by the demo and the tests: images, operator, resource, answer.
+
+As a program it prepares what the e2e tests need, with progress: cluster, images, installed operator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tests.harness import cluster as clusters
+from tests.harness import engine as engines
+from tests.harness import flame_docs, images
+from tests.harness.console import step
+from tests.harness.errors import HarnessError
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_IMAGE = "python:3.13-slim"
+SYSTEM_NAMESPACE = "flame-mcp-system"
+RELEASE = "flame-mcp-operator"
+QUESTION = "How do I detect that two components collide?"
+
+
+@dataclass(frozen=True)
+class Images:
+    """References of the two images that were built."""
+
+    server: str
+    operator: str
+
+
+def _tag(*paths: str, salt: str = "") -> str:
+    """A tag out of the contents: the same inputs give the same tag, so nothing rolls or loads twice."""
+    digest = hashlib.sha256(salt.encode())
+    for path in paths:
+        top = ROOT / path
+        for file in sorted([top] if top.is_file() else top.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".pyc":
+                digest.update(f"{file.relative_to(ROOT)}\0".encode())
+                digest.update(file.read_bytes())
+    return "dev-" + digest.hexdigest()[:12]
+
+
+def given() -> Images | None:
+    """Images that are in a registry already, as `FLAME_SERVER_IMAGE` and `FLAME_OPERATOR_IMAGE` name them.
+
+    Raises:
+        HarnessError: only one of the two is named.
+    """
+    server, operator = os.environ.get("FLAME_SERVER_IMAGE"), os.environ.get("FLAME_OPERATOR_IMAGE")
+    if bool(server) != bool(operator):
+        raise HarnessError("set both FLAME_SERVER_IMAGE and FLAME_OPERATOR_IMAGE, or neither")
+    return Images(server=server, operator=operator) if server and operator else None
+
+
+def references() -> Images:
+    """What the images are called when they are built here: by their contents."""
+    common = ("pyproject.toml", "requirements", "README.md")
+    server = _tag("Dockerfile.server", "server", *common, salt=flame_docs.fingerprint())
+    operator = _tag("Dockerfile.operator", "operator", *common)
+    return Images(server=f"flame-mcp/server:{server}", operator=f"flame-mcp/operator:{operator}")
+
+
+def build_images(engine: engines.Engine) -> Images:
+    """Build both images from the Dockerfiles, unless images of the same contents are there."""
+    wanted = references()
+    images.ensure_base(engine, PYTHON_IMAGE)
+    revision = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    arguments = {"REVISION": revision.stdout.strip() or "unknown"}
+    if not engine.image_id(wanted.operator):
+        engine.build(ROOT / "Dockerfile.operator", wanted.operator, ROOT, arguments)
+    if not engine.image_id(wanted.server):
+        flame_docs.stage()
+        engine.build(ROOT / "Dockerfile.server", wanted.server, ROOT, arguments | flame_docs.build_args())
+    return wanted
+
+
+def provide_images(cluster: clusters.Cluster) -> Images:
+    """Both images where the cluster's nodes find them: given ones, else built here and brought there."""
+    if images_given := given():
+        return images_given
+    engine = engines.ensure()
+    built = build_images(engine)
+    images.load(cluster, engine, built.server)
+    images.load(cluster, engine, built.operator)
+    return built
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Repository and tag of an image reference (`host:port/name:tag` included)."""
+    repository, _, tag = reference.rpartition(":")
+    return repository, tag
+
+
+def install_operator(cluster: clusters.Cluster, built: Images) -> None:
+    """`helm upgrade --install` of the chart with these images; returns when the operator runs."""
+    (operator, operator_tag), (server, server_tag) = split(built.operator), split(built.server)
+    cluster.helm(
+        "upgrade", "--install", RELEASE, str(ROOT / "helm" / "flame-mcp-operator"),
+        "--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m",
+        "--set", f"image.repository={operator},image.tag={operator_tag}",
+        "--set", f"server.image.repository={server},server.image.tag={server_tag}",
+    )  # fmt: skip
+
+
+def apply(cluster: clusters.Cluster, namespace: str, name: str, spec: dict[str, Any]) -> None:
+    """Apply a FlameMCPServer, making its namespace (Pod Security `restricted`) if need be."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
+        {
+            "apiVersion": "flamemcp.dev/v1alpha1",
+            "kind": "FlameMCPServer",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        },
+    ]
+    cluster.kubectl(
+        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    )
+
+
+def wait_ready(cluster: clusters.Cluster, namespace: str, name: str, timeout: int = 120) -> None:
+    """Wait until the resource says Ready; what it says instead is in the error.
+
+    Raises:
+        HarnessError: it isn't Ready in `timeout` seconds.
+    """
+    resource = f"fmcp/{name}"
+    waited = cluster.kubectl(
+        "wait", "-n", namespace, "--for=condition=Ready", resource, f"--timeout={timeout}s", check=False
+    )
+    if waited.returncode:
+        described = cluster.kubectl("describe", "-n", namespace, resource, check=False).stdout
+        pods = cluster.kubectl("get", "-n", namespace, "pods,events", check=False).stdout
+        raise HarnessError(
+            f"{resource} is not Ready after {timeout} s: {waited.stderr.strip()}\n{described}\n{pods}"
+        )
+
+
+def get(cluster: clusters.Cluster, namespace: str, *what: str) -> dict[str, Any]:
+    """`kubectl get -o json`."""
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "-n", namespace, *what, "-o", "json").stdout)
+    return found
+
+
+def ask_from_a_pod(
+    cluster: clusters.Cluster, namespace: str, url: str, question: str, image: str
+) -> dict[str, Any]:
+    """Ask through the Service, from inside the cluster, with a real MCP client in a pod."""
+    name = "ask-" + hashlib.sha256(os.urandom(8)).hexdigest()[:8]
+    container = {
+        "name": "ask",
+        "image": image,
+        "args": ["ask", "--url", url, "--json", question],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
+    try:
+        # Either end is an end: the phase tells which, so wait for the container to have stopped.
+        cluster.kubectl(
+            "wait", "-n", namespace, f"pod/{name}", "--timeout=90s",
+            "--for=jsonpath={.status.containerStatuses[0].state.terminated}",
+        )  # fmt: skip
+        logs = cluster.kubectl("logs", "-n", namespace, name).stdout
+        if get(cluster, namespace, f"pod/{name}")["status"]["phase"] != "Succeeded":
+            raise HarnessError(f"asking {url} from a pod failed:\n{logs}")
+        answer: dict[str, Any] = json.loads(logs)
+        return answer
+    finally:
+        cluster.kubectl("delete", "-n", namespace, f"pod/{name}", "--wait=false", check=False)
+
+
+@contextmanager
+def port_forward(cluster: clusters.Cluster, namespace: str, target: str, port: int) -> Iterator[str]:
+    """`kubectl port-forward` to a port of the target while the block runs; yields its address here.
+
+    Raises:
+        HarnessError: kubectl gave up before it forwarded.
+    """
+    command = cluster.command("kubectl", "port-forward", "-n", namespace, target, f":{port}")
+    environment = os.environ | cluster.environment()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as forward:
+        try:
+            # "Forwarding from 127.0.0.1:41234 -> 8000" comes once it listens.
+            line = forward.stdout.readline() if forward.stdout else ""
+            if "Forwarding from " not in line:
+                raise HarnessError(f"cannot forward to {target}: {line.strip()}")
+            yield "http://" + line.split()[2]
+        finally:
+            forward.terminate()
+
+
+def prepare() -> tuple[clusters.Cluster, Images]:
+    """Everything that a first resource needs: a cluster with the operator and both images."""
+    cluster = clusters.up()
+    built = provide_images(cluster)
+    with step("operator installed with helm"):
+        install_operator(cluster, built)
+    return cluster, built
+
+
+@click.command()
+@click.option("--images-only", is_flag=True, help="Build the images and stop.")
+def main(images_only: bool) -> None:
+    """Prepare a cluster with the operator, as the e2e tests need it."""
+    try:
+        if images_only:
+            built = build_images(engines.ensure())
+            click.echo(f"{built.server}\n{built.operator}")
+        else:
+            prepare()
+    except (HarnessError, flame_docs.DocsError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

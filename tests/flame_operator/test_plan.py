@@ -1,0 +1,168 @@
+# ruff: noqa: ANN401 - JSON values
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from flame_operator.desired import Defaults, desired
+from flame_operator.model import Manifest, Server, parse_server
+from flame_operator.plan import Apply, Conflict, Delete, Wait, corrections, is_subset, plan
+from tests.flame_operator.fake_kube import server
+from tests.flame_operator.specs import servers
+
+DEFAULTS = Defaults(image="image:1")
+
+
+def live(child: Manifest, **metadata: Any) -> Manifest:
+    """A child as the API server gives it back: with a uid, defaults, and what others have added."""
+    found = copy.deepcopy(child)
+    found["metadata"] |= {
+        "uid": f"uid-of-{child['kind']}",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    } | metadata
+    found["status"] = {"observedGeneration": 1}
+    return found
+
+
+def setting(**spec: Any) -> tuple[Server, tuple[Manifest, ...]]:
+    one = parse_server(server(**spec))
+    return one, desired(one, DEFAULTS)
+
+
+@given(servers())
+def test_nothing_to_do_once_applied(one: Server) -> None:
+    wanted = desired(one, DEFAULTS)
+    assert plan(one, wanted, [live(child) for child in wanted]) == ()
+
+
+@given(servers())
+def test_everything_to_do_at_first(one: Server) -> None:
+    wanted = desired(one, DEFAULTS)
+    assert plan(one, wanted, []) == tuple(Apply(child, uid=None) for child in wanted)
+
+
+def test_another_spec_changes_only_what_differs() -> None:
+    _, before = setting()
+    one, wanted = setting(service={"port": 81})
+    (action,) = plan(one, wanted, [live(child) for child in before])
+    assert isinstance(action, Apply)
+    assert (action.manifest["kind"], action.uid) == ("Service", "uid-of-Service")
+
+
+def deployment_with(change: Any) -> tuple[Server, tuple[Manifest, ...], list[Manifest]]:
+    one, wanted = setting(resources={"requests": {"cpu": "0.5"}}, env=[{"name": "A", "value": "1"}])
+    observed = [live(child) for child in wanted]
+    change(next(child for child in observed if child["kind"] == "Deployment"))
+    return one, wanted, observed
+
+
+def container(deployment: Manifest) -> dict[str, Any]:
+    found: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][-1]
+    return found
+
+
+def add_sidecar(deployment: Manifest) -> None:
+    deployment["spec"]["template"]["spec"]["containers"].insert(0, {"name": "proxy", "image": "proxy:1"})
+    deployment["spec"]["template"]["spec"]["volumes"].insert(0, {"name": "certs", "emptyDir": {}})
+
+
+def add_what_others_own(deployment: Manifest) -> None:
+    deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "3"
+    deployment["metadata"]["labels"]["team"] = "x"
+    deployment["spec"]["progressDeadlineSeconds"] = 600
+    container(deployment)["terminationMessagePath"] = "/dev/termination-log"
+    container(deployment)["env"].append({"name": "B", "value": "2"})
+
+
+def write_quantities_otherwise(deployment: Manifest) -> None:
+    container(deployment)["resources"]["requests"]["cpu"] = "500m"
+    deployment["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"] = "65536Ki"
+
+
+@pytest.mark.parametrize("change", [add_sidecar, add_what_others_own, write_quantities_otherwise])
+def test_what_others_add_survives(change: Any) -> None:
+    assert plan(*deployment_with(change)) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found["spec"].update(replicas=7),
+        lambda found: container(found).update(image="other:1"),
+        lambda found: container(found)["env"].clear(),
+        lambda found: container(found)["env"][0].update(value="2"),
+        lambda found: container(found)["args"].append("--verbose"),
+        lambda found: container(found)["resources"]["requests"].update(cpu="501m"),
+        lambda found: container(found)["securityContext"]["capabilities"].update(drop=[]),
+        lambda found: container(found)["securityContext"].update(runAsNonRoot=False),
+        lambda found: found["metadata"]["labels"].pop("app.kubernetes.io/instance"),
+        lambda found: found["metadata"]["annotations"].clear(),
+        lambda found: found["metadata"]["ownerReferences"][0].update(blockOwnerDeletion=False),
+    ],
+)
+def test_what_others_change_is_set_right(change: Any) -> None:
+    (action,) = plan(*deployment_with(change))
+    assert isinstance(action, Apply)
+    assert action.uid == "uid-of-Deployment"
+
+
+def owned_by(**owner: Any) -> list[dict[str, Any]]:
+    return [
+        {"apiVersion": "x/v1", "kind": "Other", "name": "docs", "uid": "uid-2", "controller": True} | owner
+    ]
+
+
+@pytest.mark.parametrize(
+    "owners", [[], owned_by(), owned_by(uid="uid-1", controller=False), owned_by(name="x")]
+)
+def test_a_foreign_object_is_never_touched(owners: list[dict[str, Any]]) -> None:
+    one, wanted = setting()
+    foreign = [live(child, ownerReferences=owners) for child in wanted]
+    assert plan(one, wanted, foreign) == tuple(Conflict(child) for child in foreign)
+    assert plan(one, (), foreign) == ()
+
+
+def test_children_of_an_earlier_server_of_that_name_are_waited_for() -> None:
+    one, wanted = setting()
+    leftover = live(wanted[0], ownerReferences=owned_by(kind="FlameMCPServer"))
+    assert plan(one, wanted[:1], [leftover]) == (Wait(leftover),)
+
+
+def test_a_child_that_is_being_deleted_is_waited_for() -> None:
+    one, wanted = setting()
+    going = live(wanted[0], deletionTimestamp="2026-01-01T00:00:00Z")
+    assert plan(one, wanted[:1], [going]) == (Wait(going),)
+    assert plan(one, (), [going]) == ()
+
+
+def test_what_is_no_longer_desired_is_deleted() -> None:
+    one, wanted = setting()
+    observed = [live(child) for child in wanted]
+    assert plan(one, wanted[:-1], observed) == (Delete(observed[-1]),)
+
+
+def test_true_is_not_one() -> None:
+    assert not is_subset({"a": True}, {"a": 1})
+
+
+def test_ports_that_others_add_are_removed() -> None:
+    one, wanted, observed = deployment_with(
+        lambda found: container(found)["ports"].append({"containerPort": 22, "protocol": "TCP"})
+    )
+    (action,) = plan(one, wanted, observed)
+    assert isinstance(action, Apply)
+    deployment = next(child for child in observed if child["kind"] == "Deployment")
+    add_sidecar(deployment)
+    assert corrections(action.manifest, deployment) == [
+        {
+            "op": "replace",
+            "path": "/spec/template/spec/containers/1/ports",
+            "value": container(action.manifest)["ports"],
+        }
+    ]
+
+
+@given(servers())
+def test_there_is_nothing_to_correct_in_what_was_applied(one: Server) -> None:
+    assert [corrections(child, live(child)) for child in desired(one, DEFAULTS)] == [[]] * 4

@@ -1,0 +1,136 @@
+"""Docs, indexes and servers that several tests share."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from flame_server.embedding import DIMENSIONS, Embedder, EmbeddingIdentity, Vectors
+from flame_server.index import files
+from flame_server.index.build import build_index
+from flame_server.index.manifest import read_manifest
+from flame_server.search import Searcher
+from flame_server.text.wordpiece import TokenCounter, load_tokenizer
+
+REPOSITORY = Path(__file__).parents[2]
+SHARED = REPOSITORY.parent / "shared"
+
+CAMERA = """# Camera
+
+The camera follows the player.
+
+## Viewport
+
+Static components such as a HUD belong to the viewport.
+
+```dart
+# not a heading
+camera.viewport.add(Hud());
+```
+
+## World
+
+```{note}
+The world holds everything that the camera sees.
+```
+"""
+AUDIO = "# Audio\n\n## Caching\n\nLoad sound files early: the first play is delayed otherwise.\n"
+
+
+def quiet(line: str) -> None:
+    """A report that nobody reads."""
+    del line
+
+
+@pytest.fixture(scope="session")
+def small_docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("docs")
+    (root / "doc" / "flame").mkdir(parents=True)
+    (root / "doc" / "bridge").mkdir()
+    (root / "doc" / "flame" / "camera.md").write_text(CAMERA)
+    (root / "doc" / "bridge" / "audio.md").write_text(AUDIO)
+    return root
+
+
+@pytest.fixture(scope="session")
+def local_index(small_docs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with real embeddings. Read only."""
+    out = tmp_path_factory.mktemp("local-index")
+    build_index(str(small_docs), out, report=quiet)
+    return out
+
+
+@pytest.fixture(scope="session")
+def lexical_index(small_docs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index without embeddings. Read only."""
+    out = tmp_path_factory.mktemp("lexical-index")
+    build_index(str(small_docs), out, embedding="none", report=quiet)
+    return out
+
+
+class BrokenEmbedder:
+    """An embedder that cannot embed."""
+
+    identity = EmbeddingIdentity("Local", "broken", DIMENSIONS, "0")
+
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = print) -> Vectors:
+        del texts, progress
+        raise RuntimeError("secret: the model's file is gone")
+
+    def embed_query(self, text: str) -> Vectors:
+        del text
+        raise RuntimeError("secret: the model's file is gone")
+
+
+@pytest.fixture
+def broken_embedder() -> BrokenEmbedder:
+    return BrokenEmbedder()
+
+
+@pytest.fixture(scope="session")
+def searcher_over() -> Callable[..., Searcher]:
+    """Opens an index with any embedder."""
+
+    def opened(folder: Path, embedder: Embedder | None) -> Searcher:
+        manifest = read_manifest(folder)
+        data = files.read(folder / manifest.generation)
+        return Searcher(manifest, data, embedder, TokenCounter(load_tokenizer()))
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def flame_docs() -> Path:
+    """The real Flame docs."""
+    configured = os.environ.get("FLAME_DOCS", "")
+    for folder in ([Path(configured)] if configured and "://" not in configured else []) + [
+        SHARED / "flame-docs"
+    ]:
+        if (folder / "doc").is_dir():
+            return folder
+    pytest.skip(
+        f"the Flame docs are not there: set FLAME_DOCS to a checkout, or put one at {SHARED / 'flame-docs'}"
+    )
+
+
+@pytest.fixture(scope="session")
+def flame_questions() -> Path:
+    """Questions about the real Flame docs."""
+    path = SHARED / "eval" / "flame_queries.jsonl"
+    if not path.is_file():
+        pytest.skip(f"the questions are not there: {path}")
+    return path
+
+
+@pytest.fixture
+def own_copy(tmp_path: Path) -> Callable[[Path], Path]:
+    """Copies an index, for tests that damage it."""
+
+    def copied(folder: Path) -> Path:
+        target = tmp_path / "index"
+        shutil.copytree(folder, target)
+        return target
+
+    return copied

@@ -1,0 +1,36 @@
+from flame_server.docs.markdown import clean, fence, fences_are_closed, headings, plain_text, split_blocks
+
+
+def test_only_top_level_headings_outside_code_cut_a_page() -> None:
+    code = "```dart\n# code\n```\n\n- item\n\n      # indented code\n\n> # quoted"
+    text = f"# One\n\n{code}\n\nTwo\n---\n\n### `Three` **x** #\n"
+    assert [(h.level, h.source, h.text) for h in headings(text)] == [
+        (1, "One", "One"),
+        (2, "Two", "Two"),
+        (3, "`Three` **x**", "Three x"),
+    ]
+
+
+def test_a_longer_fence_may_hold_shorter_ones() -> None:
+    text = "`````markdown\n```dart\n# no\n```\n# no\n`````\n# Yes\n"
+    assert [h.text for h in headings(text)] == ["Yes"]
+
+
+def test_plain_text_keeps_code_and_drops_marks() -> None:
+    assert plain_text("`<<declare>>` and [a *link*](x.md) &amp; more") == "<<declare>> and a link & more"
+
+
+def test_clean_drops_what_cannot_be_seen() -> None:
+    assert clean("\ufeff---\ntitle: x\n---\na\u200bb\x00c\u202ed\r\ne\rf\u00ad\tg") == "abcd\ne\nf\tg"
+
+
+def test_blocks_are_cut_at_blank_lines_outside_fences_only() -> None:
+    text = "a\nb\n\n- ```dart\n  one\n\n  two\n  ```\n\n\n~~~\n```\n\n~~~\nc"
+    assert split_blocks(text) == ["a\nb", "- ```dart\n  one\n\n  two\n  ```", "~~~\n```\n\n~~~\nc"]
+
+
+def test_a_made_fence_is_closed_whatever_it_holds() -> None:
+    made = fence("x\n````\ny\n", "dart")
+    assert made == "`````dart\nx\n````\ny\n`````"
+    assert fences_are_closed(made)
+    assert not fences_are_closed(made.removesuffix("`"))

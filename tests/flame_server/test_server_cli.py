@@ -1,0 +1,80 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flame_server.cli import main
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    variables = {"FLAME_MCP_EMBEDDING_TYPE": "None", **environment}
+    return CliRunner().invoke(main, arguments, env=variables, catch_exceptions=False)
+
+
+def test_build_search_verify_and_evaluate(small_docs: Path, tmp_path: Path) -> None:
+    index, questions = str(tmp_path / "index"), tmp_path / "q.jsonl"
+    built = run("index", "build", "--source", str(small_docs), "--out", index, "--embedding", "none")
+    assert built.exit_code == 0
+    assert built.stdout == f"index ready in {index}: 2 pages, 4 chunks\n"
+    found = json.loads(run("search", "--index", index, "--json", "--limit", "2", "viewport camera").stdout)
+    assert found["results"][0]["url"].endswith("flame/camera.html#viewport")
+    assert (len(found["results"]), found["degraded"]) == (2, None)
+    assert "1. Camera > Viewport" in run("search", "--index", index, "viewport").stdout
+    assert json.loads(run("index", "verify", "--index", index, "--json").stdout)["chunks"] == 4
+    questions.write_text(
+        '{"query": "viewport", "gold": ["doc/flame/camera.md#Viewport"], "kind": "keyword"}\n'
+    )
+    report = json.loads(run("evaluate", "--index", index, "--queries", str(questions), "--json").stdout)
+    assert (report["queries"], report["ndcg_at_10"], report["by_kind"]["keyword"]["mrr"]) == (1, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ("index", "build", "--source", "/no/docs", "--out", "{tmp}/i"),
+            1,
+            "error: docs source /no/docs is",
+        ),
+        (("index", "build", "--source", "{tmp}", "--out", "{tmp}/i"), 1, "has no usable markdown page"),
+        (("index", "verify", "--index", "{tmp}"), 1, "error: no index in"),
+        (("search", "--index", "{tmp}", "x"), 1, "error: no index in"),
+        (("search", "--index", "{tmp}", " "), 2, "the query is empty"),
+        (("evaluate", "--index", "{tmp}", "--queries", "{tmp}/none"), 1, "error: cannot read the questions"),
+        (("ask", "--url", "http://127.0.0.1:1/mcp", "x"), 1, "error: no answer from an MCP server at"),
+        (("healthcheck", "--port", "1"), 1, "error: http://127.0.0.1:1/health/ready: "),
+        (("index", "build"), 2, "Missing option"),
+    ],
+)
+def test_failures_have_a_plain_line_and_a_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    result = run(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_help_and_healthcheck_load_nothing_heavy() -> None:
+    program = (
+        "import sys; from flame_server.cli import main\n"
+        "for arguments in (['--help'], ['healthcheck', '--port', '1']):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit: pass\n"
+        "heavy = {'numpy', 'fastmcp', 'onnxruntime', 'qdrant_edge', 'pydantic', 'tokenizers', 'httpx'}\n"
+        "sys.exit(','.join(sorted(heavy & set(sys.modules))) or None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "healthcheck" in done.stdout
+
+
+def test_the_model_sends_nothing_home(tmp_path: Path) -> None:
+    # Its runtime would keep a device id in the home folder and report its use over the network.
+    program = "from flame_server.embedding import LocalEmbedder; LocalEmbedder().embed_query('x')"
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert not list(tmp_path.rglob("*"))

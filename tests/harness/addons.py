@@ -1,0 +1,34 @@
+"""What a cluster has besides Kubernetes itself: DNS and metrics, in images made here."""
+
+import string
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.harness import archive, tools
+from tests.harness.components import CLUSTER_DOMAIN, DNS_SERVICE
+
+_FOLDER = Path(__file__).resolve().parent / "manifests"
+
+# Loads an image archive under its name and id into the nodes: (archive, reference, image id).
+Load = Callable[[Path, str, str], None]
+
+
+def reference(program: str) -> str:
+    """The image name of a program of ours; `localhost`, so that no runtime ever looks elsewhere for it."""
+    return f"localhost/flame-mcp/{program}:{tools.family_of(program).version}"
+
+
+def manifest(program: str) -> str:
+    """The add-on's objects as YAML."""
+    template = string.Template((_FOLDER / f"{program}.yaml").read_text())
+    return template.substitute(image=reference(program), address=DNS_SERVICE, domain=CLUSTER_DOMAIN)
+
+
+def load_image(program: str, load: Load) -> None:
+    """Makes a program's image and hands it to `load`."""
+    with tempfile.TemporaryDirectory(prefix="flame-mcp-") as folder:
+        file = Path(folder) / f"{program}.tar"
+        name = reference(program)
+        image_id = archive.scratch_image(tools.binary(program), name, file)
+        load(file, name, image_id)

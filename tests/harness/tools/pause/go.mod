@@ -1,0 +1,3 @@
+module flamemcp.dev/tools/pause
+
+go 1.26.0

@@ -1,0 +1,60 @@
+"""What the repository promises about itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs import generate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def locked(name: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9_.-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+
+
+def test_the_operator_folder_does_not_shadow_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert not (ROOT / "tests" / "operator").exists()
+    subprocess.run([sys.executable, "-c", "import operator; operator.eq"], cwd=ROOT, check=True)
+
+
+def test_neither_image_installs_the_others_dependencies() -> None:
+    server, operator = locked("server.txt"), locked("operator.txt")
+    assert {"fastmcp", "qdrant-edge-py", "onnxruntime"} <= server
+    assert {"kopf", "kubernetes"} <= operator
+    assert not server & {"kopf", "kubernetes"}
+    assert not operator & {"fastmcp", "mcp", "onnxruntime", "numpy", "tokenizers", "qdrant-edge-py"}
+
+
+@pytest.mark.parametrize("name", ["build.txt", "dev.txt", "operator.txt", "server.txt"])
+def test_every_locked_package_has_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text()
+    assert "://" not in text
+    for requirement in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]:
+        assert "--hash=sha256:" in requirement, requirement
+
+
+def test_the_reference_of_fields_is_the_schemas() -> None:
+    crd = yaml.safe_load((ROOT / "crds" / "flamemcpservers.yaml").read_text())
+    assert generate.TARGET.read_text() == generate.reference(crd), "run: make docs"
+
+
+def test_make_help_lists_every_target_a_newcomer_needs() -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"demo", "test", "down", "venv", "lint", "status"} <= set(
+        re.findall(r"^  ([a-z-]+)", listed, re.MULTILINE)
+    )
+
+
+def test_links_between_our_pages_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
