@@ -187,19 +187,18 @@ def ask_from_a_pod(
         },
     }
     cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
+    ended = "{.status.containerStatuses[0].state.terminated"
+    pod_name = f"pod/{name}"
     try:
-        # Either end is an end: the phase tells which, so wait for the container to have stopped.
-        cluster.kubectl(
-            "wait", "-n", namespace, f"pod/{name}", "--timeout=90s",
-            "--for=jsonpath={.status.containerStatuses[0].state.terminated}",
-        )  # fmt: skip
+        cluster.kubectl("wait", "-n", namespace, pod_name, f"--for=jsonpath={ended}}}", "--timeout=90s")
+        code = cluster.kubectl("get", "-n", namespace, pod_name, f"-ojsonpath={ended}.exitCode}}").stdout
         logs = cluster.kubectl("logs", "-n", namespace, name).stdout
-        if get(cluster, namespace, f"pod/{name}")["status"]["phase"] != "Succeeded":
-            raise HarnessError(f"asking {url} from a pod failed:\n{logs}")
+        if code != "0":
+            raise HarnessError(f"asking {url} from a pod failed with exit code {code}:\n{logs}")
         answer: dict[str, Any] = json.loads(logs)
         return answer
     finally:
-        cluster.kubectl("delete", "-n", namespace, f"pod/{name}", "--wait=false", check=False)
+        cluster.kubectl("delete", "-n", namespace, pod_name, "--wait=false", check=False)
 
 
 @contextmanager
