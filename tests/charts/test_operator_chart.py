@@ -87,10 +87,10 @@ def test_no_rule_reaches_secrets_or_says_everything() -> None:
 
 def test_images_by_tag_and_by_digest() -> None:
     digest = "sha256:" + "0" * 64
-    found = container(render("--set", f"image.digest={digest}", "--set", "server.image.tag=7"))
+    found = container(render("--set", f"image.digest={digest}", "--set", "server.image.tag=v7"))
     assert found["image"] == f"flame-mcp/operator@{digest}"
     environment = {item["name"]: item["value"] for item in found["env"]}
-    assert environment["FLAME_OPERATOR_SERVER_IMAGE"] == "flame-mcp/server:7"
+    assert environment["FLAME_OPERATOR_SERVER_IMAGE"] == "flame-mcp/server:v7"
 
 
 def test_the_pod_is_restricted() -> None:

@@ -1,7 +1,7 @@
 """Where the Flame docs come from: a folder or a git repository, by `FLAME_DOCS`.
 
 Default: `../shared/flame-docs` beside the project where that folder is there, else Flame's public repository
-at a pinned commit.
+at a pinned commit. `FLAME_DOCS_REF` says which branch, tag or commit of a repository.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def build_args() -> dict[str, str]:
     if folder():
         return {}
     named = os.environ.get("FLAME_DOCS", "")
-    return {"FLAME_DOCS": named} if named else {"FLAME_DOCS": REPOSITORY, "FLAME_DOCS_REF": REF}
+    if not named:
+        return {"FLAME_DOCS": REPOSITORY, "FLAME_DOCS_REF": REF}
+    return {"FLAME_DOCS": named, "FLAME_DOCS_REF": os.environ.get("FLAME_DOCS_REF") or "HEAD"}
 
 
 def _files(root: Path) -> list[Path]:
