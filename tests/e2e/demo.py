@@ -41,7 +41,9 @@ def excerpt(content: str) -> str:
     lines: list[str] = []
     for line in content.strip().splitlines():
         lines += (
-            textwrap.wrap(line, 100, break_long_words=False) or [""] if not line.startswith(" ") else [line]
+            textwrap.wrap(line, 100, break_long_words=False, break_on_hyphens=False) or [""]
+            if not line.startswith(" ")
+            else [line]
         )
     more = ["..."] if len(lines) > LINES else []
     return textwrap.indent("\n".join(lines[:LINES] + more), "     ")
@@ -91,7 +93,8 @@ def main() -> None:
     say(textwrap.indent(cluster.kubectl("get", "-n", NAMESPACE, "fmcp").stdout.rstrip(), "  "))
     how_to_go_on(cluster)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    say(f"\nDone in {minutes} min {seconds} s; the resource was Ready {ready:.0f} s after kubectl apply.")
+    took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    say(f"\nDone in {took}; the resource was Ready {ready:.0f} s after kubectl apply.")
 
 
 if __name__ == "__main__":
