@@ -70,8 +70,8 @@ class Operator:
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(30) == 0, self.log.read_text()
         text = self.log.read_text()
-        # kopf calls it an error when a request of its own is cut off by the stop, and when the stop comes while
-        # its watches open, asyncio tells of kopf's generator that didn't close. Neither is ours or does harm.
+        # kopf calls it an error when the stop cuts off its own request. While its watches still open, asyncio
+        # tells of a generator of kopf's that did not close. Neither is ours or does harm.
         lines = [line for line in text.splitlines() if "async_generator object infinite_watch" not in line]
         assert "Traceback" not in "\n".join(lines), text
         ours = [line for line in lines if '"logger": "flame_operator' in line]
