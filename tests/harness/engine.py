@@ -141,7 +141,7 @@ def data_root() -> Path:
 
 
 def _command_line() -> list[str]:
-    for folder in (data_root(), paths.RUN):
+    for folder in (data_root(), paths.RUN, paths.state()):
         folder.mkdir(parents=True, exist_ok=True)
     configuration = paths.state() / "docker.json"  # not the machine's own, which may say something else
     configuration.write_text("{}\n")

@@ -19,13 +19,14 @@ _PACKAGES = {
     "ethtool": "ethtool",
     "ip": "iproute2",
     "iptables": "iptables",
+    "modprobe": "kmod",
     "nsenter": "util-linux",
     "runc": "runc",
     "sysctl": "procps",
 }
 NODE = (
     "containerd", "runc", "/usr/lib/cni/bridge", "iptables", "conntrack", "ip", "ethtool", "nsenter",
-    "sysctl",
+    "sysctl", "modprobe",
 )  # fmt: skip
 ENGINE = ("dockerd", "docker", "iptables")
 BASE_IMAGE = ("debootstrap",)

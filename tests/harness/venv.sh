@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv with both packages and the development tools, every dependency checked against its hash.
+# --no-deps: the lock is complete, and pip resolving it anew trips over releases that came after it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
@@ -21,6 +22,6 @@ fi
 
 say "  installing Python packages into .venv (about a minute the first time)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 touch .venv/.installed
