@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "resource.md"
+SMALL_SHAPE = 3
+"""Fields; a shape with no more than these is described wherever it is."""
 INTRODUCTION = """\
 # FlameMCPServer
 
@@ -17,6 +19,41 @@ INTRODUCTION = """\
 
 <!-- Written by `make docs` from crds/flamemcpservers.yaml: change the schema, not this file. -->
 """
+
+
+class Field(NamedTuple):
+    """A field, or the items of a list."""
+
+    path: str
+    schema: dict[str, Any]
+    required: bool
+    like: str | None
+    """Where the same fields are described already; they aren't described again."""
+
+
+def _fields(path: str, schema: dict[str, Any], first: dict[int, str], *, required: bool) -> Iterator[Field]:
+    """A schema and all below it, depth first.
+
+    A shape that the schema repeats by a YAML alias is the same object here, so it is entered once only.
+    """
+    inner, below = schema, path
+    while inner.get("type") == "array":
+        inner, below = inner["items"], below + "[]"
+    shape = inner.get("properties", {})
+    place = first.setdefault(id(shape), below) if _count(shape) > SMALL_SHAPE else below
+    yield Field(path, schema, required, like=None if place == below else place)
+    if place != below:
+        return
+    for name, child in schema.get("properties", {}).items():
+        needed = name in schema.get("required", [])
+        yield from _fields(f"{path}.{name}" if path else name, child, first, required=needed)
+    if "items" in schema:
+        yield from _fields(f"{path}[]", schema["items"], first, required=False)
+
+
+def _count(shape: dict[str, Any]) -> int:
+    """How many fields a shape has in all."""
+    return sum(1 + _count(child.get("items", child).get("properties", {})) for child in shape.values())
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -29,16 +66,18 @@ def _type(schema: dict[str, Any]) -> str:
     return str(schema["type"])
 
 
-def _bounds(schema: dict[str, Any]) -> str:
+def _accepts(field: Field) -> str:
     """What the API server accepts, in few words."""
-    found = [" or ".join(f"`{value}`" for value in schema["enum"])] if "enum" in schema else []
+    schema = field.schema
+    found = ["required"] if field.required else []
+    found += [" or ".join(f"`{value}`" for value in schema["enum"])] if "enum" in schema else []
     words = {
-        "minimum": "at least {}", "maximum": "at most {}", "maxItems": "at most {} items",
-        "maxProperties": "at most {} keys",
+        "minimum": "at least {}", "maximum": "at most {}", "minItems": "items: at least {}",
+        "maxItems": "items: at most {}", "maxProperties": "keys: at most {}",
+        "maxLength": "at most {} characters",
     }  # fmt: skip
-    found += [words[key].format(schema[key]) for key in words if key in schema]
-    if "maxLength" in schema and "enum" not in schema:
-        found.append(f"at most {schema['maxLength']} characters")
+    if not schema.get("x-kubernetes-int-or-string"):  # its bounds are a number's and a text's at once
+        found += [text.format(schema[key]) for key, text in words.items() if key in schema]
     if "default" in schema:
         # safe_dump ends a bare scalar with an end-of-document line.
         default = yaml.safe_dump(schema["default"], default_flow_style=True).splitlines()[0]
@@ -46,32 +85,24 @@ def _bounds(schema: dict[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _rows(path: str, schema: dict[str, Any]) -> Iterator[str]:
-    """One table row for each field below `path`, depth first."""
-    for name, field in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        description = " ".join(field.get("description", "").split()).replace("|", "\\|")
-        yield f"| `{here}` | {_type(field)} | {description} | {_bounds(field)} |"
-        inner = field
-        while inner.get("type") == "array":
-            inner, here = inner["items"], here + "[]"
-        if inner.get("type") == "object":
-            yield from _rows(here, inner)
+def _table(schema: dict[str, Any]) -> str:
+    """One row for each field below `schema`."""
+    rows = ["| field | type | meaning | accepts |", "| --- | --- | --- | --- |"]
+    for field in _fields("", schema, {}, required=False):
+        if field.path and not field.path.endswith("[]"):
+            meaning = " ".join(field.schema["description"].split()).replace("|", "\\|")
+            meaning += f" Its fields are those of `{field.like}`." if field.like else ""
+            rows.append(f"| `{field.path}` | {_type(field.schema)} | {meaning} | {_accepts(field)} |")
+    return "\n".join(rows)
 
 
-def _rules(path: str, schema: dict[str, Any]) -> Iterator[str]:
-    """The messages of all validation rules."""
-    for rule in schema.get("x-kubernetes-validations", []):
-        yield f"- `{path or 'resource'}`: {rule['message']}"
-    for name, field in schema.get("properties", {}).items():
-        yield from _rules(f"{path}.{name}" if path else name, field)
-    if "items" in schema:
-        yield from _rules(f"{path}[]", schema["items"])
-
-
-def _table(path: str, schema: dict[str, Any]) -> str:
-    head = "| field | type | meaning | accepts |\n| --- | --- | --- | --- |"
-    return "\n".join([head, *_rows(path, schema)])
+def _rules(schema: dict[str, Any]) -> str:
+    """The messages of all validation rules, each with the places that it is for."""
+    places: dict[str, list[str]] = {}
+    for field in _fields("", schema, {}, required=False):
+        for rule in field.schema.get("x-kubernetes-validations", []):
+            places.setdefault(rule["message"], []).append(f"`{field.path or 'resource'}`")
+    return "\n".join(f"- {', '.join(paths)}: {message}" for message, paths in places.items())
 
 
 def reference(crd: dict[str, Any]) -> str:
@@ -85,11 +116,11 @@ def reference(crd: dict[str, Any]) -> str:
     sections = [
         introduction,
         "## spec\n",
-        _table("", schema["properties"]["spec"]) + "\n",
+        _table(schema["properties"]["spec"]) + "\n",
         "## Rules\n\nWhat the API server refuses beyond types and bounds:\n",
-        "\n".join(_rules("", schema)) + "\n",
+        _rules(schema) + "\n",
         "## status\n",
-        _table("", schema["properties"]["status"]) + "\n",
+        _table(schema["properties"]["status"]) + "\n",
     ]
     return "\n".join(sections)
 

@@ -1,16 +1,13 @@
-"""The FlameMCPServer resource as typed, frozen values, and the Kubernetes kinds that the operator deals with.
-
-`crds/flamemcpservers.yaml` is the one source of the schema; a test compares it with these classes both ways.
-"""
+"""The FlameMCPServer resource, and the Kubernetes kinds that the operator deals with."""
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
 from flame_operator.errors import InvalidSpec
+from flame_operator.spec import ServerSpec
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON has it."""
@@ -28,6 +25,10 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    def fields(self) -> dict[str, str]:
+        """How log lines name it."""
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -54,167 +55,39 @@ class Kind:
 SERVER = Kind(GROUP, "v1alpha1", "FlameMCPServer", "flamemcpservers")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET = Kind("", "v1", "Secret", "secrets")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE = Kind("", "v1", "Service", "services")
-CHILD_KINDS = (SERVICE_ACCOUNT, CONFIG_MAP, DEPLOYMENT, SERVICE)
+DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+POD = Kind("", "v1", "Pod", "pods")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+EVENT = Kind("", "v1", "Event", "events")
+
+WATCHED_KINDS = (
+    SERVICE_ACCOUNT,
+    CONFIG_MAP,
+    NETWORK_POLICY,
+    DEPLOYMENT,
+    SERVICE,
+    DISRUPTION_BUDGET,
+    AUTOSCALER,
+    INGRESS,
+)
+"""Kinds of children that every cluster has; their events are watched."""
+OPTIONAL_KINDS = (HTTP_ROUTE, SERVICE_MONITOR)
+"""Kinds of children whose API may be missing; the operator deals with them only when its settings say so."""
+CHILD_KINDS = (*WATCHED_KINDS, SECRET, *OPTIONAL_KINDS)
 KINDS = {kind.kind: kind for kind in (SERVER, *CHILD_KINDS)}
 
 
 def key_of(manifest: Manifest) -> Key:
     """Where an object is. Children carry their server's name, so this is a child's server as well."""
     return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-
-
-class _Spec(BaseModel):
-    # "ignore": an older operator must go on working when a newer CRD has fields that it doesn't know.
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-
-
-def _digits(value: object) -> object:
-    return str(value) if type(value) is int else value
-
-
-_QuantityText = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=24,
-        pattern=r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$",
-    ),
-]
-Quantity = Annotated[_QuantityText, BeforeValidator(_digits, json_schema_input_type=_QuantityText)]
-"""A Kubernetes quantity, e.g. `500m` or `512Mi`; YAML's plain integers are taken too."""
-
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-LabelName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=317,
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-    ),
-]
-LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
-Annotations = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=16)]
-
-
-def _not_ours(name: str) -> str:
-    if name.startswith(("FLAME_MCP_", "FASTMCP_")):
-        raise ValueError("variables that start with FLAME_MCP_ or FASTMCP_ are set by the operator")
-    return name
-
-
-class NameRef(_Spec):
-    """An object of the same namespace."""
-
-    name: ObjectName
-
-
-class ResourceList(_Spec):
-    """Amounts of what a container uses."""
-
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
-    ephemeral_storage: Quantity | None = Field(default=None, alias="ephemeral-storage")
-
-
-class Resources(_Spec):
-    """The server container's requests and limits; what is left out has the operator's default."""
-
-    requests: ResourceList = ResourceList()
-    limits: ResourceList = ResourceList()
-
-
-class Embedding(_Spec):
-    """How questions are turned into vectors."""
-
-    type: Literal["Local", "None"] = "Local"
-
-
-class VectorStore(_Spec):
-    """Where vectors are kept."""
-
-    type: Literal["Embedded"] = "Embedded"
-
-
-class Search(_Spec):
-    """Bounds of an answer."""
-
-    default_limit: Annotated[int, Field(ge=1, le=20)] = 5
-    max_tokens: Annotated[int, Field(ge=200, le=20000)] = 4000
-
-
-class ServiceSpec(_Spec):
-    """The Service in front of the pods."""
-
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    port: Annotated[int, Field(ge=1, le=65535)] = 80
-    annotations: Annotations = {}
-
-
-class ServiceAccountSpec(_Spec):
-    """The pods' ServiceAccount."""
-
-    annotations: Annotations = {}
-
-
-class Toleration(_Spec):
-    """As in a pod's spec."""
-
-    key: LabelName | None = None
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: LabelValue | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: Annotated[int, Field(ge=0, le=31536000)] | None = None
-
-
-class Scheduling(_Spec):
-    """Where pods may run."""
-
-    node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = {}
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
-    priority_class_name: ObjectName | None = None
-
-
-class EnvVar(_Spec):
-    """A plain environment variable."""
-
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
-        AfterValidator(_not_ours),
-    ]
-    value: Annotated[str, Field(max_length=1024)] = ""
-
-
-class Observability(_Spec):
-    """What the server logs."""
-
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "text"] = "json"
-
-
-class ServerSpec(_Spec):
-    """What the user asks for."""
-
-    image: (
-        Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")] | None
-    ) = None
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    image_pull_secrets: Annotated[tuple[NameRef, ...], Field(max_length=8)] = ()
-    replicas: Annotated[int, Field(ge=0, le=50)] | None = None
-    resources: Resources = Resources()
-    embedding: Embedding = Embedding()
-    vector_store: VectorStore = VectorStore()
-    search: Search = Search()
-    service: ServiceSpec = ServiceSpec()
-    service_account: ServiceAccountSpec = ServiceAccountSpec()
-    scheduling: Scheduling = Scheduling()
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
-    observability: Observability = Observability()
-    suspend: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 # ruff: noqa: ANN401 - JSON values
 """Specs drawn from the CRD's own schema, so that a new field is tested from the day it is there."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -23,20 +26,20 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 -
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if schema.get("x-kubernetes-int-or-string"):
-        return st.integers(1, 4096) | st.sampled_from(["100m", "0.5", "1", "2Gi", "128Mi", "1e3", "512M"])
+        texts = ["100m", "0.5", "1", "2Gi", "128Mi", "1e3", "512M", "25%"]
+        fitting = [text for text in texts if re.fullmatch(schema["pattern"], text)]
+        return st.integers(1, min(4096, schema["maximum"])) | st.sampled_from(fitting)
     match schema["type"]:
-        case "object" if "properties" in schema:
-            required = set(schema.get("required", []))
-            fields = {name: values(child) for name, child in schema["properties"].items()}
-            return st.fixed_dictionaries(
-                {name: field for name, field in fields.items() if name in required},
-                optional={name: field for name, field in fields.items() if name not in required},
-            )
+        case "object" if members := _members(schema):
+            return st.one_of(*(_object(schema, kind, members) for kind in members))
+        case "object" if "additionalProperties" not in schema:
+            return _object(schema)
         case "object":
             names = st.from_regex(r"(example\.com/)?[a-z]{1,9}", fullmatch=True)
-            return st.dictionaries(names, values(schema["additionalProperties"]), max_size=3)
+            return st.dictionaries(names, values(schema["additionalProperties"]), max_size=2)
         case "array":
-            return st.lists(values(schema["items"]), max_size=3, unique_by=_key(schema))
+            bounds = {"min_size": schema.get("minItems", 0), "max_size": min(2, schema["maxItems"])}
+            return st.lists(values(schema["items"]), unique_by=_key(schema), **bounds)
         case "integer":
             return st.integers(schema["minimum"], schema["maximum"])
         case "boolean":
@@ -53,6 +56,33 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 -
             return NASTY
 
 
+def _object(
+    schema: dict[str, Any], kind: str | None = None, members: Mapping[str, str | None] = MappingProxyType({})
+) -> st.SearchStrategy[Any]:
+    """Objects of a schema; with `kind`, those of a union that have this type and its member."""
+    member = members.get(kind or "")
+    properties = schema.get("properties", {})
+    fields = {
+        name: values(properties[name]) for name in properties if name not in {*members.values()} - {member}
+    }
+    required = {*schema.get("required", []), *([member] if member else [])}
+    if kind:
+        fields["type"] = st.just(kind)
+        required.add("type")
+    return st.fixed_dictionaries(
+        {name: field for name, field in fields.items() if name in required},
+        optional={name: field for name, field in fields.items() if name not in required},
+    )
+
+
+def _members(schema: dict[str, Any]) -> dict[str, str | None]:
+    """A union's members by type: a member has its type's name, with or without `Ref` behind it."""
+    properties = schema.get("properties", {})
+    names = {name.lower().removesuffix("ref"): name for name in properties}
+    members = {kind: names.get(kind.lower()) for kind in properties.get("type", {}).get("enum", [])}
+    return members if any(members.values()) else {}
+
+
 def _key(schema: dict[str, Any]) -> Any:
     keys = schema.get("x-kubernetes-list-map-keys")
     return (lambda item: tuple(item.get(key) for key in keys)) if keys else repr
@@ -62,10 +92,23 @@ def _reserved(spec: dict[str, Any]) -> bool:
     return any(env["name"].startswith(("FLAME_MCP_", "FASTMCP_")) for env in spec.get("env", []))
 
 
-specs = values(SPEC).filter(lambda spec: not _reserved(spec))
 names = st.from_regex(
     r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True, alphabet=st.characters(codec="ascii")
 )
+
+
+_ANY = values(SPEC).filter(lambda spec: not _reserved(spec))
+
+
+@st.composite
+def _specs(draw: st.DrawFn) -> dict[str, Any]:
+    """A composite, because hypothesis would print `_ANY` as pages of text."""
+    spec: dict[str, Any] = draw(_ANY)
+    return spec
+
+
+specs = _specs()
+"""Specs that the schema and the rules of unions take."""
 
 
 @st.composite

@@ -1,0 +1,130 @@
+"""What the parts of a spec are made of: bounded text, references, amounts, unions."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+
+class Spec(BaseModel):
+    """What all parts of a spec have in common."""
+
+    # "ignore": an older operator must go on working when a newer CRD has fields that it doesn't know.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+
+def _digits(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+_QuantityText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=24,
+        pattern=r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$",
+    ),
+]
+Quantity = Annotated[_QuantityText, BeforeValidator(_digits, json_schema_input_type=_QuantityText)]
+"""A Kubernetes quantity, e.g. `500m` or `512Mi`; YAML's plain integers are taken too."""
+
+_CountOrPercent = Annotated[
+    str, Field(min_length=1, max_length=4, pattern=r"^([0-9]{1,3}|[0-9]{1,2}%|100%)$")
+]
+CountOrPercent = Annotated[_CountOrPercent, BeforeValidator(_digits, json_schema_input_type=_CountOrPercent)]
+"""How many pods, as a number or as a percentage."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+"""A key of a Secret's or a ConfigMap's data."""
+LabelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=317,
+        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    ),
+]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=16)]
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")]
+# No user name or password, no query: secrets belong into Secrets.
+_HOST_AND_PATH = r"[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?"
+HttpUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=rf"^https?://{_HOST_AND_PATH}$")]
+HttpsUrl = Annotated[str, Field(min_length=9, max_length=1024, pattern=rf"^https://{_HOST_AND_PATH}$")]
+HostName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+WildcardHostName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+RelativePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00-\x1f][^\x00-\x1f]*$")]
+Schedule = Annotated[
+    str,
+    Field(
+        min_length=6,
+        max_length=128,
+        pattern=r"^(@(hourly|daily|weekly|monthly|yearly)|([-0-9A-Za-z*/,?]+ ){4}[-0-9A-Za-z*/,?]+)$",
+    ),
+]
+TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][-+_/A-Za-z0-9]*$")]
+Dimensions = Annotated[int, Field(ge=1, le=8192)]
+Switch = Literal["Enabled", "Disabled"]
+
+
+class NameRef(Spec):
+    """An object of the same namespace."""
+
+    name: ObjectName
+
+
+class KeyRef(Spec):
+    """A key of a Secret or a ConfigMap of the same namespace."""
+
+    name: ObjectName
+    key: DataKey
+
+
+class ResourceList(Spec):
+    """Amounts of what a container uses."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = Field(default=None, alias="ephemeral-storage")
+
+
+class Resources(Spec):
+    """A container's requests and limits; what is left out has the operator's default."""
+
+    requests: ResourceList = ResourceList()
+    limits: ResourceList = ResourceList()
+
+
+REQUIRED_MEMBERS = {"AzureOpenAI": "azure_openai", "OpenAI": "openai", "External": "external", "OIDC": "oidc"}
+"""The types of unions that mean nothing without their member, and the member's attribute."""
+
+
+class Union(Spec):
+    """A value whose `type` names the member that holds its settings."""
+
+    @model_validator(mode="after")
+    def _has_its_member(self) -> Self:
+        kind = self.__dict__["type"]
+        member = REQUIRED_MEMBERS.get(kind)
+        if member is not None and self.__dict__[member] is None:
+            raise ValueError(f"type {kind} needs the field {type(self).model_fields[member].alias or member}")
+        return self
