@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flame_operator.desired.naming import APPLIED_HASH
-from flame_operator.desired.quantity import parse_quantity
-from flame_operator.model import SERVER, Manifest, Server
+from flame_operator.desired.naming import APPLIED_HASH, OWNS_SECRET
+from flame_operator.desired.quantity import same_quantity
+from flame_operator.model import SERVER, SERVICE, Manifest, Server
 
 # Lists whose items the API server tells apart by a field; in them others may add items of their own.
 LIST_KEYS = {
@@ -22,6 +22,10 @@ LIST_KEYS = {
 }
 # Lists in which nobody else has anything to add: one more port is one more way in.
 EXACT_LISTS = {"ports"}
+# The rules of a NetworkPolicy: even a field that others add may let more in or out, as `endPort` does.
+VERBATIM = {"ingress", "egress"}
+# Maps in which one entry more means other objects: a Service that selects no pods, a policy that covers none.
+EXACT_MAPS = {"selector", "matchLabels"}
 # Maps whose values are quantities: the API server may write `0.5` as `500m`.
 QUANTITIES = {"requests", "limits", "emptyDir"}
 
@@ -59,17 +63,34 @@ Action = Apply | Delete | Conflict | Wait
 
 
 def plan(server: Server, wanted: Iterable[Manifest], observed: Iterable[Manifest]) -> tuple[Action, ...]:
-    """The actions that turn `observed` into `wanted`, in the order of `wanted`, deletions last."""
+    """The actions that turn `observed` into `wanted`, in the order of `wanted`, then deletions."""
     live = {_slot(child): child for child in observed}
     actions: list[Action] = []
     for manifest in wanted:
         action = _towards(server, manifest, live.pop(_slot(manifest), None))
         if action is not None:
             actions.append(action)
-    actions += [
+    unwanted = [
         Delete(child) for child in live.values() if is_ours(server, child) and not _is_going(child)
     ]  # fmt: skip
-    return tuple(actions)
+    # Secrets aren't listed: only the Service's mark tells that there is one. So the mark comes before the
+    # Secret does, and goes after it.
+    first = [action for action in actions if _marks_secret(action)]
+    last = [action for action in actions if unwanted and _is_service(action) and action not in first]
+    between = [action for action in actions if action not in first and action not in last]
+    return tuple(first + between + unwanted + last)
+
+
+def _is_service(action: Action) -> bool:
+    return isinstance(action, Apply) and action.manifest["kind"] == SERVICE.kind
+
+
+def _marks_secret(action: Action) -> bool:
+    return (
+        isinstance(action, Apply)
+        and _is_service(action)
+        and OWNS_SECRET in action.manifest["metadata"]["annotations"]
+    )
 
 
 def _towards(server: Server, manifest: Manifest, live: Manifest | None) -> Action | None:
@@ -121,6 +142,8 @@ def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 
         field: The name of the field that holds both, which decides how lists and quantities compare.
     """
     if isinstance(wanted, dict):
+        if field in EXACT_MAPS and isinstance(live, dict) and not live.keys() <= wanted.keys():
+            return False
         # The API server leaves out empty maps and lists, so their absence isn't a difference.
         return isinstance(live, dict) and all(
             is_subset(value, live.get(name), _child_field(field, name))
@@ -128,12 +151,13 @@ def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 
             if value != {}
         )
     if isinstance(wanted, list):
+        if field in VERBATIM:
+            return bool(wanted == live)
         return isinstance(live, list) and _list_is_subset(wanted, live, field)
     if field == "quantity":
-        return wanted == live or (
-            live is not None and parse_quantity(wanted) == parse_quantity(live) is not None
-        )
-    return bool(wanted == live) and type(wanted) is type(live)
+        return wanted == live or (live is not None and same_quantity(wanted, live))
+    # The API server leaves out empty texts too.
+    return (bool(wanted == live) and type(wanted) is type(live)) or (wanted == "" and live is None)
 
 
 def _child_field(field: str, name: str) -> str:
@@ -158,12 +182,26 @@ def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], An
 
 
 def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
-    """JSON Patch operations that remove what others have added to lists in which nothing but ours belongs."""
+    """JSON Patch operations that remove what others have added where nothing but ours belongs."""
     return list(_corrections(wanted, live, "", ""))
+
+
+def without_replicas(live: Manifest, manager: str) -> list[Manifest]:
+    """JSON Patch operations by which `manager` gives up `spec.replicas`, whose value stays; may be none."""
+    operations = []
+    for number, entry in enumerate(live["metadata"].get("managedFields") or []):
+        applied = entry.get("manager") == manager and entry.get("operation") == "Apply"
+        if applied and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {}):
+            path = f"/metadata/managedFields/{number}/fieldsV1/f:spec/f:replicas"
+            operations.append({"op": "remove", "path": path})
+    return operations
 
 
 def _corrections(wanted: Any, live: Any, field: str, path: str) -> Iterator[Manifest]:  # noqa: ANN401 - JSON
     if isinstance(wanted, dict) and isinstance(live, dict):
+        if field in EXACT_MAPS and not live.keys() <= wanted.keys():
+            yield {"op": "replace", "path": path, "value": wanted}
+            return
         for name in wanted.keys() & live.keys():
             yield from _corrections(wanted[name], live[name], name, f"{path}/{name}")
     elif isinstance(wanted, list) and isinstance(live, list) and field in LIST_KEYS:

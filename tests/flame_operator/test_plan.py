@@ -5,13 +5,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from flame_operator.desired import Defaults, desired
-from flame_operator.model import Manifest, Server, parse_server
+from flame_operator.desired import desired
+from flame_operator.model import Manifest, Server
 from flame_operator.plan import Apply, Conflict, Delete, Wait, corrections, is_subset, plan
-from tests.flame_operator.fake_kube import server
-from tests.flame_operator.specs import servers
+from tests.flame_operator.children import DEFAULTS, facts, parse, supported_servers
 
-DEFAULTS = Defaults(image="image:1")
+EXPOSED: dict[str, Any] = {
+    "ingress": {"host": "a.example"},
+    "httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["b.example"]},
+    "auth": {"type": "Bearer"},
+    "autoscaling": {},
+    "networkPolicy": {"ingressFrom": [{"podSelector": {}}], "egressTo": [{"podSelector": {}}]},
+}
 
 
 def live(child: Manifest, **metadata: Any) -> Manifest:
@@ -26,20 +31,21 @@ def live(child: Manifest, **metadata: Any) -> Manifest:
 
 
 def setting(**spec: Any) -> tuple[Server, tuple[Manifest, ...]]:
-    one = parse_server(server(**spec))
-    return one, desired(one, DEFAULTS)
+    one = parse(**spec)
+    return one, desired(one, DEFAULTS, facts(one))
 
 
-@given(servers())
+@given(supported_servers)
 def test_nothing_to_do_once_applied(one: Server) -> None:
-    wanted = desired(one, DEFAULTS)
+    wanted = desired(one, DEFAULTS, facts(one))
     assert plan(one, wanted, [live(child) for child in wanted]) == ()
 
 
-@given(servers())
+@given(supported_servers)
 def test_everything_to_do_at_first(one: Server) -> None:
-    wanted = desired(one, DEFAULTS)
-    assert plan(one, wanted, []) == tuple(Apply(child, uid=None) for child in wanted)
+    wanted = desired(one, DEFAULTS, facts(one))
+    planned = plan(one, wanted, [])
+    assert sorted(map(repr, planned)) == sorted(repr(Apply(child, uid=None)) for child in wanted)
 
 
 def test_another_spec_changes_only_what_differs() -> None:
@@ -142,6 +148,12 @@ def test_what_is_no_longer_desired_is_deleted() -> None:
     assert plan(one, wanted[:-1], observed) == (Delete(observed[-1]),)
 
 
+def test_an_empty_text_may_be_left_out_but_not_filled() -> None:
+    assert is_subset({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]})
+    assert not is_subset({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A", "value": "x"}]})
+    assert not is_subset({"a": {"b": "x"}}, {"a": {}})
+
+
 def test_true_is_not_one() -> None:
     assert not is_subset({"a": True}, {"a": 1})
 
@@ -163,6 +175,67 @@ def test_ports_that_others_add_are_removed() -> None:
     ]
 
 
-@given(servers())
+@given(supported_servers)
 def test_there_is_nothing_to_correct_in_what_was_applied(one: Server) -> None:
-    assert [corrections(child, live(child)) for child in desired(one, DEFAULTS)] == [[]] * 4
+    for child in desired(one, DEFAULTS, facts(one)):
+        assert corrections(child, live(child)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "widen"),
+    [
+        ("NetworkPolicy", lambda spec: spec["ingress"].append({})),
+        ("NetworkPolicy", lambda spec: spec["egress"].append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})),
+        ("NetworkPolicy", lambda spec: spec["ingress"][0]["from"].append({"namespaceSelector": {}})),
+        ("NetworkPolicy", lambda spec: spec["ingress"][0]["from"][0].update(namespaceSelector={})),
+        ("NetworkPolicy", lambda spec: spec["ingress"][0]["ports"].append({"protocol": "TCP", "port": 22})),
+        ("NetworkPolicy", lambda spec: spec["ingress"][0]["ports"][0].update(endPort=65535)),
+        ("NetworkPolicy", lambda spec: spec["egress"][0].update(ports=[])),
+        ("NetworkPolicy", lambda spec: spec["policyTypes"].remove("Egress")),
+        ("Service", lambda spec: spec["ports"].append({"port": 22, "protocol": "TCP"})),
+        ("Ingress", lambda spec: spec["rules"].append({"host": "evil.example"})),
+        ("Ingress", lambda spec: spec["rules"][0]["http"]["paths"].append({"path": "/x"})),
+        ("HTTPRoute", lambda spec: spec["rules"][0]["backendRefs"].append({"name": "other"})),
+        ("HTTPRoute", lambda spec: spec["hostnames"].append("evil.example")),
+        ("HorizontalPodAutoscaler", lambda spec: spec["metrics"].append({"type": "Pods"})),
+    ],
+)
+def test_more_ways_in_or_out_are_taken_away(kind: str, widen: Any) -> None:
+    one, wanted = setting(**EXPOSED)
+    observed = [live(child) for child in wanted]
+    widen(next(child for child in observed if child["kind"] == kind)["spec"])
+    (action,) = plan(one, wanted, observed)
+    assert isinstance(action, Apply)
+    assert action.manifest["kind"] == kind
+
+
+def default_like_the_api_server(found: dict[str, Manifest]) -> None:
+    found["Ingress"]["spec"]["ingressClassName"] = "default"
+    found["Service"]["spec"] |= {"clusterIP": "10.0.0.1", "sessionAffinity": "None"}
+    found["Service"]["spec"]["ports"][0]["nodePort"] = 30000
+    found["HorizontalPodAutoscaler"]["spec"]["behavior"] = {"scaleUp": {"selectPolicy": "Max"}}
+    found["HTTPRoute"]["spec"]["parentRefs"][0] |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+    found["HTTPRoute"]["spec"]["rules"][0]["backendRefs"][0] |= {"group": "", "kind": "Service", "weight": 1}
+    found["Deployment"]["spec"]["replicas"] = 7
+
+
+def test_defaults_and_an_autoscalers_work_are_no_drift() -> None:
+    one, wanted = setting(**EXPOSED)
+    observed = {child["kind"]: live(child) for child in wanted}
+    default_like_the_api_server(observed)
+    assert plan(one, wanted, list(observed.values())) == ()
+
+
+def test_a_selector_with_one_label_more_is_set_right() -> None:
+    wanted = {"spec": {"selector": {"app": "docs"}, "podSelector": {"matchLabels": {"app": "docs"}}}}
+    live = {
+        "spec": {
+            "selector": {"app": "docs", "evil": "1"},
+            "podSelector": {"matchLabels": {"app": "docs", "evil": "1"}},
+        }
+    }
+    assert not is_subset(wanted, live)
+    assert {fix["path"]: fix["value"] for fix in corrections(wanted, live)} == {
+        "/spec/selector": {"app": "docs"},
+        "/spec/podSelector/matchLabels": {"app": "docs"},
+    }

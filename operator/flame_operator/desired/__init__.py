@@ -1,19 +1,58 @@
-"""What a server's children should be. Pure: the same server and defaults always give the same manifests."""
+"""What a server's children should be. Pure: the same arguments always give the same manifests."""
 
 from flame_operator.desired.account import service_account
+from flame_operator.desired.autoscaler import autoscaler
 from flame_operator.desired.config import config_map
 from flame_operator.desired.deployment import deployment
+from flame_operator.desired.disruption_budget import disruption_budget
 from flame_operator.desired.hashing import sealed
-from flame_operator.desired.naming import Defaults
+from flame_operator.desired.http_route import http_route
+from flame_operator.desired.ingress import ingress
+from flame_operator.desired.naming import Defaults, Facts
+from flame_operator.desired.network_policy import network_policy
+from flame_operator.desired.secret import secret
 from flame_operator.desired.service import service
+from flame_operator.desired.service_monitor import service_monitor
 from flame_operator.model import Manifest, Server
 
+NOTHING_KNOWN = Facts()
 
-def desired(server: Server, defaults: Defaults) -> tuple[Manifest, ...]:
-    """All children of `server`, in the order in which they are applied: what pods need comes before pods."""
+
+def desired(server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN) -> tuple[Manifest, ...]:
+    """All children of `server`, in the order in which they are applied: what pods need comes before pods.
+
+    There are none while the spec asks for something in `not_supported`.
+
+    Raises:
+        ValueError: The server needs a generated token and `facts` has none.
+    """
+    if not_supported(server):
+        return ()
     config = config_map(server)
-    children = (service_account(server), config, deployment(server, defaults, config), service(server))
-    return tuple(sealed(child) for child in children)
+    children = (
+        service_account(server),
+        config,
+        secret(server, facts),
+        network_policy(server, defaults),
+        deployment(server, defaults, facts, config),
+        service(server),
+        disruption_budget(server),
+        autoscaler(server),
+        ingress(server),
+        http_route(server, defaults),
+        service_monitor(server, defaults),
+    )
+    return tuple(sealed(child) for child in children if child is not None)
 
 
-__all__ = ["Defaults", "desired"]
+def not_supported(server: Server) -> tuple[str, ...]:
+    """The fields whose behaviour this operator doesn't have yet."""
+    spec = server.spec
+    asked = {
+        "spec.vectorStore.type Managed": spec.vector_store.type == "Managed",
+        "spec.ingestion": spec.ingestion is not None,
+    }
+    return tuple(field for field, wanted in asked.items() if wanted)
+
+
+__all__ = ["Defaults", "Facts", "desired", "not_supported"]

@@ -1,12 +1,17 @@
 """The pods' ServiceAccount."""
 
 from flame_operator.desired.naming import child
+from flame_operator.desired.unions import workload_identity
 from flame_operator.model import SERVICE_ACCOUNT, Manifest, Server
+
+CLIENT_ID = "azure.workload.identity/client-id"
 
 
 def service_account(server: Server) -> Manifest:
     """An account without a token in pods: the server never talks to the Kubernetes API."""
+    identity = workload_identity(server)
+    own = {CLIENT_ID: identity.client_id} if identity and identity.client_id else None
     return {
-        **child(SERVICE_ACCOUNT, server, server.spec.service_account.annotations),
+        **child(SERVICE_ACCOUNT, server, server.spec.service_account.annotations, own),
         "automountServiceAccountToken": False,
     }

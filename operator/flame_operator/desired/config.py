@@ -1,25 +1,103 @@
 """The ConfigMap with the server's environment."""
 
-from flame_operator.desired.naming import HTTP_PORT, child
+from flame_operator.desired import references
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts
+from flame_operator.desired.unions import azure_openai, external_qdrant, oidc, openai
 from flame_operator.model import CONFIG_MAP, Manifest, Server
 
 SHUTDOWN_GRACE_SECONDS = 25
 
+Environment = dict[str, str | int | None]
+"""Variables and their values; None leaves the variable out."""
+
 
 def config_map(server: Server) -> Manifest:
-    """All settings that the operator decides; pods read them through `envFrom`."""
-    spec = server.spec
+    """All settings that the operator decides; pods read them through `envFrom`.
+
+    No secrets: for these it has the paths of files.
+    """
+    files = {
+        credential.file: f"{references.CREDENTIALS_PATH}/{credential.file}"
+        for credential in references.credentials(server)
+    }
+    environment = {
+        **_process(server),
+        **_embedding(server, files.get(references.EMBEDDING_API_KEY)),
+        **_vector_store(server, files),
+        **_search(server),
+        **_auth(server, files.get(references.AUTH_TOKEN)),
+    }
     return {
         **child(CONFIG_MAP, server),
-        "data": {
-            "FLAME_MCP_INDEX_DIR": "/opt/flame-mcp/index",
-            "FLAME_MCP_HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
-            "FLAME_MCP_PORT": str(HTTP_PORT),
-            "FLAME_MCP_EMBEDDING_TYPE": spec.embedding.type,
-            "FLAME_MCP_DEFAULT_LIMIT": str(spec.search.default_limit),
-            "FLAME_MCP_MAX_TOKENS": str(spec.search.max_tokens),
-            "FLAME_MCP_LOG_LEVEL": spec.observability.log_level,
-            "FLAME_MCP_LOG_FORMAT": spec.observability.log_format,
-            "FLAME_MCP_SHUTDOWN_GRACE_SECONDS": str(SHUTDOWN_GRACE_SECONDS),
-        },
+        "data": {f"FLAME_MCP_{name}": str(value) for name, value in environment.items() if value is not None},
     }
+
+
+def _process(server: Server) -> Environment:
+    observability = server.spec.observability
+    return {
+        "INDEX_DIR": "/opt/flame-mcp/index",
+        "HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
+        "PORT": HTTP_PORT,
+        "METRICS_PORT": METRICS_PORT,
+        "ALLOWED_HOSTS": ",".join(hosts(server)),
+        "LOG_LEVEL": observability.log_level,
+        "LOG_FORMAT": observability.log_format,
+        "TRACING_ENDPOINT": observability.tracing.endpoint if observability.tracing else None,
+        "SHUTDOWN_GRACE_SECONDS": SHUTDOWN_GRACE_SECONDS,
+    }
+
+
+def _embedding(server: Server, key_file: str | None) -> Environment:
+    environment: Environment = {"EMBEDDING_TYPE": server.spec.embedding.type}
+    if azure := azure_openai(server):
+        environment |= {
+            "AZURE_OPENAI_ENDPOINT": azure.endpoint,
+            "AZURE_OPENAI_DEPLOYMENT": azure.deployment,
+            "AZURE_OPENAI_API_VERSION": azure.api_version,
+            "AZURE_OPENAI_DIMENSIONS": azure.dimensions,
+            "AZURE_OPENAI_API_KEY_FILE": key_file,
+        }
+    if endpoint := openai(server):
+        environment |= {
+            "OPENAI_BASE_URL": endpoint.base_url,
+            "OPENAI_MODEL": endpoint.model,
+            "OPENAI_DIMENSIONS": endpoint.dimensions,
+            "OPENAI_API_KEY_FILE": key_file,
+        }
+    return environment
+
+
+def _vector_store(server: Server, files: dict[str, str]) -> Environment:
+    qdrant = external_qdrant(server)
+    if qdrant is None:
+        return {"VECTOR_STORE_TYPE": "Embedded"}
+    return {
+        "VECTOR_STORE_TYPE": "Qdrant",
+        "QDRANT_URL": qdrant.url,
+        "QDRANT_COLLECTION": qdrant.collection,
+        "QDRANT_API_KEY_FILE": files.get(references.QDRANT_API_KEY),
+        "QDRANT_CA_FILE": files.get(references.QDRANT_CA),
+    }
+
+
+def _search(server: Server) -> Environment:
+    search = server.spec.search
+    limit = search.rate_limit
+    return {
+        "DEFAULT_LIMIT": search.default_limit,
+        "MAX_TOKENS": search.max_tokens,
+        "RATE_LIMIT_PER_MINUTE": limit.requests_per_minute if limit else None,
+        "RATE_LIMIT_BURST": limit.burst if limit else None,
+    }
+
+
+def _auth(server: Server, token_file: str | None) -> Environment:
+    environment: Environment = {"AUTH_TYPE": server.spec.auth.type, "AUTH_TOKEN_FILE": token_file}
+    if issuer := oidc(server):
+        environment |= {
+            "AUTH_OIDC_ISSUER": issuer.issuer,
+            "AUTH_OIDC_AUDIENCE": issuer.audience,
+            "AUTH_OIDC_REQUIRED_SCOPES": " ".join(issuer.required_scopes) or None,
+        }
+    return environment

@@ -9,43 +9,68 @@ from flame_operator.desired.naming import (
     DEFAULT_REPLICAS,
     HTTP_PORT,
     HTTP_PORT_NAME,
+    METRICS_PORT,
+    METRICS_PORT_NAME,
+    REFERENCES_DIGEST,
     Defaults,
+    Facts,
     child,
     labels,
     selector_labels,
 )
 from flame_operator.desired.quantity import container_resources
-from flame_operator.model import DEPLOYMENT, Manifest, Server
+from flame_operator.desired.references import CREDENTIALS_PATH, Credential, credentials
+from flame_operator.desired.scheduling import scheduling
+from flame_operator.desired.unions import workload_identity
+from flame_operator.model import DEPLOYMENT, SECRET, Manifest, Server
 
 USER_ID = 65532
 # A pod leaves the endpoints while it sleeps, so that nothing is sent to a server that has stopped listening.
 PRE_STOP_SECONDS = 5
 # preStop, then the server's own grace period, then 5 s to spare before SIGKILL.
 TERMINATION_GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_GRACE_SECONDS + 5
+CREDENTIALS_MODE = 0o440
+# Its webhook gives pods with this label a token of their ServiceAccount, and the variables that name it.
+WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 
 
-def deployment(server: Server, defaults: Defaults, config: Manifest) -> Manifest:
+def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifest) -> Manifest:
     """Pods that pass Pod Security `restricted` and are replaced without a gap when `config` changes."""
-    name = server.key.name
-    return {
-        **child(DEPLOYMENT, server),
-        "spec": {
-            "replicas": DEFAULT_REPLICAS if server.spec.replicas is None else server.spec.replicas,
-            "revisionHistoryLimit": 3,
-            "selector": {"matchLabels": selector_labels(name)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "template": {
-                "metadata": {"labels": labels(name), "annotations": {CONFIG_HASH: digest(config["data"])}},
-                "spec": _pod(server, defaults),
-            },
+    replicas = _replicas(server, facts)
+    spec: dict[str, Any] = {
+        **({} if replicas is None else {"replicas": replicas}),
+        "revisionHistoryLimit": 3,
+        "selector": {"matchLabels": selector_labels(server.key.name)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": {
+            "metadata": _pod_metadata(server, facts, config),
+            "spec": _pod(server, defaults),
         },
     }
+    return {**child(DEPLOYMENT, server), "spec": spec}
+
+
+def _replicas(server: Server, facts: Facts) -> int | None:
+    """How many pods to ask for; None leaves that to whoever scales."""
+    replicas = server.spec.replicas
+    if server.spec.autoscaling or (replicas is None and facts.scaled_by_others):
+        return None
+    return DEFAULT_REPLICAS if replicas is None else replicas
+
+
+def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, Any]:
+    """What differs between pods that have to be replaced and those that replace them, besides their spec."""
+    found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
+    if workload_identity(server):
+        found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
+    if facts.references:
+        found["annotations"][REFERENCES_DIGEST] = facts.references
+    return found
 
 
 def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
-    spec, name = server.spec, server.key.name
     pod: dict[str, Any] = {
-        "serviceAccountName": name,
+        "serviceAccountName": server.key.name,
         "automountServiceAccountToken": False,
         # One variable per Service of the namespace would end up in the server's environment.
         "enableServiceLinks": False,
@@ -56,29 +81,34 @@ def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
             "runAsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector_labels(name)},
-            }
-        ],
+        **scheduling(server),
         "containers": [_container(server, defaults)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
-    if spec.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
-    if spec.scheduling.node_selector:
-        pod["nodeSelector"] = dict(spec.scheduling.node_selector)
-    if spec.scheduling.tolerations:
-        pod["tolerations"] = [
-            toleration.model_dump(by_alias=True, exclude_none=True)
-            for toleration in spec.scheduling.tolerations
-        ]
-    if spec.scheduling.priority_class_name:
-        pod["priorityClassName"] = spec.scheduling.priority_class_name
+    files = credentials(server)
+    if files:
+        pod["securityContext"]["fsGroup"] = USER_ID
+        pod["volumes"].append(_credentials_volume(files))
+        mount = {"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}
+        pod["containers"][0]["volumeMounts"].append(mount)
+    pull_secrets = [secret.name for secret in server.spec.image_pull_secrets] or defaults.image_pull_secrets
+    if pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     return pod
+
+
+def _credentials_volume(files: tuple[Credential, ...]) -> dict[str, Any]:
+    """As files, not variables: those end up in crash reports, and in the environment of every process."""
+    sources = [
+        {
+            "secret" if reference.kind is SECRET else "configMap": {
+                "name": reference.name,
+                "items": [{"key": reference.key, "path": file}],
+            }
+        }
+        for file, reference in files
+    ]
+    return {"name": "credentials", "projected": {"defaultMode": CREDENTIALS_MODE, "sources": sources}}
 
 
 def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
@@ -88,7 +118,10 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
         "image": spec.image or defaults.image,
         "args": ["serve"],
         "envFrom": [{"configMapRef": {"name": server.key.name}}],
-        "ports": [{"name": HTTP_PORT_NAME, "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": HTTP_PORT_NAME, "containerPort": HTTP_PORT, "protocol": "TCP"},
+            {"name": METRICS_PORT_NAME, "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
         "resources": container_resources(spec.resources),
         # 60 tries: the index and the model are loaded before the first ready, on a throttled CPU.
         "startupProbe": _probe("/health/ready", period=1, failures=60),

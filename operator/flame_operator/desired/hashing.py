@@ -6,11 +6,12 @@ import json
 from flame_operator.desired.naming import APPLIED_HASH
 from flame_operator.model import Manifest
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
+
 
 def digest(value: object) -> str:
     """32 hexadecimal digits that are the same for equal JSON values, whatever their keys' order."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def sealed(manifest: Manifest) -> Manifest:

@@ -1,14 +1,20 @@
 """The Service in front of the pods."""
 
-from flame_operator.desired.naming import HTTP_PORT_NAME, child, selector_labels
+from flame_operator.desired.naming import HTTP_PORT_NAME, OWNS_SECRET, child, selector_labels
+from flame_operator.desired.unions import generates_token
 from flame_operator.model import SERVICE, Manifest, Server
 
 
 def service(server: Server) -> Manifest:
-    """One port for MCP over HTTP."""
+    """One port for MCP over HTTP.
+
+    Metrics are not on it: a Service of type LoadBalancer would show them to the world, and Prometheus finds
+    them at the pods.
+    """
     spec = server.spec.service
+    own = {OWNS_SECRET: "true"} if generates_token(server) else None
     return {
-        **child(SERVICE, server, spec.annotations),
+        **child(SERVICE, server, spec.annotations, own),
         "spec": {
             "type": spec.type,
             "selector": selector_labels(server.key.name),

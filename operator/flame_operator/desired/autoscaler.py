@@ -1,0 +1,37 @@
+"""The HorizontalPodAutoscaler."""
+
+from typing import Any
+
+from flame_operator.desired.naming import child
+from flame_operator.model import AUTOSCALER, DEPLOYMENT, Manifest, Server
+
+DEFAULT_TARGET_CPU = 75
+"""Per cent of the requested CPU, when the user names no target at all."""
+
+
+def autoscaler(server: Server) -> Manifest | None:
+    """Scales the Deployment, to which no replicas are sent meanwhile."""
+    given = server.spec.autoscaling
+    if given is None:
+        return None
+    targets = {"cpu": given.target_cpu, "memory": given.target_memory}
+    if not any(targets.values()):
+        targets["cpu"] = DEFAULT_TARGET_CPU
+    spec: dict[str, Any] = {
+        "scaleTargetRef": {
+            "apiVersion": DEPLOYMENT.api_version,
+            "kind": DEPLOYMENT.kind,
+            "name": server.key.name,
+        },
+        "minReplicas": given.min_replicas,
+        "maxReplicas": given.max_replicas,
+        "metrics": [_utilization(resource, target) for resource, target in targets.items() if target],
+    }
+    if given.behavior:
+        spec["behavior"] = given.behavior.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {**child(AUTOSCALER, server), "spec": spec}
+
+
+def _utilization(resource: str, target: int) -> dict[str, Any]:
+    wanted = {"type": "Utilization", "averageUtilization": target}
+    return {"type": "Resource", "resource": {"name": resource, "target": wanted}}

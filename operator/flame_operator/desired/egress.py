@@ -1,0 +1,111 @@
+"""Where pods may connect to, for a NetworkPolicy, which knows addresses and labels but no host names."""
+
+import re
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from flame_operator.desired.unions import azure_openai, external_qdrant, oidc, openai, workload_identity
+from flame_operator.model import Server
+
+Rule = dict[str, Any]
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+"""Kubernetes puts it on every namespace, with the name as its value."""
+ENTRA = "https://login.microsoftonline.com"
+"""Where a workload identity's token becomes one for Azure OpenAI; other clouds' hosts have the same port."""
+
+# Nobody's API is at these: link-local, and where clouds tell pods their node's secrets.
+NEVER_V4 = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32")
+NEVER_V6 = ("fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128")
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_CLUSTER_DOMAINS = ("", "cluster.local")
+
+
+def urls(server: Server) -> tuple[str, ...]:
+    """What the server's pods connect to."""
+    azure, endpoint = azure_openai(server), openai(server)
+    qdrant, issuer = external_qdrant(server), oidc(server)
+    tracing = server.spec.observability.tracing
+    found = (
+        azure and azure.endpoint,
+        workload_identity(server) and ENTRA,
+        endpoint and endpoint.base_url,
+        qdrant and qdrant.url,
+        issuer and issuer.issuer,
+        tracing and tracing.endpoint,
+    )
+    return tuple(url for url in found if url)
+
+
+def dns() -> Rule:
+    """Names can be looked up anywhere: clusters run DNS as pods, on the node, or at a link-local address."""
+    return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def rules(targets: Iterable[str]) -> list[Rule]:
+    """What opens the way to each URL, every rule once.
+
+    - An address: just that, at the URL's port.
+    - A Service, `name.namespace.svc` or `name` alone: all pods of the namespace at all ports, as a pod's port
+      need not be its Service's.
+    - Another name: all addresses but those of `NEVER_V4` and `NEVER_V6`, at the URL's port.
+    - `name.namespace` may be either, so it gets both; so does a Service of a cluster with its own domain.
+    """
+    found: list[Rule] = []
+    for target in targets:
+        found += [rule for rule in _rules(target) if rule not in found]
+    return found
+
+
+def _rules(target: str) -> Iterator[Rule]:
+    try:
+        parts = urlsplit(target)
+        host = (parts.hostname or "").rstrip(".")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return  # no URL: the server can't connect and says so
+    ports = [{"protocol": "TCP", "port": port}]
+    address = _address(host)
+    if address is not None:
+        if not address.is_loopback:
+            yield {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": ports}
+        return
+    labels = host.split(".")
+    if labels[-1] in ("", "localhost"):
+        return  # inside the pod
+    if len(labels) == 1:
+        yield {"to": [{"podSelector": {}}]}
+        return
+    namespace, outside = _service(labels)
+    if namespace:
+        yield {"to": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}}]}
+    if outside:
+        yield {"to": [_anywhere("0.0.0.0/0", NEVER_V4), _anywhere("::/0", NEVER_V6)], "ports": ports}
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    # Packets to such an address are IPv4, and Kubernetes refuses it in a policy.
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+
+
+def _service(labels: list[str]) -> tuple[str | None, bool]:
+    """The namespace if the name may be a Service's, and whether it may be one from outside the cluster."""
+    if "svc" in labels[2:]:
+        position = labels.index("svc", 2)
+        namespace, outside = labels[position - 1], ".".join(labels[position + 1 :]) not in _CLUSTER_DOMAINS
+    elif len(labels) == 2:
+        namespace, outside = labels[1], True
+    else:
+        return None, True
+    return (namespace, outside) if _NAMESPACE.fullmatch(namespace) else (None, True)
+
+
+def _anywhere(cidr: str, never: tuple[str, ...]) -> Rule:
+    return {"ipBlock": {"cidr": cidr, "except": list(never)}}

@@ -1,0 +1,25 @@
+"""The HTTPRoute: a way in through a Gateway."""
+
+from typing import Any
+
+from flame_operator.desired.naming import Defaults, child
+from flame_operator.model import HTTP_ROUTE, Manifest, Server
+
+
+def http_route(server: Server, defaults: Defaults) -> Manifest | None:
+    """All that the Gateways get for the host names, or None where it isn't asked for or switched off."""
+    given = server.spec.http_route
+    if given is None or not defaults.http_routes:
+        return None
+    spec: dict[str, Any] = {
+        "parentRefs": [parent.model_dump(by_alias=True, exclude_none=True) for parent in given.parent_refs],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"name": server.key.name, "port": server.spec.service.port}],
+            }
+        ],
+    }
+    if given.hostnames:
+        spec["hostnames"] = list(given.hostnames)
+    return {**child(HTTP_ROUTE, server), "spec": spec}

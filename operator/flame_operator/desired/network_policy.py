@@ -1,0 +1,60 @@
+"""The NetworkPolicy."""
+
+from typing import Any
+
+from flame_operator.desired.egress import NAMESPACE_LABEL, Rule, dns, rules, urls
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, Defaults, child, selector_labels
+from flame_operator.model import NETWORK_POLICY, Manifest, Server
+from flame_operator.spec.access import EgressPeer, NetworkPolicySpec, Peer
+
+# What the operator's pods have whatever the release and the chart's `nameOverride` are called.
+OPERATOR_LABELS = {"app.kubernetes.io/component": "operator", "app.kubernetes.io/part-of": "flame-mcp"}
+
+
+def network_policy(server: Server, defaults: Defaults) -> Manifest | None:
+    """Nothing comes in but to the two ports, and nothing goes out but to what the spec names and to DNS."""
+    given = server.spec.network_policy
+    if given.type == "Disabled":
+        return None
+    return {
+        **child(NETWORK_POLICY, server),
+        "spec": {
+            "podSelector": {"matchLabels": selector_labels(server.key.name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": _ingress(given, defaults),
+            "egress": [dns(), *rules(urls(server)), *(_egress(peer) for peer in given.egress_to)],
+        },
+    }
+
+
+def _ingress(given: NetworkPolicySpec, defaults: Defaults) -> list[Rule]:
+    ports = [_tcp(HTTP_PORT), _tcp(METRICS_PORT)]
+    if not given.ingress_from:
+        return [{"ports": ports}]
+    found: list[Rule] = [{"from": [_peer(peer) for peer in given.ingress_from], "ports": ports}]
+    if defaults.operator_namespace:
+        operator = {
+            "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: defaults.operator_namespace}},
+            "podSelector": {"matchLabels": OPERATOR_LABELS},
+        }
+        found.append({"from": [operator], "ports": [_tcp(HTTP_PORT)]})
+    return found
+
+
+def _egress(given: EgressPeer) -> Rule:
+    rule: Rule = {}
+    peer = _peer(given)
+    if peer:
+        rule["to"] = [peer]
+    if given.ports:
+        rule["ports"] = [{"protocol": port.protocol, "port": port.port} for port in given.ports]
+    return rule
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    # Without defaults: an empty selector means all, and an absent one something else.
+    return peer.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"ports"})
+
+
+def _tcp(port: int) -> dict[str, Any]:
+    return {"protocol": "TCP", "port": port}

@@ -1,0 +1,38 @@
+"""Where pods may run."""
+
+from typing import Any
+
+from flame_operator.desired.naming import selector_labels
+from flame_operator.model import Server
+
+SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+
+
+def scheduling(server: Server) -> dict[str, Any]:
+    """The fields of a pod's spec that decide on its node."""
+    given = server.spec.scheduling
+    fields: dict[str, Any] = {"topologySpreadConstraints": _spread(server)}
+    if given.node_selector:
+        fields["nodeSelector"] = dict(given.node_selector)
+    if given.tolerations:
+        fields["tolerations"] = [
+            toleration.model_dump(by_alias=True, exclude_none=True) for toleration in given.tolerations
+        ]
+    if given.affinity:
+        # Without defaults: an empty selector means all, and an absent one something else.
+        fields["affinity"] = given.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    if given.priority_class_name:
+        fields["priorityClassName"] = given.priority_class_name
+    return fields
+
+
+def _spread(server: Server) -> list[dict[str, Any]]:
+    """The user's constraints, or wishes to use several nodes and zones."""
+    constraints = [
+        constraint.model_dump(by_alias=True, exclude_none=True)
+        for constraint in server.spec.scheduling.topology_spread_constraints
+    ] or [{"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway"} for key in SPREAD_OVER]
+    return [
+        {**constraint, "labelSelector": {"matchLabels": selector_labels(server.key.name)}}
+        for constraint in constraints
+    ]

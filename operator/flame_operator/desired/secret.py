@@ -1,0 +1,18 @@
+"""The Secret with the generated bearer token."""
+
+from flame_operator.desired.naming import TOKEN_KEY, Facts, child
+from flame_operator.desired.unions import generates_token
+from flame_operator.model import SECRET, Manifest, Server
+
+
+def secret(server: Server, facts: Facts) -> Manifest | None:
+    """The token that is known, or None when the user brings one or none is needed.
+
+    Raises:
+        ValueError: No token is known. To leave the Secret out instead would delete the one there is.
+    """
+    if not generates_token(server):
+        return None
+    if facts.token is None:
+        raise ValueError(f"{server.key}: the generated token has to be known")
+    return {**child(SECRET, server), "type": "Opaque", "data": {TOKEN_KEY: facts.token}}

@@ -1,0 +1,57 @@
+# ruff: noqa: ANN401 - JSON values
+"""The children of servers in tests, with all that an installation and a cluster may add."""
+
+from dataclasses import replace
+from typing import Any
+
+from flame_operator.desired import Defaults, Facts, desired
+from flame_operator.desired.references import references
+from flame_operator.desired.unions import generates_token
+from flame_operator.model import Manifest, Server, parse_server
+from flame_operator.spec.backends import VectorStore
+from tests.flame_operator.fake_kube import server
+from tests.flame_operator.specs import servers
+
+DEFAULTS = Defaults(
+    image="registry.example/flame-mcp-server:1",
+    operator_namespace="flame-mcp-system",
+    http_routes=True,
+    service_monitors=True,
+)
+TOKEN = "dG9rZW4tb2YtYS10ZXN0"  # noqa: S105 - of a test
+
+
+def facts(one: Server) -> Facts:
+    """What the operator would know of the server's Secrets and ConfigMaps."""
+    return Facts(
+        references="0" * 32 if any(reference.rolls for reference in references(one)) else "",
+        token=TOKEN if generates_token(one) else None,
+    )
+
+
+def children_of(one: Server, defaults: Defaults = DEFAULTS) -> dict[str, Manifest]:
+    """All children by kind, in their order."""
+    return {child["kind"]: child for child in desired(one, defaults, facts(one))}
+
+
+def parse(**spec: Any) -> Server:
+    return parse_server(server(**spec), forbid_unknown=True)
+
+
+def children(**spec: Any) -> dict[str, Manifest]:
+    return children_of(parse(**spec))
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    """The spec of the Deployment's pods."""
+    found: dict[str, Any] = children(**spec)["Deployment"]["spec"]["template"]["spec"]
+    return found
+
+
+def _supported(one: Server) -> Server:
+    store = VectorStore() if one.spec.vector_store.type == "Managed" else one.spec.vector_store
+    return replace(one, spec=one.spec.model_copy(update={"ingestion": None, "vector_store": store}))
+
+
+supported_servers = servers().map(_supported)
+"""Servers that have children: without what the operator can't do yet."""
