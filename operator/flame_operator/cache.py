@@ -1,10 +1,11 @@
 """What the operator has seen of the cluster: the input of every reconcile."""
 
 import json
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from flame_operator.model import CHILD_KINDS, KINDS, SERVER, Key, Manifest, key_of
+from flame_operator.model import CHILD_KINDS, DEPLOYMENT, KINDS, SERVER, Key, Manifest, key_of
 
 REMEMBERED_DELETIONS = 4096
 
@@ -12,12 +13,15 @@ REMEMBERED_DELETIONS = 4096
 class Cache:
     """The newest seen version of each server and child.
 
-    Objects are kept as JSON text, which takes a quarter of the memory that dicts do. Three sources feed it:
-    the watch, our own lists, and the answers to our own writes, so that a reconcile sees what the last one
-    wrote.
+    Three sources feed it: the watch, our own lists, and the answers to our own writes, so that a reconcile
+    sees what the last one wrote.
+
+    Objects are kept as compressed JSON. All of a kind look alike, so the first one serves as the dictionary
+    for the others: an object takes some 100 bytes (of 700 to 2,800) for 15 microseconds of CPU.
     """
 
     def __init__(self) -> None:
+        self._dictionaries: dict[str, bytes] = {}
         self._objects: dict[tuple[str, Key], tuple[int, bytes]] = {}
         # The answer to a write may arrive after the news that the object is gone again.
         self._deleted: OrderedDict[tuple[str, Key], int] = OrderedDict()
@@ -27,16 +31,17 @@ class Cache:
 
     def put(self, body: Manifest) -> bool:
         """Remember an object; True when it differs from what was known, other than by bookkeeping fields."""
-        slot, version, text = _packed(body)
+        slot, version = _slot(body), _version(body)
         known = self._objects.get(slot)
         if version <= self._deleted.get(slot, -1) or (known is not None and version <= known[0]):
             return False
+        text = self._packed(body)
         self._objects[slot] = (version, text)
         return known is None or known[1] != text
 
     def drop(self, body: Manifest) -> bool:
         """Forget a deleted object; True when it was known."""
-        slot, version, _ = _packed(body)
+        slot, version = _slot(body), _version(body)
         known = self._objects.get(slot)
         if known is not None and known[0] > version:
             return False
@@ -68,6 +73,10 @@ class Cache:
             if child is not None:
                 yield child
 
+    def child(self, kind: str, key: Key) -> Manifest | None:
+        """The known object of that kind which has the name of this server's child."""
+        return self._get(kind, key)
+
     def servers(self) -> Iterator[Key]:
         """The keys of all known servers."""
         return (key for kind, key in list(self._objects) if kind == SERVER.kind)
@@ -89,27 +98,49 @@ class Cache:
         found = self._objects.get((kind, key))
         if found is None:
             return None
+        text = zlib.decompressobj(zdict=self._dictionaries[kind]).decompress(found[1])
         # What kind it is need not be kept for each object.
-        body: Manifest = {"apiVersion": KINDS[kind].api_version, "kind": kind, **json.loads(found[1])}
+        body: Manifest = {"apiVersion": KINDS[kind].api_version, "kind": kind, **json.loads(text)}
         body["metadata"]["resourceVersion"] = str(found[0])
         return body
 
+    def _packed(self, body: Manifest) -> bytes:
+        """Compressed text of an object; equal contents give equal texts."""
+        metadata = {name: value for name, value in body["metadata"].items() if name not in _BOOKKEEPING}
+        if scaled_by_others(body):
+            metadata[SCALED_BY_OTHERS] = True
+        slim = {name: value for name, value in body.items() if name not in _TYPE} | {"metadata": metadata}
+        text = json.dumps(slim, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+            "utf-8", "surrogatepass"
+        )
+        dictionary = self._dictionaries.setdefault(body["kind"], text)
+        packer = zlib.compressobj(level=3, zdict=dictionary)
+        return packer.compress(text) + packer.flush()
 
-def _packed(body: Manifest) -> tuple[tuple[str, Key], int, bytes]:
-    """Slot, version and text of an object.
 
-    Resource versions of one kind are comparable integers in every Kubernetes since 1.35, and were before
-    wherever etcd is the store.
+SCALED_BY_OTHERS = "scaledByOthers"
+"""A mark of our own in the metadata of cached Deployments; the bookkeeping that tells it is not kept."""
+_BOOKKEEPING = ("managedFields", "resourceVersion")
+_TYPE = ("apiVersion", "kind")
+
+
+def _slot(body: Manifest) -> tuple[str, Key]:
+    return body["kind"], key_of(body)
+
+
+def _version(body: Manifest) -> int:
+    """Resource versions of one kind are comparable integers in every Kubernetes since 1.35.
+
+    They were before, wherever etcd is the store.
     """
-    metadata = {
-        name: value
-        for name, value in body["metadata"].items()
-        if name not in ("managedFields", "resourceVersion")
-    }
-    slim = {name: value for name, value in body.items() if name not in ("apiVersion", "kind")} | {
-        "metadata": metadata
-    }
-    text = json.dumps(slim, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
+    return int(body["metadata"]["resourceVersion"])
+
+
+def scaled_by_others(body: Manifest) -> bool:
+    """Whether somebody has set a Deployment's replicas through its scale subresource, as autoscalers do."""
+    if body["kind"] != DEPLOYMENT.kind:
+        return False
+    return any(
+        entry.get("subresource") == "scale" and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in body["metadata"].get("managedFields") or ()
     )
-    return (body["kind"], key_of(body)), int(body["metadata"]["resourceVersion"]), text

@@ -1,6 +1,8 @@
 """The command line: `flame-operator run` and `flame-operator render`."""
 
 import asyncio
+import base64
+import gc
 import sys
 from typing import IO, Any, NoReturn
 
@@ -9,13 +11,15 @@ import structlog
 import yaml
 from pydantic import ValidationError
 
-from flame_operator.desired import Defaults, desired
-from flame_operator.errors import UserError
+from flame_operator.desired import Defaults, Facts, desired, not_supported
+from flame_operator.errors import Blind, LostLease, UserError
 from flame_operator.model import SERVER, Manifest, parse_server
 from flame_operator.settings import Settings
 
 # `render` has no cluster that would give the resource its uid.
 NO_UID = "00000000-0000-0000-0000-000000000000"
+# Nor is there a token that has been generated.
+WITHOUT_CLUSTER = Facts(token=base64.b64encode(b"generated-by-the-operator").decode())
 
 
 def _fail(message: str) -> NoReturn:
@@ -47,10 +51,10 @@ def main() -> None:
 )
 @click.option(
     "--liveness-port",
-    type=click.IntRange(1, 65535),
+    type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="Answer GET /healthz on this port.",
+    help="Answer GET /healthz and /readyz on this port; 0 switches it off.",
 )
 def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
     """Operate the cluster that this process runs in, or that KUBECONFIG names.
@@ -58,14 +62,20 @@ def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
     Settings are environment variables FLAME_OPERATOR_*, for example FLAME_OPERATOR_SERVER_IMAGE.
     """
     # `render` needs neither kopf nor the API client, which take half a second to load.
-    from flame_operator import app  # noqa: PLC0415
+    from flame_operator import app, logs  # noqa: PLC0415
 
     settings = _settings()
-    app.configure_logging(settings)
+    logs.configure_logging(settings)
+    # What was imported stays: the garbage collector needn't look at it again and again.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     try:
         asyncio.run(app.run(settings, namespaces=tuple(sorted(set(namespaces))), liveness_port=liveness_port))
     except UserError as error:
         _fail(str(error))
+    except (LostLease, Blind) as error:
+        structlog.get_logger(__name__).error("the operator ends, to start afresh", reason=str(error))
+        sys.exit(1)
     except Exception:  # noqa: BLE001 - the last stop before the process ends: it must be in the log
         structlog.get_logger(__name__).exception("the operator ends; its next start repeats nothing")
         sys.exit(1)
@@ -79,9 +89,12 @@ def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
 def render(source: IO[bytes], server_image: str | None) -> None:
     """Print the children of the FlameMCPServers in a file, as YAML, without a cluster.
 
-    The owner's uid, which only a cluster can give, is all zeros.
+    Printed as if all kinds were switched on. What only a cluster can give has a placeholder: the owner's uid
+    is all zeros, and a generated token says so.
     """
-    defaults = Defaults(image=server_image or _settings().server_image)
+    defaults = Defaults(
+        image=server_image or _settings().server_image, http_routes=True, service_monitors=True
+    )
     try:
         children = [child for document in _documents(source) for child in _children(document, defaults)]
     except UserError as error:
@@ -111,4 +124,7 @@ def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
     if not isinstance(metadata.get("namespace", ""), str):
         raise UserError("metadata.namespace is no text; put it in quotes")
     placed = {**metadata, "namespace": metadata.get("namespace") or "default", "uid": NO_UID}
-    return desired(parse_server({**document, "metadata": placed}, forbid_unknown=True), defaults)
+    server = parse_server({**document, "metadata": placed}, forbid_unknown=True)
+    if missing := not_supported(server):
+        raise UserError(f"{server.key} asks for what this operator can't do yet: {', '.join(missing)}")
+    return desired(server, defaults, WITHOUT_CLUSTER)

@@ -13,6 +13,10 @@ class Refused(UserError):  # noqa: N818 - the API server's word, not ours
     """The API server understood a request and said no (400, 403, 404, 422)."""
 
 
+class Forbidden(Refused):
+    """The operator has no right to do this, or a policy of the cluster is against it (403)."""
+
+
 class NotFound(Refused):
     """There is no such object, kind or namespace."""
 
@@ -30,4 +34,16 @@ class Conflict(Exception):  # noqa: N818 - HTTP's name for it
 
 
 class Unavailable(Exception):  # noqa: N818 - HTTP's name for it
-    """The API server gave no usable answer, several times over: try again later."""
+    """The API server gave no usable answer: try again later, `retry_after` seconds at the earliest."""
+
+    def __init__(self, message: str, *, retry_after: float = 0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LostLease(Exception):  # noqa: N818 - what has happened, not what is wrong
+    """Another process may lead from now on: this one may not write any more, and ends."""
+
+
+class Blind(Exception):  # noqa: N818 - named after what the watch is
+    """The watch has stopped delivering: this process would never hear of a change again, and ends."""

@@ -1,44 +1,21 @@
-"""The only module that talks to the Kubernetes API."""
+"""The Kubernetes API in the operator's words."""
 
-import asyncio
-import json
-import os
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
-import aiohttp
-import structlog
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
+from flame_operator.errors import Conflict, Forbidden, Invalid, NamespaceTerminating, NotFound, Refused
+from flame_operator.model import EVENT, KINDS, LEASE, MANAGER, SERVER, Key, Kind, Manifest, key_of
+from flame_operator.transport import Answer, Call, Transport, unlimited
 
-from flame_operator.errors import (
-    Conflict,
-    Invalid,
-    NamespaceTerminating,
-    NotFound,
-    Refused,
-    Unavailable,
-    UserError,
-)
-from flame_operator.model import KINDS, MANAGER, SERVER, Key, Kind, Manifest, key_of
-
-log = structlog.get_logger(__name__)
-
-SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 STATUS_MANAGER = f"{MANAGER}-status"
-PAGE = 500
-ATTEMPTS = 6
-FIRST_DELAY = 0.25
-LONGEST_DELAY = 8.0
-TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
-LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+PAGE = 250
+LIST_TIMEOUT = 60.0
+LEASE_TIMEOUT = 2.0
+"""Seconds; short, so that a renewal can be tried twice before the lease is lost."""
 # No object has this version. An apply that asks for it creates, or fails with 409 when something is there, so
 # that a foreign object is never overwritten, and no read is needed before the write.
 ABSENT = "1"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class KubeApi(Protocol):
@@ -57,6 +34,12 @@ class KubeApi(Protocol):
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
         """One object, or None when there is none."""
+
+    async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
+        """One object's metadata without the rest of it, or None when there is no such object."""
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster knows a kind."""
 
     def list(
         self, kind: Kind, *, selector: str = "", namespace: str | None = None
@@ -81,42 +64,18 @@ class KubeApi(Protocol):
         """Apply a server's status; returns the live server, or None when it is gone."""
 
 
-@dataclass(frozen=True)
-class _Call:
-    """One request."""
-
-    method: str
-    path: str
-    query: dict[str, str] = field(default_factory=dict)
-    body: Manifest | list[Manifest] | None = None
-    content_type: str = "application/json"
-    timeout: aiohttp.ClientTimeout = TIMEOUT
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-class _Answer(NamedTuple):
-    status: int
-    body: Manifest
-    retry_after: float | None
-
-
 class AioKube:
-    """`KubeApi` on the official asyncio client, with plain dicts instead of its models."""
+    """`KubeApi` on the official asyncio client, with plain dicts instead of its models.
 
-    def __init__(
-        self,
-        client: ApiClient,
-        *,
-        concurrency: int,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._client = client
-        self._slots = asyncio.Semaphore(concurrency)
-        self._sleep = sleep
-        self._jitter = jitter
+    Args:
+        transport: What sends the requests.
+        valid_for: For how many seconds from now this process may write. A write that takes longer is given
+            up, by the API server too, and none is begun when there are none left.
+    """
+
+    def __init__(self, transport: Transport, *, valid_for: Callable[[], float] = unlimited) -> None:
+        self._transport = transport
+        self._valid_for = valid_for
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
         """See `KubeApi`."""
@@ -126,7 +85,19 @@ class AioKube:
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
         """See `KubeApi`."""
-        answer = await self._request(_Call("GET", kind.path(*key)))
+        return await self._get(Call("GET", kind.path(*key)))
+
+    async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
+        """See `KubeApi`."""
+        return await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
+
+    async def serves(self, kind: Kind) -> bool:
+        """See `KubeApi`."""
+        found = await self._get(Call("GET", f"/apis/{kind.api_version}"))
+        return any(one["name"] == kind.plural for one in (found or {}).get("resources", []))
+
+    async def _get(self, call: Call) -> Manifest | None:
+        answer = await self._request(call)
         return None if answer.status == 404 else _checked(answer)
 
     async def list(
@@ -135,7 +106,7 @@ class AioKube:
         """See `KubeApi`."""
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
-            answer = await self._request(_Call("GET", kind.path(namespace), query, timeout=LIST_TIMEOUT))
+            answer = await self._request(Call("GET", kind.path(namespace), query, timeout=LIST_TIMEOUT))
             if answer.status == 410 and "continue" in query:
                 # Paging took longer than the server keeps old versions: from the start, in one piece.
                 query = {name: value for name, value in query.items() if name not in ("continue", "limit")}
@@ -153,7 +124,7 @@ class AioKube:
         """See `KubeApi`."""
         version = child["metadata"]["resourceVersion"]
         unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-        call = _Call(
+        call = Call(
             "PATCH",
             _path(child),
             {"fieldManager": MANAGER},
@@ -173,7 +144,7 @@ class AioKube:
             "preconditions": {"uid": child["metadata"]["uid"]},
             "propagationPolicy": "Background",
         }
-        answer = await self._request(_Call("DELETE", _path(child), body=body))
+        answer = await self._request(Call("DELETE", _path(child), body=body))
         if answer.status != 404:
             _checked(answer)
 
@@ -191,50 +162,53 @@ class AioKube:
         except NotFound:
             return None
 
+    async def post_event(self, event: Manifest) -> None:
+        """See `events.EventApi`."""
+        await self._apply(EVENT.path(*key_of(event)), event, MANAGER)
+
     async def _apply(self, path: str, body: Manifest, manager: str) -> Manifest:
         query = {"fieldManager": manager, "force": "true"}
-        call = _Call("PATCH", path, query, body, content_type="application/apply-patch+yaml")
+        call = Call("PATCH", path, query, body, content_type="application/apply-patch+yaml")
         return _checked(await self._request(call))
 
-    async def _request(self, call: _Call) -> _Answer:
-        """Send, and send again while the answer is 429, 5xx or none at all.
+    async def _request(self, call: Call) -> Answer:
+        return await self._transport.request(call, self._valid_for)
+
+
+class Leases:
+    """The one Lease of this operator. Its requests wait for no others, and each is tried once."""
+
+    def __init__(self, transport: Transport, key: Key) -> None:
+        self._transport = transport
+        self._key = key
+
+    async def read(self) -> Manifest | None:
+        """The Lease, or None when there is none.
 
         Raises:
-            Unavailable: Still no answer after `ATTEMPTS`.
+            Refused: The API server doesn't allow it.
+            Unavailable: The API server doesn't answer.
         """
-        trouble = ""
-        for attempt in range(ATTEMPTS):
-            wait = min(LONGEST_DELAY, FIRST_DELAY * 2**attempt) * (0.5 + self._jitter() / 2)
-            try:
-                async with self._slots:
-                    answer = await self._send(call)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                trouble = f"{type(error).__name__} {error}".strip()
-            else:
-                if answer.status != 429 and answer.status < 500:
-                    return answer
-                trouble = f"{answer.status} {answer.body.get('message', '')}".strip()
-                wait = max(wait, answer.retry_after or 0)
-            log.debug("API request failed", call=str(call), trouble=trouble, attempt=attempt + 1)
-            if attempt + 1 < ATTEMPTS:
-                await self._sleep(wait)
-        raise Unavailable(f"{call}: no answer after {ATTEMPTS} attempts, the last was: {trouble}")
+        answer = await self._transport.once(Call("GET", LEASE.path(*self._key), timeout=LEASE_TIMEOUT))
+        return None if answer.status == 404 else _checked(answer)
 
-    async def _send(self, call: _Call) -> _Answer:
-        # The body is kept out of this: the client would copy it, looking for models that it doesn't hold.
-        method, url, headers, *_ = await self._client.param_serialize(
-            call.method,
-            call.path,
-            query_params=list(call.query.items()),
-            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        response = await self._client.call_api(method, url, headers, call.body, _request_timeout=call.timeout)
-        text: bytes = await response.read()  # type: ignore[no-untyped-call]  # the client's own gap
-        return _Answer(response.status, _json(text), _seconds(response.headers.get("Retry-After")))
+    async def write(self, spec: Manifest, known: Manifest | None) -> Manifest:
+        """Give the known version of the Lease another spec, or create one; returns the live one.
+
+        Raises:
+            Conflict: There is another version, or already one.
+            NotFound: There is none, or no namespace for it.
+            Refused: The API server doesn't allow it.
+            Unavailable: The API server doesn't answer.
+        """
+        namespace, name = self._key
+        new = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": {"name": name}}
+        body = {**(known or new), "spec": spec}
+        method, path = ("POST", LEASE.path(namespace)) if known is None else ("PUT", LEASE.path(*self._key))
+        return _checked(await self._transport.once(Call(method, path, body=body, timeout=LEASE_TIMEOUT)))
 
 
-def _checked(answer: _Answer) -> Manifest:
+def _checked(answer: Answer) -> Manifest:
     """The object that was answered, or the error in our words."""
     if answer.status < 300:
         return answer.body
@@ -245,55 +219,8 @@ def _checked(answer: _Answer) -> Manifest:
         raise Conflict(message)
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(message)
-    raise {404: NotFound, 422: Invalid}.get(answer.status, Refused)(message)
+    raise {403: Forbidden, 404: NotFound, 422: Invalid}.get(answer.status, Refused)(message)
 
 
 def _path(manifest: Manifest) -> str:
     return KINDS[manifest["kind"]].path(*key_of(manifest))
-
-
-def _json(text: bytes) -> Manifest:
-    try:
-        found: Any = json.loads(text)
-    except ValueError:
-        found = None  # a proxy's page, for example
-    return found if isinstance(found, dict) else {"message": text[:200].decode(errors="replace")}
-
-
-def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and header.isdigit() else None
-
-
-def uses_kubeconfig() -> bool:
-    """Whether to log in with a kubeconfig: when one is named, and wherever there is no service account."""
-    return bool(os.environ.get("KUBECONFIG")) or not SERVICE_ACCOUNT_TOKEN.exists()
-
-
-@asynccontextmanager
-async def connect(*, concurrency: int) -> AsyncIterator[AioKube]:
-    """The API of the cluster that this process runs in, or that KUBECONFIG or ~/.kube/config names.
-
-    Raises:
-        UserError: There are no usable credentials.
-    """
-    configuration = Configuration()
-    try:
-        if uses_kubeconfig():
-            await config.load_kube_config(  # type: ignore[no-untyped-call]  # the client's own gap
-                client_configuration=configuration, persist_config=False
-            )
-        else:
-            config.load_incluster_config(  # type: ignore[no-untyped-call]  # the client's own gap
-                client_configuration=configuration
-            )
-    except (config.ConfigException, OSError) as error:
-        raise UserError(
-            f"can't log in to a cluster: {error}. Set KUBECONFIG, or run in a pod with a service account"
-        ) from error
-    configuration.connection_pool_maxsize = concurrency
-    client = ApiClient(configuration)
-    client.user_agent = MANAGER
-    try:
-        yield AioKube(client, concurrency=concurrency)
-    finally:
-        await client.close()  # type: ignore[no-untyped-call]  # the client's own gap

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from flame_operator.errors import Conflict, Unavailable, UserError
+from flame_operator.metrics import Metrics, result_of
 from flame_operator.model import Key
 
 log = structlog.get_logger(__name__)
@@ -34,20 +36,26 @@ class WorkQueue:
     worked on once more afterwards. A key whose handler fails comes back after an exponential, jittered delay.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - half of them are for tests
         self,
         handler: Handler,
         *,
         workers: int,
+        metrics: Metrics | None = None,
         call_later: Callable[[float, Callable[[], None]], Timer] | None = None,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handler = handler
         self._workers = workers
+        self._metrics = metrics or Metrics()
+        self._metrics.show_queue(lambda: self.depth, lambda: self.oldest_age)
         self._call_later = call_later
         self._jitter = jitter
+        self._clock = clock
         self._waiting: OrderedDict[str, deque[Key]] = OrderedDict()
-        self._queued: set[Key] = set()
+        # Since when each waits. A dict keeps their order, so the first has waited longest.
+        self._queued: dict[Key, float] = {}
         self._working: set[Key] = set()
         self._dirty: set[Key] = set()
         self._failures: Counter[Key] = Counter()
@@ -60,6 +68,11 @@ class WorkQueue:
         """How many keys wait or are being worked on."""
         return len(self._queued) + len(self._working)
 
+    @property
+    def oldest_age(self) -> float:
+        """For how many seconds the key that waits longest has waited for a worker; 0 when none does."""
+        return next((self._clock() - since for since in self._queued.values()), 0.0)
+
     def add(self, key: Key) -> None:
         """Have the key worked on as soon as a worker is free."""
         if self._stopping:
@@ -70,7 +83,7 @@ class WorkQueue:
         if key in self._working:
             self._dirty.add(key)
         elif key not in self._queued:
-            self._queued.add(key)
+            self._queued[key] = self._clock()
             self._waiting.setdefault(key.namespace, deque()).append(key)
             self._wake.set()
 
@@ -103,6 +116,9 @@ class WorkQueue:
                 self._wake.clear()
                 await self._wake.wait()
             await self._work_on(self._next())
+            # Work that finds nothing to do never waits. After a start there is a lot of it, and the lease has
+            # to be renewed meanwhile.
+            await asyncio.sleep(0)
 
     def _next(self) -> Key:
         """The oldest key of the namespace that was served longest ago."""
@@ -110,25 +126,30 @@ class WorkQueue:
         key = keys.popleft()
         if keys:
             self._waiting[namespace] = keys
-        self._queued.remove(key)
+        del self._queued[key]
         self._working.add(key)
         return key
 
     async def _work_on(self, key: Key) -> None:
         again: float | None = None
-        try:
-            again = await self._handler(key)
-        except (UserError, Conflict, Unavailable) as error:
-            again = self._delay(key)
-            log.warning("reconcile failed", key=str(key), error=str(error), retry_seconds=round(again, 1))
-        except Exception:
-            # A bug in one reconcile must not take the others down.
-            again = self._delay(key)
-            log.exception("unexpected error in a reconcile", key=str(key), retry_seconds=round(again, 1))
-        else:
-            del self._failures[key]
-        finally:
-            self._working.remove(key)
+        trouble: Exception | None = None
+        begun = self._clock()
+        # Every line that is logged meanwhile, by whatever module, names the resource.
+        with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name):
+            try:
+                again = await self._handler(key)
+            except (UserError, Conflict, Unavailable) as error:
+                trouble, again = error, self._delay(key)
+                log.warning("reconcile failed", error=str(error), retry_seconds=round(again, 1))
+            except Exception as error:
+                # A bug in one reconcile must not take the others down.
+                trouble, again = error, self._delay(key)
+                log.exception("unexpected error in a reconcile", retry_seconds=round(again, 1))
+            else:
+                del self._failures[key]
+            finally:
+                self._working.remove(key)
+        self._metrics.reconciled(result_of(trouble), self._clock() - begun)
         if key in self._dirty:
             self._dirty.remove(key)
             self._requeue(key)
@@ -147,5 +168,6 @@ class WorkQueue:
         """Seconds until the next try: doubling, and between half of that and all of it."""
         if grow:
             self._failures[key] += 1
+            self._metrics.retried()
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures[key] - 1, 20))
         return longest * (0.5 + self._jitter() / 2)

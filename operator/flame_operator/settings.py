@@ -1,11 +1,25 @@
 """The operator's settings, from environment variables `FLAME_OPERATOR_*`."""
 
+import platform
+import secrets
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_SERVER_IMAGE = "flame-mcp-server:0.1.0"
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+
+
+def _own_namespace() -> str:
+    return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
+
+
+def _own_identity() -> str:
+    return f"{platform.node() or 'operator'}-{secrets.token_hex(4)}"
 
 
 class Settings(BaseSettings):
@@ -23,5 +37,31 @@ class Settings(BaseSettings):
     """How many API requests are in flight at once."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
     """How long work that has begun may take after SIGTERM."""
+    watch_grace_seconds: Annotated[float, Field(ge=1, le=86400)] = 90
+    """How long the watch may deliver nothing while lists find something new, before the process ends. kopf
+    notices a dead connection by itself, in 70 s at the latest."""
+    namespace: ObjectName = Field(default_factory=_own_namespace)
+    """Where the operator itself is: its Lease and its key. In a pod its own namespace, else `default`."""
+    pod_name: Annotated[str, Field(pattern=r"^[-A-Za-z0-9._]{1,253}$")] = Field(default_factory=_own_identity)
+    """Who this process is among its replicas; two that run at once must differ. The host's name and a random
+    suffix when it isn't set."""
+    leader_election: bool = True
+    """Whether to work only while holding the Lease. Without it a second operator would write as well."""
+    lease_name: ObjectName = "flame-mcp-operator"
+    """The Lease; operators with the same one take turns."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    """Where to answer GET /metrics; 0 switches it off."""
+    verifications_per_second: Annotated[float, Field(gt=0, le=1000)] = 10
+    """How many running servers are looked at in a second, over all resources."""
+    reference_poll_seconds: Annotated[float, Field(ge=1, le=86400)] = 60
+    """How often Secrets and ConfigMaps that resources refer to are read again."""
+    rollout_parallelism: Annotated[int, Field(ge=1, le=1000)] = 5
+    """How many resources roll at once after a change of something that they share."""
+    http_routes: bool = False
+    """Whether to make HTTPRoutes; needs the Gateway API in the cluster and rights to write them."""
+    service_monitors: bool = False
+    """Whether to make ServiceMonitors; needs their API in the cluster and rights to write them."""
+    events_per_second: Annotated[float, Field(gt=0, le=1000)] = 5
+    """How many Events are written in a second, over all resources."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

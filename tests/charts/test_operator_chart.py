@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flame_operator.settings import Settings
 from tests.harness import tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,11 @@ def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def environment(documents: list[dict[str, Any]]) -> dict[str, str]:
+    """The variables whose values the chart writes out."""
+    return {entry["name"]: entry["value"] for entry in container(documents)["env"] if "value" in entry}
+
+
 def test_lint_is_clean() -> None:
     done = subprocess.run(
         [str(helm()), "lint", "--strict", str(CHART)], capture_output=True, text=True, check=False
@@ -73,24 +79,140 @@ def test_a_list_of_namespaces_needs_no_cluster_role() -> None:
     assert not of_kind(documents, "ClusterRole")
     assert not of_kind(documents, "ClusterRoleBinding")
     for kind in ("Role", "RoleBinding"):
-        assert [document["metadata"]["namespace"] for document in of_kind(documents, kind)] == ["one", "two"]
+        assert [document["metadata"]["namespace"] for document in of_kind(documents, kind)] == [
+            "flame-mcp-system",
+            "one",
+            "two",
+        ]
     assert container(documents)["args"] == ["run", "--namespace=one", "--namespace=two"]
 
 
-def test_no_rule_reaches_secrets_or_says_everything() -> None:
-    (role,) = of_kind(render(), "ClusterRole")
+def rights(role: dict[str, Any]) -> dict[str, set[str]]:
+    """The verbs of each resource, `group/resource` or with names behind it."""
+    found: dict[str, set[str]] = {}
     for rule in role["rules"]:
-        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
-        assert "secrets" not in rule["resources"]
-        assert rule["apiGroups"] != ["rbac.authorization.k8s.io"]
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                key = " ".join([f"{group}/{resource}", *rule.get("resourceNames", [])])
+                found.setdefault(key, set()).update(rule["verbs"])
+    return found
+
+
+CHILD = {"get", "list", "watch", "create", "patch"}
+RIGHTS = {
+    "flamemcp.dev/flamemcpservers": {"list", "watch"},
+    "flamemcp.dev/flamemcpservers/status": {"patch"},
+    "flamemcp.dev/flamemcpservers/finalizers": {"update"},
+    "/configmaps": CHILD,
+    "/serviceaccounts": CHILD,
+    "/services": CHILD,
+    "apps/deployments": CHILD,
+    "networking.k8s.io/networkpolicies": CHILD | {"delete"},
+    "networking.k8s.io/ingresses": CHILD | {"delete"},
+    "policy/poddisruptionbudgets": CHILD | {"delete"},
+    "autoscaling/horizontalpodautoscalers": CHILD | {"delete"},
+    # Neither list nor watch: nobody who gets hold of the operator reads all Secrets.
+    "/secrets": {"get", "create", "patch", "delete"},
+    "/pods": {"list"},
+    "/events": {"create", "patch"},
+}
+OWN_RIGHTS = {
+    "coordination.k8s.io/leases": {"create"},
+    "coordination.k8s.io/leases flame-flame-mcp-operator": {"get", "update"},
+    "/secrets": {"create"},
+    "/secrets flame-mcp-operator-key": {"get", "patch"},
+}
+
+
+def test_the_rights_are_these_and_no_more() -> None:
+    documents = render()
+    (role,) = of_kind(documents, "ClusterRole")
+    assert rights(role) == RIGHTS
+    (own,) = of_kind(documents, "Role")
+    assert rights(own) == OWN_RIGHTS
+
+
+def test_rights_to_optional_kinds_come_with_their_switch() -> None:
+    switched = {
+        "httpRoutes": "gateway.networking.k8s.io/httproutes",
+        "serviceMonitors": "monitoring.coreos.com/servicemonitors",
+    }
+    for value, resource in switched.items():
+        documents = render("--set", f"{value}.enabled=true")
+        (role,) = of_kind(documents, "ClusterRole")
+        assert rights(role) == {**RIGHTS, resource: {"get", "list", "create", "patch", "delete"}}
+        variable = {"httpRoutes": "HTTP_ROUTES", "serviceMonitors": "SERVICE_MONITORS"}[value]
+        assert environment(documents)[f"FLAME_OPERATOR_{variable}"] == "true"
+
+
+def test_two_pods_take_turns_and_survive_a_drain() -> None:
+    documents = render()
+    (deployment,) = of_kind(documents, "Deployment")
+    spec = deployment["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["type"] == "RollingUpdate"
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"] == spec["selector"]
+    (budget,) = of_kind(documents, "PodDisruptionBudget")
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": spec["selector"]}
+    assert environment(documents)["FLAME_OPERATOR_LEASE_NAME"] == "flame-flame-mcp-operator"
+    assert not of_kind(render("--set", "replicas=1"), "PodDisruptionBudget")
+
+
+def test_probes_and_metrics_have_their_ports() -> None:
+    found = container(render("--set", "metricsPort=9191"))
+    assert {port["name"]: port["containerPort"] for port in found["ports"]} == {
+        "health": 8080,
+        "metrics": 9191,
+    }
+    paths = {probe: found[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {probe: get["path"] for probe, get in paths.items()} == {
+        "startupProbe": "/healthz",
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    assert {get["port"] for get in paths.values()} == {"health"}
+    off = container(render("--set", "metricsPort=0"))
+    assert [port["name"] for port in off["ports"]] == ["health"]
+
+
+def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "resyncSeconds": 86400,
+        "metricsPort": 9191,
+        "verificationsPerSecond": 0.5,
+        "referencePollSeconds": 86400,
+        "rolloutParallelism": 7,
+        "eventsPerSecond": 2.5,
+    }
+    documents = render(
+        *(word for name, value in values.items() for word in ("--set-json", f"{name}={value}"))
+    )
+    fields = {
+        entry["name"]: entry["valueFrom"]["fieldRef"]["fieldPath"]
+        for entry in container(documents)["env"]
+        if "valueFrom" in entry
+    }
+    assert fields == {
+        "FLAME_OPERATOR_NAMESPACE": "metadata.namespace",
+        "FLAME_OPERATOR_POD_NAME": "metadata.name",
+    }
+    given = environment(documents)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert {name.removeprefix("FLAME_OPERATOR_").lower() for name in given} <= set(Settings.model_fields)
+    assert (settings.resync_seconds, settings.metrics_port, settings.rollout_parallelism) == (86400, 9191, 7)
+    assert (settings.verifications_per_second, settings.events_per_second) == (0.5, 2.5)
+    assert settings.reference_poll_seconds == 86400
 
 
 def test_images_by_tag_and_by_digest() -> None:
     digest = "sha256:" + "0" * 64
     found = container(render("--set", f"image.digest={digest}", "--set", "server.image.tag=v7"))
     assert found["image"] == f"flame-mcp/operator@{digest}"
-    environment = {item["name"]: item["value"] for item in found["env"]}
-    assert environment["FLAME_OPERATOR_SERVER_IMAGE"] == "flame-mcp/server:v7"
+    images = {item["name"]: item.get("value") for item in found["env"]}
+    assert images["FLAME_OPERATOR_SERVER_IMAGE"] == "flame-mcp/server:v7"
 
 
 def test_the_pod_is_restricted() -> None:
@@ -114,6 +236,11 @@ def test_the_pod_is_restricted() -> None:
         ("log.level=loud", "level"),
         ("resyncSeconds=1", "resyncSeconds"),
         ("replicaCount=3", "replicaCount"),
+        ("replicas=11", "replicas"),
+        ("metricsPort=8080", "metricsPort"),
+        ("eventsPerSecond=0", "eventsPerSecond"),
+        ("rolloutParallelism=0", "rolloutParallelism"),
+        ("httpRoutes.enabled=perhaps", "enabled"),
         ("crds.enabled=perhaps", "enabled"),
         ("serviceAccount.create=false", "serviceAccount.name is needed"),
     ],

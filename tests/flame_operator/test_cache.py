@@ -60,12 +60,13 @@ async def test_a_sweep_finds_what_the_watch_missed() -> None:
     kube, cache = FakeKube(), Cache()
     for name in ("same", "edited", "deleted"):
         kube.create(server(name))
-    assert len(await sweep(kube, cache)) == 3
-    assert await sweep(kube, cache) == set()
+    assert len((await sweep(kube, cache)).changed) == 3
+    assert (await sweep(kube, cache)).changed == set()
     kube.edit("FlameMCPServer", Key("team", "edited"), spec={"replicas": 9})
     kube.remove("FlameMCPServer", Key("team", "deleted"))
     kube.create(server("created"))
-    assert await sweep(kube, cache) == {Key("team", name) for name in ("edited", "deleted", "created")}
+    swept = await sweep(kube, cache)
+    assert swept.changed == {Key("team", name) for name in ("edited", "deleted", "created")}
     assert {key.name for key in cache.servers()} == {"same", "edited", "created"}
 
 
@@ -86,7 +87,7 @@ async def test_a_sweep_keeps_what_appeared_while_it_read() -> None:
 
     slow = Slow()
     slow.objects = dict(kube.objects)
-    assert await sweep(slow, cache) == set()
+    assert (await sweep(slow, cache)).changed == set()
     assert {key.name for key in cache.servers()} == {"early", "late"}
 
 

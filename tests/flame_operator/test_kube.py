@@ -1,20 +1,21 @@
 """The API client against an HTTP server on the loopback interface that answers what the test says."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 
-from flame_operator.errors import Conflict, NamespaceTerminating, Refused, Unavailable, UserError
-from flame_operator.kube import ATTEMPTS, AioKube, connect
+from flame_operator.errors import Conflict, Forbidden, NamespaceTerminating, Refused, Unavailable, UserError
+from flame_operator.kube import PAGE, AioKube
 from flame_operator.model import DEPLOYMENT, SERVER, SERVICE, Key
+from flame_operator.transport import ATTEMPTS, Transport, connect, open_session
 from tests.flame_operator.fake_kube import server
 
 KEY = Key("team", "docs")
-CHILD = {
+CHILD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Service",
     "metadata": {"name": "docs", "namespace": "team", "uid": "u1"},
@@ -27,7 +28,10 @@ class Api:
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any, dict[str, str]]] = []
         self.asked: list[tuple[str, str, dict[str, str], Any, str]] = []
+        self.accepted: list[str] = []
         self.slept: list[float] = []
+        self.timeouts: list[str] = []
+        self.valid_for: list[float] = []
         self.kube: AioKube
 
     def answer(self, status: int, body: object, **headers: str) -> None:
@@ -39,7 +43,12 @@ class Api:
         text = await request.text()
         content_type = request.headers.get("Content-Type", "")
         body = json.loads(text) if text else None
-        self.asked.append((request.method, request.path, dict(request.query), body, content_type))
+        query = dict(request.query)
+        # Only writes have one, so that the API server gives them up when we do.
+        assert ("timeout" in query) == (request.method != "GET")
+        self.timeouts.append(query.pop("timeout", ""))
+        self.asked.append((request.method, request.path, query, body, content_type))
+        self.accepted.append(request.headers["Accept"])
         status, answer, headers = self.answers.pop(0)
         if status == 0:
             assert request.transport is not None
@@ -61,8 +70,10 @@ async def api() -> AsyncIterator[Api]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    async with ApiClient(Configuration(host=f"http://127.0.0.1:{port}")) as client:
-        api.kube = AioKube(client, concurrency=4, sleep=api.sleep, jitter=lambda: 1.0)
+    configuration = Configuration(host=f"http://127.0.0.1:{port}")
+    async with open_session(configuration, 4, "test") as session:
+        transport = Transport(configuration, session, concurrency=4, sleep=api.sleep, jitter=lambda: 1.0)
+        api.kube = AioKube(transport, valid_for=lambda: api.valid_for.pop(0) if api.valid_for else 99.0)
         yield api
     await runner.cleanup()
 
@@ -99,7 +110,7 @@ async def test_a_creation_can_not_overwrite(api: Api) -> None:
         (409, problem(409, "the object has been modified"), Conflict),
         (422, problem(422, "immutable", reason="FieldValueInvalid", field="metadata.uid"), Conflict),
         (422, problem(422, "spec.replicas: too many", field="spec.replicas"), Refused),
-        (403, problem(403, "forbidden"), Refused),
+        (403, problem(403, "forbidden"), Forbidden),
         (403, problem(403, "being terminated", reason="NamespaceTerminating"), NamespaceTerminating),
         (404, problem(404, "no such kind"), Refused),
         (400, "<html>not Kubernetes</html>", Refused),
@@ -146,7 +157,7 @@ async def test_lists_are_read_page_by_page(api: Api) -> None:
     assert [item["metadata"]["name"] for item in items] == ["a", "b"]
     assert items[0]["kind"] == "Deployment"
     assert items[0]["apiVersion"] == "apps/v1"
-    assert api.asked[0][1:3] == ("/apis/apps/v1/deployments", {"limit": "500", "labelSelector": "a=b"})
+    assert api.asked[0][1:3] == ("/apis/apps/v1/deployments", {"limit": str(PAGE), "labelSelector": "a=b"})
     assert api.asked[1][2]["continue"] == "next"
 
 
@@ -165,6 +176,16 @@ async def test_a_missing_object_is_no_error(api: Api) -> None:
     assert await api.kube.get(SERVICE, KEY) is None
     await api.kube.delete(CHILD)
     assert await api.kube.patch_status(server(), {}) is None
+
+
+async def test_metadata_comes_without_the_rest(api: Api) -> None:
+    api.answer(200, {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": "7"}})
+    api.answer(404, problem(404, "not found"))
+    found = await api.kube.get_metadata(SERVICE, KEY)
+    assert found is not None
+    assert found["metadata"] == {"resourceVersion": "7"}
+    assert await api.kube.get_metadata(SERVICE, KEY) is None
+    assert api.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] * 2
 
 
 async def test_only_the_meant_object_is_deleted(api: Api) -> None:
@@ -186,8 +207,65 @@ async def test_the_status_is_written_alone(api: Api) -> None:
     assert "spec" not in body
 
 
+async def test_a_write_ends_when_this_process_may_no_longer_write(api: Api) -> None:
+    for valid_for in (99.0, 3.5):
+        api.answer(200, CHILD)
+        api.valid_for = [valid_for] * 3
+        await api.kube.apply(CHILD, uid="u1")
+    assert api.timeouts == ["30000ms", "3500ms"]
+
+
+@pytest.mark.parametrize(
+    "valid_for",
+    [[0.0], [1.0, -1.0, -1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [4.0, 4.0, 2.9, 0.0]],
+    ids=["before", "while it was made", "while it waited to be sent", "while it waited for too long"],
+)
+async def test_nothing_is_written_without_a_lease(api: Api, valid_for: list[float]) -> None:
+    writes: list[Callable[[], Awaitable[object]]] = [
+        lambda: api.kube.apply(CHILD, uid="u1"),
+        lambda: api.kube.correct({**CHILD, "metadata": {**CHILD["metadata"], "resourceVersion": "1"}}, []),
+        lambda: api.kube.delete(CHILD),
+        lambda: api.kube.patch_status(server(), {}),
+    ]
+    for write in writes:
+        api.valid_for = list(valid_for)
+        with pytest.raises(Unavailable, match="may not write any more"):
+            await write()
+    assert api.asked == []
+
+
+async def test_a_write_is_not_repeated_once_the_lease_is_lost(api: Api) -> None:
+    api.answer(503, problem(503, "etcd is down"))
+    api.valid_for = [1.0, 1.0, 1.0, 0.0]
+    with pytest.raises(Unavailable, match="may not write any more"):
+        await api.kube.apply(CHILD, uid="u1")
+    assert len(api.asked) == 1
+
+
+async def test_reading_needs_no_lease(api: Api) -> None:
+    api.answer(200, CHILD)
+    api.valid_for = [0.0]
+    assert await api.kube.get(SERVICE, KEY) == CHILD
+
+
+async def test_an_event_is_created_or_brought_up_to_date_in_one_request(api: Api) -> None:
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "docs.1", "namespace": "team"},
+        "count": 2,
+    }
+    api.answer(200, event)
+    await api.kube.post_event(event)
+    ((method, path, query, body, content_type),) = api.asked
+    assert (method, path) == ("PATCH", "/api/v1/namespaces/team/events/docs.1")
+    assert (query["fieldManager"], query["force"]) == ("flame-operator", "true")
+    assert content_type == "application/apply-patch+yaml"
+    assert body == event
+
+
 async def test_no_credentials_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:  # noqa: ANN401
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(UserError, match="Set KUBECONFIG"):
-        async with connect(concurrency=1):
+        async with connect(concurrency=1, user_agent="test"):
             pass

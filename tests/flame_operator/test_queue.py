@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flame_operator.errors import Unavailable
+from flame_operator.metrics import Metrics
 from flame_operator.model import Key
 from flame_operator.queue import FIRST_DELAY, LONGEST_DELAY, Timer, WorkQueue
 
@@ -200,3 +201,67 @@ async def test_stopping_finishes_what_waits_and_takes_nothing_more() -> None:
         await work.end(A, Unavailable("down"))
         assert work.begun == [A, B]
         assert timers.waiting == []
+
+
+async def test_the_age_is_that_of_the_key_that_waits_longest() -> None:
+    work, now, metrics = Work(), [100.0], Metrics()
+    queue = WorkQueue(work, workers=1, metrics=metrics, clock=lambda: now[0])
+    assert queue.oldest_age == 0
+    for key in (A, B, C):
+        queue.add(key)
+        now[0] += 10
+    assert queue.oldest_age == 30
+    task = asyncio.create_task(queue.run())
+    await settle()
+    assert queue.oldest_age == 20
+    assert metrics.registry.get_sample_value("flame_operator_queue_oldest_age_seconds") == 20
+    assert metrics.registry.get_sample_value("flame_operator_queue_depth") == 3
+    queue.stop()
+    for _ in range(3):
+        for key in list(work.running):
+            await work.end(key)
+    await asyncio.wait_for(task, 5)
+    assert queue.oldest_age == 0
+
+
+async def test_what_became_of_the_work_is_counted() -> None:
+    async with running() as (queue, work, timers):
+        for result in (None, Unavailable("down"), RuntimeError("a bug")):
+            queue.add(A)
+            await settle()
+            await work.end(A, result)
+            timers.fire()
+        await settle()
+        await work.end(A)
+        sample = queue._metrics.registry.get_sample_value
+        counted = {
+            result: sample("flame_operator_reconciles_total", {"result": result})
+            for result in ("ok", "unavailable", "bug")
+        }
+        assert counted == {"ok": 2, "unavailable": 1, "bug": 1}
+        assert sample("flame_operator_reconcile_duration_seconds_count") == 4
+        assert sample("flame_operator_queue_retries_total") == 2
+
+
+async def test_work_that_never_waits_lets_others_run() -> None:
+    """A start with thousands of resources at rest kept the lease from being renewed: the process ended."""
+    turns = 0
+    seen: list[int] = []
+
+    async def at_once(_: Key) -> None:
+        seen.append(turns)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    queue = WorkQueue(at_once, workers=1)
+    for number in range(100):
+        queue.add(Key("team", f"docs-{number}"))
+    queue.stop()
+    other = asyncio.create_task(others())
+    await queue.run()
+    other.cancel()
+    assert len(set(seen)) > 50
