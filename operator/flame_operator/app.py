@@ -1,148 +1,181 @@
-"""Wires the operator: watch and sweep feed the cache and the queue, workers reconcile."""
+"""Wires the operator: watch and sweeps feed cache and queue, workers reconcile, a Lease says who may."""
 
 import asyncio
-import logging
-import random
-from collections.abc import Callable, Sequence
-from typing import Any
+import importlib.metadata
+import signal
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 
-import structlog
-
+from flame_operator import health
 from flame_operator.cache import Cache
 from flame_operator.desired import Defaults
-from flame_operator.errors import Conflict, Refused, Unavailable, UserError
-from flame_operator.kube import KubeApi, connect
-from flame_operator.model import Manifest, key_of
+from flame_operator.digests import Digests, load_key
+from flame_operator.events import Recorder
+from flame_operator.health import Answer, Endpoints, Vitals
+from flame_operator.helpers import Helpers
+from flame_operator.informer import Informer
+from flame_operator.kube import AioKube, Leases
+from flame_operator.leader import Alone, Election, Leader
+from flame_operator.lifecycle import Lifecycle
+from flame_operator.mcp_probe import McpProbe
+from flame_operator.metrics import CONTENT_TYPE, Metrics
+from flame_operator.model import HTTP_ROUTE, MANAGER, SECRET, SERVICE_MONITOR, Key, Kind
+from flame_operator.pacing import Pacer
 from flame_operator.queue import WorkQueue
-from flame_operator.reconcile import Reconciler
+from flame_operator.reconcile import Reconciler, resume_rollout, utc_now
+from flame_operator.references import References
 from flame_operator.settings import Settings
-from flame_operator.sweep import sweep
+from flame_operator.sight import Sight
+from flame_operator.transport import Transport, connect
+from flame_operator.verify import Verifier
 from flame_operator.watch import watch
 
-log = structlog.get_logger(__name__)
+EXIT_SECONDS = 30.0
+"""What the end may take beyond draining."""
 
 
-async def run(
-    settings: Settings, *, namespaces: Sequence[str] = (), liveness_port: int | None = None
-) -> None:
-    """Operate until SIGTERM, then finish what has begun.
+async def run(settings: Settings, *, namespaces: Sequence[str] = (), liveness_port: int = 0) -> None:
+    """Operate until SIGTERM or SIGINT, then finish what has begun.
+
+    Args:
+        settings: The operator's settings.
+        namespaces: Where to look; empty means everywhere.
+        liveness_port: Where to answer probes; 0 switches them off.
 
     Raises:
         UserError: The cluster can't be used as it is; the message says what is missing.
+        LostLease: Another operator may lead.
+        Blind: The watch has stopped delivering.
         Exception: Anything else ends the process; the next one starts from fresh lists and repeats no write.
     """
-    async with connect(concurrency=settings.api_concurrency) as api:
-        cache = Cache()
-        queue = WorkQueue(
-            Reconciler(api, cache, Defaults(image=settings.server_image)), workers=settings.workers
+    stop = asyncio.Event()
+    take_signals = partial(_take_signals, stop)
+    take_signals()
+    version = importlib.metadata.version("flame-mcp")
+    agent, metrics = f"{MANAGER}/{version} ({settings.pod_name})", Metrics(version=version)
+    async with AsyncExitStack() as stack:
+        connecting = connect(concurrency=settings.api_concurrency, user_agent=agent, metrics=metrics)
+        transport = await stack.enter_async_context(connecting)
+        election = _election(settings, transport)
+        metrics.show_leader(lambda: election.valid_for() > 0)
+        api, cache = AioKube(transport, valid_for=election.valid_for), Cache()
+        digests = Digests()
+        helpers, queue = _work(settings, api, cache, digests, served=lambda: informer.served, metrics=metrics)
+        sight = Sight(namespaced=bool(namespaces), grace=settings.watch_grace_seconds, metrics=metrics)
+        informer = Informer(
+            api,
+            cache,
+            queue.add,
+            sight,
+            settings.resync_seconds,
+            namespaces,
+            optional_kinds=_optional_kinds(settings),
+            metrics=metrics,
         )
+        life = Lifecycle(election, queue, drain_seconds=settings.drain_seconds)
 
-        def seen(body: Manifest, *, deleted: bool) -> None:
-            if cache.drop(body) if deleted else cache.put(body):
-                queue.add(key_of(body))
+        async def prime() -> None:
+            digests.use(await load_key(api, settings.namespace))
+            await informer.prime()
+            for key in cache.servers():
+                resume_rollout(cache, helpers.pacer, key)
 
-        await _prime(api, cache, namespaces)
-        for key in cache.servers():
-            queue.add(key)
-        log.info("ready", servers=queue.depth, namespaces=list(namespaces) or "all")
-        # kopf ends all tasks that are younger than itself, taking them for its own: the workers come first.
-        working = asyncio.create_task(queue.run(), name="workers")
-        sweeping = asyncio.create_task(_sweep_forever(api, cache, queue, namespaces, settings), name="sweep")
-        watching = asyncio.create_task(
-            watch(
-                seen,
-                namespaces=namespaces,
-                liveness_endpoint=f"http://0.0.0.0:{liveness_port}/healthz" if liveness_port else None,
-                probe=_probe(queue, cache),
-            ),
-            name="watch",
+        watching = partial(
+            watch,
+            informer.seen,
+            namespaces=namespaces,
+            started=take_signals,
+            exit_seconds=settings.drain_seconds + EXIT_SECONDS,
         )
-        try:
-            await asyncio.wait({working, sweeping, watching}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await _shut_down(queue, working, (sweeping, watching), settings.drain_seconds)
+        vitals = partial(_vitals, life, election, transport, informer)
+        await stack.enter_async_context(health.serve(liveness_port, _probes(vitals, queue, cache)))
+        await stack.enter_async_context(health.serve(settings.metrics_port, _page(metrics)))
+        await life.run(stop, prime, [watching, informer.sweep_forever, *helpers.background()])
 
 
-def _probe(queue: WorkQueue, cache: Cache) -> Callable[[], dict[str, Any]]:
-    return lambda: {"queue": queue.depth, "objects": len(cache)}
+def _work(  # noqa: PLR0913 - what the process consists of
+    settings: Settings,
+    api: AioKube,
+    cache: Cache,
+    digests: Digests,
+    *,
+    served: Callable[[], Collection[Kind]],
+    metrics: Metrics,
+) -> tuple[Helpers, WorkQueue]:
+    """What works on resources: the queue, and all that puts them into it."""
 
+    def again(key: Key) -> None:
+        queue.add(key)
 
-async def _prime(api: KubeApi, cache: Cache, namespaces: Sequence[str]) -> None:
-    """Fill the cache before the first decision, so that a restart finds all in place and writes nothing."""
-    while True:
-        try:
-            await sweep(api, cache, namespaces)
-        except Refused as error:
-            raise UserError(
-                f"the operator can't list what it manages: {error}. Install "
-                "crds/flamemcpservers.yaml and the operator's RBAC rules, and start it again"
-            ) from error
-        except Unavailable as error:
-            log.warning("waiting for the API server", error=str(error))
-        else:
-            return
+    def reference_changed(key: Key) -> None:
+        # The generated token is one too, and nobody else tells of it.
+        cache.learn(SECRET.kind, key, None)
+        queue.add(key)
 
+    def defaults() -> Defaults:
+        kinds = served()
+        return replace(static, http_routes=HTTP_ROUTE in kinds, service_monitors=SERVICE_MONITOR in kinds)
 
-async def _sweep_forever(
-    api: KubeApi, cache: Cache, queue: WorkQueue, namespaces: Sequence[str], settings: Settings
-) -> None:
-    while True:
-        await asyncio.sleep(settings.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
-        try:
-            changed = await sweep(api, cache, namespaces)
-        except (Refused, Conflict, Unavailable) as error:
-            log.warning("sweep failed", error=str(error))
-            continue
-        log.info("swept", objects=len(cache), missed=len(changed))
-        for key in changed:
-            queue.add(key)
-
-
-async def _shut_down(
-    queue: WorkQueue, working: asyncio.Task[None], others: Sequence[asyncio.Task[None]], seconds: float
-) -> None:
-    """End all tasks, give running work `seconds`, and raise what ended any of them unasked."""
-    for task in others:
-        task.cancel()
-    await asyncio.wait(others)
-    queue.stop()
-    _, late = await asyncio.wait({working}, timeout=seconds)
-    if late:
-        log.warning("work left undone at shutdown, the next start repeats it", keys=queue.depth)
-        working.cancel()
-        await asyncio.wait(late)
-    for task in (working, *others):
-        if not task.cancelled():
-            task.result()
-
-
-def configure_logging(settings: Settings) -> None:
-    """Everything, kopf's own messages included, as one line per event on stderr."""
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # As plain text: structlog's richer forms print local variables, whatever they hold.
-        structlog.processors.format_exc_info,
-    ]
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=False)
-    if settings.log_format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+    static = Defaults(image=settings.server_image, operator_namespace=settings.namespace)
+    helpers = Helpers(
+        references=References(api, digests, reference_changed, poll_seconds=settings.reference_poll_seconds),
+        pacer=Pacer(settings.rollout_parallelism, again),
+        verifier=Verifier(
+            McpProbe(),
+            per_second=settings.verifications_per_second,
+            on_change=again,
+            observe=metrics.verified,
+        ),
+        recorder=Recorder(
+            api,
+            per_second=settings.events_per_second,
+            instance=settings.pod_name,
+            now=utc_now,
+            observe=metrics.event_written,
+        ),
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
+    metrics.show_rollouts(lambda: helpers.pacer.waiting)
+    queue = WorkQueue(Reconciler(api, cache, defaults, helpers), workers=settings.workers, metrics=metrics)
+    return helpers, queue
+
+
+def _optional_kinds(settings: Settings) -> list[Kind]:
+    wanted = {HTTP_ROUTE: settings.http_routes, SERVICE_MONITOR: settings.service_monitors}
+    return [kind for kind, on in wanted.items() if on]
+
+
+def _vitals(life: Lifecycle, election: Election, transport: Transport, informer: Informer) -> Vitals:
+    return Vitals(
+        role=life.role,
+        in_contact=election.in_contact,
+        silent_for=transport.silent_for(),
+        sweep_age=time.monotonic() - informer.swept_at,
+        resync_seconds=informer.resync_seconds,
     )
-    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
-    # One line per event, probe and login: only with debug are they wanted.
-    chatter = "DEBUG" if settings.log_level == "debug" else "WARNING"
-    for name in ("kopf.objects", "kopf.activities", "aiohttp.access"):
-        logging.getLogger(name).setLevel(chatter)
+
+
+def _probes(vitals: Callable[[], Vitals], queue: WorkQueue, cache: Cache) -> Endpoints:
+    return {
+        "/healthz": lambda: health.liveness(vitals(), queue=queue.depth, objects=len(cache)),
+        "/readyz": lambda: health.readiness(vitals()),
+    }
+
+
+def _page(metrics: Metrics) -> Endpoints:
+    return {"/metrics": lambda: Answer(200, CONTENT_TYPE, metrics.render())}
+
+
+def _take_signals(stop: asyncio.Event) -> None:
+    """Have the signals that end a process ask it to stop. kopf takes them for itself when it starts."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def _election(settings: Settings, transport: Transport) -> Election:
+    if not settings.leader_election:
+        return Alone()
+    lease = Key(settings.namespace, settings.lease_name)
+    return Leader(Leases(transport, lease), settings.pod_name)

@@ -1,26 +1,40 @@
 """One pass over one server: look, decide, act, report."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import structlog
-
-from flame_operator.cache import Cache
-from flame_operator.desired import Defaults, desired
-from flame_operator.errors import Conflict, Invalid, InvalidSpec, NamespaceTerminating, Refused
+from flame_operator.apply import Applier
+from flame_operator.cache import SCALED_BY_OTHERS, Cache
+from flame_operator.checks import check_of, is_verified, target_of
+from flame_operator.desired import Defaults, Facts, desired
+from flame_operator.desired.naming import OWNS_SECRET, REFERENCES_DIGEST, selector_labels
+from flame_operator.desired.references import references
+from flame_operator.desired.unions import generates_token
+from flame_operator.digests import only_values_differ
+from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
+from flame_operator.events import transitions
+from flame_operator.helpers import Helpers
 from flame_operator.kube import KubeApi
-from flame_operator.model import DEPLOYMENT, KINDS, Key, Manifest, Server, parse_server
-from flame_operator.plan import Action, Apply, Delete, corrections, is_ours, is_subset, plan
+from flame_operator.model import DEPLOYMENT, POD, SECRET, SERVICE, Key, Manifest, Server, parse_server
+from flame_operator.pacing import Pacer, is_rolling
+from flame_operator.plan import Action, Apply, is_ours, is_subset, plan
 from flame_operator.plan import Conflict as Taken
 from flame_operator.plan import Wait as Going
-from flame_operator.status import Outcome, invalid_status, server_status
-
-log = structlog.get_logger(__name__)
+from flame_operator.pods import Pods, pods_of, why_not_ready
+from flame_operator.references import Resolved
+from flame_operator.status import Check, Outcome, Reason, blocked_status, server_status
+from flame_operator.support import disabled, unsupported
+from flame_operator.tokens import Token
 
 LOOK_AGAIN_SECONDS = 30.0
 """How soon a foreign object is looked at again: it isn't watched, so nothing tells when it goes away."""
-ROUNDS = 3
-"""How often a pass decides anew when an object turns out to be another than the cache had."""
+OVERDUE_SECONDS = 10.0
+"""How long pods may take to start before they are asked why they don't."""
+ASK_AGAIN_SECONDS = 60.0
+"""How soon pods that don't get ready are asked again: why they don't may change without an event."""
+ROUNDS = 4
+"""How often a pass decides anew: when an object is another than the cache had, and once there is a token."""
 
 
 def utc_now() -> str:
@@ -28,15 +42,28 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def seconds_between(earlier: str, later: str) -> float:
+    """Between two times as conditions write them."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
 class Reconciler:
     """Makes the children and the status of a server what its spec asks for."""
 
     def __init__(
-        self, api: KubeApi, cache: Cache, defaults: Defaults, *, now: Callable[[], str] = utc_now
+        self,
+        api: KubeApi,
+        cache: Cache,
+        defaults: Callable[[], Defaults],
+        helpers: Helpers,
+        *,
+        now: Callable[[], str] = utc_now,
     ) -> None:
         self._api = api
         self._cache = cache
         self._defaults = defaults
+        self._helpers = helpers
+        self._applier = Applier(api, cache)
         self._now = now
 
     async def __call__(self, key: Key) -> float | None:
@@ -52,108 +79,143 @@ class Reconciler:
         """
         body = self._cache.server(key)
         if body is None or body["metadata"].get("deletionTimestamp"):
+            self._helpers.forget(key)
             return None  # garbage collection removes what the server owns
         try:
             server = parse_server(body)
         except InvalidSpec as error:
-            generation = body["metadata"].get("generation", 0)
-            message = str(error)
-            await self._report(key, lambda old: invalid_status(generation, message, old, self._now()))
+            message = f"The spec can't be used: {error}. Correct it and apply it again."
+            await self._block(key, body, Reason.INVALID_SPEC, message)
+            return None
+        if message := unsupported(server):
+            await self._block(key, body, Reason.NOT_SUPPORTED, message)
             return None
         try:
-            outcome, refusal = await self._act(server)
+            outcome, refusal = await self._act(server, body)
+            outcome = replace(outcome, why=await self._why(server, body), check=self._check(server, body))
         except NamespaceTerminating:
             return None
-        await self._report(
-            key,
-            lambda old: server_status(
-                server, self._child(server, DEPLOYMENT.kind), outcome, old, self._now()
-            ),
-        )
+        deployment = self._child(server, DEPLOYMENT.kind)
+        await self._report(key, lambda old: server_status(server, deployment, outcome, old, self._now()))
         if refusal is not None:
             raise refusal
-        return LOOK_AGAIN_SECONDS if outcome.taken or outcome.waiting else None
+        if outcome.taken or outcome.waiting:
+            return LOOK_AGAIN_SECONDS
+        return self._ask_again(server, body)
 
-    async def _act(self, server: Server) -> tuple[Outcome, Refused | None]:
-        wanted = desired(server, self._defaults)
-        await self._look_at_foreign(server)
+    async def _act(self, server: Server, body: Manifest) -> tuple[Outcome, Refused | None]:
+        """Bring the children to what they should be, as far as they may be changed now."""
+        token, trouble = Token(), ""
+        await self._look_where_no_event_tells(server)
         for _ in range(ROUNDS):
-            actions = plan(server, wanted, self._cache.children(server.key))
-            taken = tuple(_named(action.child) for action in actions if isinstance(action, Taken))
-            waiting = tuple(_named(action.child) for action in actions if isinstance(action, Going))
+            resolved = await self._helpers.references.resolve(server.key, references(server))
+            facts, waits = self._facts(server, body, resolved, token)
+            defaults = self._defaults()
+            actions = plan(server, desired(server, defaults, facts), self._cache.children(server.key))
+            outcome = Outcome(
+                taken=tuple(_named(action.child) for action in actions if isinstance(action, Taken)),
+                waiting=tuple(_named(action.child) for action in actions if isinstance(action, Going)),
+                missing=resolved.problems,
+                awaited=resolved.awaited,
+                disabled=disabled(server, defaults),
+                waits_for_turn=waits,
+            )
             if server.spec.suspend:
-                return Outcome(taken, waiting), None
+                return outcome, None
+            now = _first_the_secret(actions)
             try:
-                await self._carry_out(server, actions)
+                await self._applier.carry_out(server, _allowed(now, resolved))
             except Conflict as conflict:
-                log.debug("deciding again", key=str(server.key), reason=str(conflict))
+                trouble = str(conflict)
                 continue
             except NamespaceTerminating:
                 raise
             except Refused as refused:
-                return Outcome(taken, waiting, str(refused)), refused
-            return Outcome(taken, waiting), None
-        raise Conflict(f"{server.key}: its children changed {ROUNDS} times while they were looked at")
+                return replace(outcome, refused=str(refused)), refused
+            if now == actions:
+                return outcome, None
+        raise Conflict(f"its children changed {ROUNDS} times while they were looked at: {trouble}")
 
-    async def _carry_out(self, server: Server, actions: Iterable[Action]) -> None:
-        for action in actions:
-            match action:
-                case Apply(manifest, uid):
-                    await self._apply(server, manifest, uid)
-                case Delete(child):
-                    await self._delete(server, child)
-                case Taken() | Going():
-                    pass  # not ours to change
-
-    async def _apply(self, server: Server, manifest: Manifest, uid: str | None) -> None:
-        try:
-            self._cache.put(await self._write(server, manifest, uid))
-        except Conflict:
-            await self._look(manifest["kind"], server.key)
-            raise
-        log.info("applied", key=str(server.key), kind=manifest["kind"], created=uid is None)
-
-    async def _write(self, server: Server, manifest: Manifest, uid: str | None) -> Manifest:
-        """Apply, and remove what others have put into a list that is ours alone.
-
-        Server-side apply leaves fields of other managers alone, so that a port that somebody renumbered stays
-        beside ours, and the API server may even refuse the two together.
-        """
-        try:
-            live = await self._api.apply(manifest, uid=uid)
-        except Invalid:
-            known = self._child(server, manifest["kind"])
-            fixes = corrections(manifest, known) if known is not None and uid is not None else []
-            if known is None or not fixes:
-                raise
-            await self._api.correct(known, fixes)
-            return await self._api.apply(manifest, uid=uid)
-        fixes = corrections(manifest, live)
-        return await self._api.correct(live, fixes) if fixes else live
-
-    async def _delete(self, server: Server, child: Manifest) -> None:
-        try:
-            await self._api.delete(child)
-        except Conflict:
-            await self._look(child["kind"], server.key)
-            raise
-        self._cache.learn(child["kind"], server.key, None)
-        log.info("deleted", key=str(server.key), kind=child["kind"])
-
-    async def _look_at_foreign(self, server: Server) -> None:
+    async def _look_where_no_event_tells(self, server: Server) -> None:
         for child in self._cache.children(server.key):
             if not is_ours(server, child):
-                await self._look(child["kind"], server.key)
+                await self._applier.look(child["kind"], server.key)
+        service = self._child(server, SERVICE.kind)
+        marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
+        if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
+            await self._applier.look(SECRET.kind, server.key)
 
-    async def _look(self, kind: str, key: Key) -> None:
-        """Replace what the cache knows of an object by what the API server says."""
-        self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
+    def _facts(self, server: Server, body: Manifest, resolved: Resolved, token: Token) -> tuple[Facts, bool]:
+        """What decides about children besides the spec, and whether the pods wait for their turn."""
+        deployment = self._child(server, DEPLOYMENT.kind)
+        if deployment is None:
+            wait, scaled, digest = False, False, resolved.digest
+        else:
+            scaled = SCALED_BY_OTHERS in deployment["metadata"]
+            digest, wait = self._paced(server, body, deployment, resolved)
+        secret = self._child(server, SECRET.kind)
+        generated = token.value(secret) if generates_token(server) else None
+        return Facts(references=digest, token=generated, scaled_by_others=scaled), wait
+
+    def _paced(
+        self, server: Server, body: Manifest, deployment: Manifest, resolved: Resolved
+    ) -> tuple[str, bool]:
+        """The digest for the pods, and whether another one waits for its turn."""
+        pods, pacer = pods_of(deployment), self._helpers.pacer
+        current, new = _digest_of(deployment), resolved.digest
+        if resolved.problems or server.spec.suspend:
+            return current, False
+        if current == new:
+            if not is_rolling(deployment):
+                pacer.done(server.key)
+            return new, False
+        seen = (body.get("status") or {}).get("observedGeneration")
+        if not only_values_differ(current, new) or seen != server.generation:
+            return new, False  # the spec has changed, so pods are replaced anyhow
+        if pacer.admit(server.key, broken=not pods.available):
+            return new, False
+        return current, True
+
+    def _ask_again(self, server: Server, body: Manifest) -> float | None:
+        if not _have_failed(pods_of(self._child(server, DEPLOYMENT.kind))):
+            return None
+        return ASK_AGAIN_SECONDS if self._is_overdue(body) else OVERDUE_SECONDS + 1
+
+    async def _why(self, server: Server, body: Manifest) -> str:
+        """Why no pod is ready: asked only when none has been for a while, as pods need time to start."""
+        pods = pods_of(self._child(server, DEPLOYMENT.kind))
+        if not _have_failed(pods) or not self._is_overdue(body):
+            return ""
+        selector = ",".join(f"{name}={value}" for name, value in selector_labels(server.key.name).items())
+        found = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
+        return why_not_ready(found)
+
+    def _is_overdue(self, body: Manifest) -> bool:
+        for condition in (body.get("status") or {}).get("conditions") or []:
+            if condition["type"] == "Available" and condition["status"] == "False":
+                return seconds_between(condition["lastTransitionTime"], self._now()) >= OVERDUE_SECONDS
+        return False
+
+    def _check(self, server: Server, body: Manifest) -> Check | None:
+        """What asking the server has found, if it has been asked; from now on it is asked."""
+        deployment = self._child(server, DEPLOYMENT.kind)
+        target = target_of(server, deployment, self._child(server, SERVICE.kind))
+        if target is None:
+            self._helpers.verifier.drop(server.key)
+            return None
+        self._helpers.verifier.want(server.key, target, known_good=is_verified(body.get("status") or {}))
+        verdict = self._helpers.verifier.verdict(server.key)
+        return check_of(verdict) if verdict else None
 
     def _child(self, server: Server, kind: str) -> Manifest | None:
-        for child in self._cache.children(server.key):
-            if child["kind"] == kind and is_ours(server, child):
-                return child
-        return None
+        child = self._cache.child(kind, server.key)
+        return child if child is not None and is_ours(server, child) else None
+
+    async def _block(self, key: Key, body: Manifest, reason: Reason, message: str) -> None:
+        """Leave the children as they are and say why."""
+        self._helpers.forget(key)
+        generation = body["metadata"].get("generation", 0)
+        await self._report(key, lambda old: blocked_status(generation, reason, message, old, self._now()))
 
     async def _report(self, key: Key, status_after: Callable[[Manifest], Manifest]) -> None:
         """Write the status if it isn't there already."""
@@ -165,8 +227,49 @@ class Reconciler:
         if is_subset(status, old):
             return
         live = await self._api.patch_status(body, status)
-        if live is not None:
-            self._cache.put(live)
+        if live is None:
+            return
+        self._cache.put(live)
+        for event in transitions(old, status):
+            self._helpers.recorder.record(body, event)
+
+
+def resume_rollout(cache: Cache, pacer: Pacer, key: Key) -> None:
+    """Have pods that were being replaced when the last operator ended count as such."""
+    deployment = cache.child(DEPLOYMENT.kind, key)
+    if deployment is not None and _digest_of(deployment) and is_rolling(deployment):
+        pacer.resume(key)
+
+
+def _digest_of(deployment: Manifest) -> str:
+    """What the pods' Secrets and ConfigMaps were when they were made."""
+    annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
+    found: str = annotations.get(REFERENCES_DIGEST, "")
+    return found
+
+
+def _have_failed(pods: Pods) -> bool:
+    return pods.seen and pods.wanted > 0 and pods.available == 0
+
+
+def _first_the_secret(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Of actions that make a Secret only that, and its mark: the digest for the pods needs what is in it."""
+    kinds = (SECRET.kind, SERVICE.kind)
+    applies = [action for action in actions if isinstance(action, Apply)]
+    if not any(action.manifest["kind"] == SECRET.kind and action.uid is None for action in applies):
+        return actions
+    return tuple(action for action in applies if action.manifest["kind"] in kinds)
+
+
+def _allowed(actions: Iterable[Action], resolved: Resolved) -> list[Action]:
+    """What may be done: no pods are made or replaced that would lack what they read."""
+    return [
+        action
+        for action in actions
+        if not (
+            resolved.problems and isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind
+        )
+    ]
 
 
 def _named(child: Manifest) -> str:

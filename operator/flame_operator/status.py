@@ -1,42 +1,55 @@
 """What a server's status should say. Pure: nothing in it changes without a cause."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from flame_operator.desired.naming import DEFAULT_REPLICAS, selector_labels, url
+from flame_operator.desired.naming import mode, selector_labels, url
 from flame_operator.model import Manifest, Server
-
-ADVICE = "Look at the pods: an image that can't be pulled, a container that fails, or no room in the cluster."
+from flame_operator.pods import Pods, pods_of
 
 MESSAGE_LENGTH = 1024
 """Characters; the CRD bounds messages to the same."""
 
+PENDING = "Pending"
+"""The reason of the conditions that the CRD's default gives a new resource."""
 
 Truth = Literal["True", "False", "Unknown"]
 
 
 class Reason(StrEnum):
-    """Every reason that a condition may give."""
+    """Every reason that a condition may give; docs/conditions.md tells what each means."""
 
+    ANSWERING = "Answering"
+    ANSWERING_AUTH_REQUIRED = "AnsweringAuthRequired"
+    NOT_ANSWERING = "NotAnswering"
+    TOO_FEW_RESULTS = "TooFewResults"
+    NOT_VERIFIED = "NotVerified"
     AVAILABLE = "Available"
     INDEX_LOADED = "IndexLoaded"
     DEPLOYING = "Deploying"
     PODS_NOT_READY = "PodsNotReady"
     SCALED_TO_ZERO = "ScaledToZero"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    WAITING_FOR_TURN = "WaitingForTurn"
     UP_TO_DATE = "UpToDate"
     SUSPENDED = "Suspended"
     PODS_REJECTED = "PodsRejected"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     NAME_TAKEN = "NameTaken"
+    REFERENCE_MISSING = "ReferenceMissing"
+    FEATURE_DISABLED = "FeatureDisabled"
+    NOT_SUPPORTED = "NotSupported"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
 
 
 # With these the children aren't what the spec says, however well the pods of an earlier spec may run.
-NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED}
+NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED, Reason.NOT_SUPPORTED}
+
+# These explain why there are no pods.
+NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}
+_REASONS = {str(reason) for reason in Reason}
 
 
 class Says(NamedTuple):
@@ -45,6 +58,17 @@ class Says(NamedTuple):
     status: Truth
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the last look at the server itself has found."""
+
+    says: Says
+    server: Manifest = field(default_factory=dict)
+    """`status.server`: who answered; empty when nobody did."""
+    index: Manifest = field(default_factory=dict)
+    """`status.index`: what is searched."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +81,18 @@ class Outcome:
     """Old objects that are still being deleted, as `Kind name`."""
     refused: str | None = None
     """The API server's words when it refused a child."""
+    missing: tuple[str, ...] = ()
+    """Secrets and ConfigMaps that the spec names and that aren't there, in words that say what to do."""
+    awaited: tuple[str, ...] = ()
+    """Such that pods do without, and that may come by themselves."""
+    disabled: tuple[str, ...] = ()
+    """Fields that need something which this cluster or this installation lacks, likewise."""
+    waits_for_turn: bool = False
+    """Whether pods wait until others that read the same Secret have been replaced."""
+    why: str = ""
+    """Why pods aren't ready, as far as they say."""
+    check: Check | None = None
+    """None while the server hasn't been looked at since the operator started."""
 
 
 def server_status(
@@ -71,17 +107,20 @@ def server_status(
         old: The status there is, whose transition times stay where the condition's status does.
         now: The time, RFC 3339 in UTC, whole seconds.
     """
-    pods = _Pods.of(deployment)
-    available = _available(pods)
+    pods = pods_of(deployment)
+    check = outcome.check if pods.available else None
+    available = _available(pods, outcome.why)
+    verified = _verified(pods, check, old)
     stalled = _stalled(outcome, pods)
     conditions = {
-        "Ready": _ready(server, available, stalled),
+        "Ready": _ready(server, available, verified, stalled),
         "Available": available,
         "IndexReady": _index_ready(available),
+        "Verified": verified,
         "Reconciling": _reconciling(server, pods, stalled, outcome),
         "Stalled": stalled,
     }
-    return {
+    status = {
         "observedGeneration": server.generation,
         "conditions": _conditions(conditions, server.generation, old, now),
         "replicas": pods.total,
@@ -90,78 +129,57 @@ def server_status(
             f"{name}={value}" for name, value in sorted(selector_labels(server.key.name).items())
         ),
         "url": url(server),
-        "mode": "Standalone",
+        "mode": mode(server),
     }
+    # What was known of a server stays until something else is known.
+    for part, known in (("server", check and check.server), ("index", check and check.index)):
+        if found := known or old.get(part):
+            status[part] = found
+    return status
 
 
-def invalid_status(generation: int, message: str, old: Manifest, now: str) -> Manifest:
-    """The status of a resource whose spec can't be read: its children stay as they are."""
-    invalid = Says(
-        "True", Reason.INVALID_SPEC, f"The spec can't be used: {message}. Correct it and apply it again."
-    )
-    unknown = Says("Unknown", Reason.INVALID_SPEC, "Not looked at while the spec is invalid.")
+def blocked_status(generation: int, reason: Reason, message: str, old: Manifest, now: str) -> Manifest:
+    """The status of a resource whose children are left alone, because nothing can be made of its spec."""
+    stalled = Says("True", reason, message)
+    unknown = Says("Unknown", reason, "Not looked at: see the condition Stalled.")
     conditions = {
-        "Ready": invalid._replace(status="False"),
+        "Ready": stalled._replace(status="False"),
         "Available": unknown,
         "IndexReady": unknown,
-        "Reconciling": Says("False", Reason.INVALID_SPEC, "Nothing is done until the spec is corrected."),
-        "Stalled": invalid,
+        "Verified": unknown,
+        "Reconciling": Says("False", reason, "Nothing is done until the spec is another."),
+        "Stalled": stalled,
     }
     return {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
 
 
-@dataclass(frozen=True)
-class _Pods:
-    """What a Deployment says about its pods."""
-
-    wanted: int
-    total: int = 0
-    ready: int = 0
-    available: int = 0
-    seen: bool = False
-    complete: bool = False
-    failures: tuple[tuple[Reason, str], ...] = ()
-
-    @classmethod
-    def of(cls, deployment: Manifest | None) -> "_Pods":
-        if deployment is None:
-            return cls(wanted=DEFAULT_REPLICAS)
-        status: dict[str, Any] = deployment.get("status") or {}
-        wanted = deployment["spec"].get("replicas", 1)
-        total, available = status.get("replicas", 0), status.get("availableReplicas", 0)
-        current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        return cls(
-            wanted=wanted,
-            total=total,
-            ready=status.get("readyReplicas", 0),
-            available=available,
-            seen="observedGeneration" in status,
-            complete=current and status.get("updatedReplicas", 0) == total == available == wanted,
-            failures=tuple(_failures(status.get("conditions") or [])) if current else (),
-        )
+def readiness(server: Manifest) -> Truth:
+    """What a server's condition Ready says, as it is stored."""
+    for condition in (server.get("status") or {}).get("conditions") or []:
+        if condition["type"] == "Ready" and condition["status"] in ("True", "False"):
+            found: Truth = condition["status"]
+            return found
+    return "Unknown"
 
 
-def _failures(conditions: Iterable[dict[str, Any]]) -> Iterable[tuple[Reason, str]]:
-    for condition in conditions:
-        message = condition.get("message") or condition.get("reason") or "no message"
-        match condition.get("type"), condition.get("status"), condition.get("reason"):
-            case "ReplicaFailure", "True", _:
-                yield Reason.PODS_REJECTED, f"The cluster refuses to create pods: {message}"
-            case "Progressing", "False", "ProgressDeadlineExceeded":
-                yield Reason.PROGRESS_DEADLINE_EXCEEDED, f"The rollout makes no progress: {message} {ADVICE}"
-
-
-def _available(pods: _Pods) -> Says:
+def _available(pods: Pods, why: str) -> Says:
     if pods.available > 0:
-        return Says("True", Reason.AVAILABLE, "At least one pod answers.")
+        return Says("True", Reason.AVAILABLE, "At least one pod is ready.")
     if not pods.seen:
         return Says("Unknown", Reason.DEPLOYING, "The Deployment has not reported on its pods yet.")
     if pods.wanted == 0:
-        return Says("False", Reason.SCALED_TO_ZERO, "No pods are wanted: spec.replicas is 0.")
-    if pods.failures:
-        reason, message = pods.failures[0]
-        return Says("False", reason, message)
-    return Says("False", Reason.PODS_NOT_READY, f"None of {pods.wanted} pods is ready.")
+        return Says("False", Reason.SCALED_TO_ZERO, "No pods are wanted: the Deployment's replicas are 0.")
+    if failure := _failure(pods):
+        return failure._replace(status="False")
+    return Says("False", Reason.PODS_NOT_READY, f"None of {pods.wanted} pods is ready. {why}".strip())
+
+
+def _failure(pods: Pods) -> Says | None:
+    if pods.rejected:
+        return Says("True", Reason.PODS_REJECTED, pods.rejected)
+    if pods.stuck:
+        return Says("True", Reason.PROGRESS_DEADLINE_EXCEEDED, pods.stuck)
+    return None
 
 
 def _index_ready(available: Says) -> Says:
@@ -174,7 +192,19 @@ def _index_ready(available: Says) -> Says:
             return Says("Unknown", available.reason, available.message)
 
 
-def _stalled(outcome: Outcome, pods: _Pods) -> Says:
+def _verified(pods: Pods, check: Check | None, old: Manifest) -> Says:
+    if check is not None:
+        return check.says
+    if not pods.available:
+        return Says("Unknown", Reason.NOT_VERIFIED, "There is no pod to ask.")
+    # After the operator's restart the last finding holds until there is a new one: nothing is written.
+    last = next((one for one in old.get("conditions") or [] if one["type"] == "Verified"), None)
+    if last is not None and last["status"] != "Unknown" and last["reason"] in _REASONS:
+        return Says(last["status"], Reason(last["reason"]), last["message"])
+    return Says("Unknown", Reason.NOT_VERIFIED, "The server will be asked in a moment.")
+
+
+def _stalled(outcome: Outcome, pods: Pods) -> Says:
     if outcome.taken:
         return Says(
             "True",
@@ -182,23 +212,34 @@ def _stalled(outcome: Outcome, pods: _Pods) -> Says:
             f"{', '.join(outcome.taken)} exists already and isn't this resource's: it is left alone. "
             "Delete or rename it, or give this resource another name.",
         )
+    if outcome.missing:
+        return Says("True", Reason.REFERENCE_MISSING, "; ".join(outcome.missing))
     if outcome.refused is not None:
         return Says(
             "True", Reason.APPLY_REFUSED, f"The API server refuses what the spec asks for: {outcome.refused}"
         )
-    if pods.failures:
-        reason, message = pods.failures[0]
-        return Says("True", reason, message)
+    if failure := _failure(pods):
+        return failure
+    if outcome.disabled:
+        return Says("True", Reason.FEATURE_DISABLED, "; ".join(outcome.disabled))
     return Says("False", Reason.UP_TO_DATE, "Nothing is in the way.")
 
 
-def _reconciling(server: Server, pods: _Pods, stalled: Says, outcome: Outcome) -> Says:
+def _reconciling(server: Server, pods: Pods, stalled: Says, outcome: Outcome) -> Says:  # noqa: PLR0911 - a list
     if server.spec.suspend:
         return Says("False", Reason.SUSPENDED, "spec.suspend is true: the children are left as they are.")
     if stalled.status == "True":
         return Says("False", stalled.reason, "See the condition Stalled.")
     if outcome.waiting:
         return Says("True", Reason.DEPLOYING, f"Waiting until {', '.join(outcome.waiting)} is gone.")
+    if outcome.waits_for_turn:
+        return Says(
+            "True",
+            Reason.WAITING_FOR_TURN,
+            "A Secret or ConfigMap has changed; the pods are replaced once others that read it have been.",
+        )
+    if outcome.awaited:
+        return Says("True", Reason.REFERENCE_MISSING, "; ".join(outcome.awaited))
     if not pods.seen:
         return Says("True", Reason.DEPLOYING, "The children are being created.")
     if not pods.complete:
@@ -208,20 +249,25 @@ def _reconciling(server: Server, pods: _Pods, stalled: Says, outcome: Outcome) -
     return Says("False", Reason.UP_TO_DATE, "All children are as the spec says.")
 
 
-def _ready(server: Server, available: Says, stalled: Says) -> Says:
-    if stalled.status == "True" and stalled.reason in NOT_APPLIED:
+def _ready(server: Server, available: Says, verified: Says, stalled: Says) -> Says:
+    blocked = NOT_APPLIED if available.status == "True" else NOT_APPLIED | NO_PODS
+    if stalled.status == "True" and stalled.reason in blocked:
         return stalled._replace(status="False")
+    if available.status != "True":
+        return available
+    if verified.status != "True":
+        return verified._replace(status="False")
     if server.spec.suspend:
         return Says(
-            available.status,
-            Reason.SUSPENDED,
-            f"Suspended: changes wait. The pods meanwhile: {available.message}",
+            "True", Reason.SUSPENDED, f"Suspended: changes wait. The pods meanwhile: {verified.message}"
         )
-    return available
+    return verified
 
 
 def _conditions(wanted: dict[str, Says], generation: int, old: Manifest, now: str) -> list[dict[str, Any]]:
-    before = {condition["type"]: condition for condition in old.get("conditions") or []}
+    # What the schema's default says of a new resource is nobody's finding, and has no time.
+    found = [condition for condition in old.get("conditions") or [] if condition["reason"] != PENDING]
+    before = {condition["type"]: condition for condition in found}
     return [
         {
             "type": kind,

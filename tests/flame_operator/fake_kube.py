@@ -23,6 +23,8 @@ class FakeKube:
         self.requests: list[str] = []
         self.crash_at: tuple[int, str] | None = None
         self.fail: dict[str, Exception] = {}
+        self.served: set[str] = set()
+        self.events: list[Manifest] = []
         self.fail_once: dict[str, Exception] = {}
         self._owned: dict[tuple[str, Key], Manifest] = {}
         self._versions = itertools.count(100)
@@ -56,17 +58,34 @@ class FakeKube:
         return self._written(f"apply {manifest['kind']}", slot, merged)
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        self.requests.append(f"get {kind.kind}")
+        return self._read(f"get {kind.kind}", kind, key)
+
+    async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
+        found = self._read(f"metadata {kind.kind}", kind, key)
+        return found and {"kind": "PartialObjectMetadata", "metadata": found["metadata"]}
+
+    async def serves(self, kind: Kind) -> bool:
+        self.requests.append(f"discover {kind.kind}")
+        return kind.kind in self.served
+
+    async def post_event(self, event: Manifest) -> None:
+        self.events.append(event)
+
+    def _read(self, what: str, kind: Kind, key: Key) -> Manifest | None:
+        self.requests.append(what)
+        if what in self.fail:
+            raise self.fail[what]
         return copy.deepcopy(self.objects.get((kind.kind, key)))
 
     async def list(
         self, kind: Kind, *, selector: str = "", namespace: str | None = None
     ) -> AsyncIterator[Manifest]:
         self.requests.append(f"list {kind.kind}")
-        label, _, value = selector.partition("=")
+        wanted = [part.split("=") for part in selector.split(",") if part]
         for (found, key), body in list(self.objects.items()):
             labels = body["metadata"].get("labels") or {}
-            if found == kind.kind and namespace in (None, key.namespace) and labels.get(label, "") == value:
+            chosen = all(labels.get(label) == value for label, value in wanted)
+            if found == kind.kind and namespace in (None, key.namespace) and chosen:
                 yield copy.deepcopy(body)
 
     async def delete(self, child: Manifest) -> None:

@@ -5,75 +5,27 @@ from typing import Any
 
 import pytest
 
-from flame_operator.cache import Cache
-from flame_operator.desired import Defaults
 from flame_operator.errors import Conflict, Invalid, NamespaceTerminating, Refused, Unavailable
-from flame_operator.model import CHILD_KINDS, SERVER, Key, Manifest
-from flame_operator.reconcile import LOOK_AGAIN_SECONDS, Reconciler
-from flame_operator.sweep import sweep
+from flame_operator.model import SERVER
+from flame_operator.reconcile import LOOK_AGAIN_SECONDS, ROUNDS
 from tests.flame_operator.fake_kube import Crash, FakeKube, server
-
-KEY = Key("team", "docs")
-KINDS = [kind.kind for kind in CHILD_KINDS]
-FIRST_WRITES = [*(f"apply {kind}" for kind in KINDS), "status"]
-
-
-class Operator:
-    """One process: what it knows is gone when it ends, what it wrote is not."""
-
-    def __init__(self, kube: FakeKube) -> None:
-        self.kube, self.cache = kube, Cache()
-        self.reconcile = Reconciler(
-            kube, self.cache, Defaults(image="image:1"), now=lambda: "2026-01-01T00:00:00Z"
-        )
-
-    async def start(self) -> None:
-        await sweep(self.kube, self.cache)
-
-    async def settle(self) -> float | None:
-        """Passes until one writes nothing."""
-        for _ in range(10):
-            before = len(self.kube.writes)
-            again = await self.reconcile(KEY)
-            if len(self.kube.writes) == before:
-                return again
-        raise AssertionError(f"never comes to rest: {self.kube.writes}")
-
-
-async def running(kube: FakeKube) -> Operator:
-    operator = Operator(kube)
-    await operator.start()
-    await operator.settle()
-    return operator
-
-
-def with_server(**spec: Any) -> FakeKube:  # noqa: ANN401 - JSON
-    kube = FakeKube()
-    kube.create(server(**spec))
-    return kube
-
-
-def conditions(kube: FakeKube) -> dict[str, tuple[str, str]]:
-    found = kube.objects[SERVER.kind, KEY]["status"]["conditions"]
-    return {one["type"]: (one["status"], one["reason"]) for one in found}
-
-
-def children(kube: FakeKube) -> dict[str, Manifest]:
-    """The children less what differs from run to run."""
-    found = {}
-    for (kind, _), body in sorted(kube.objects.items()):
-        if kind != SERVER.kind:
-            plain = copy.deepcopy(body)
-            del plain["metadata"]["resourceVersion"], plain["metadata"]["uid"]
-            found[kind] = plain
-    return found
+from tests.flame_operator.reconciling import (
+    FIRST_WRITES,
+    KEY,
+    KINDS,
+    Operator,
+    children,
+    conditions,
+    running,
+    with_server,
+)
 
 
 async def test_one_write_per_child_and_one_for_the_status() -> None:
     kube = with_server()
     await running(kube)
     assert kube.writes == FIRST_WRITES
-    assert kube.requests[len(KINDS) + 1 :] == FIRST_WRITES
+    assert [request for request in kube.requests if not request.startswith("list")] == FIRST_WRITES
 
 
 async def test_a_restart_writes_nothing() -> None:
@@ -257,7 +209,7 @@ async def test_a_refused_child_is_reported_once_and_tried_again() -> None:
         with pytest.raises(Refused):
             await operator.reconcile(KEY)
     assert conditions(kube)["Stalled"] == ("True", "ApplyRefused")
-    assert kube.writes == ["apply ServiceAccount", "apply ConfigMap", "status"]
+    assert kube.writes == ["apply ServiceAccount", "apply ConfigMap", "apply NetworkPolicy", "status"]
     kube.fail.clear()
     await operator.settle()
     assert conditions(kube)["Stalled"] == ("False", "UpToDate")
@@ -288,25 +240,44 @@ async def test_an_object_that_never_holds_still_is_given_up_for_now() -> None:
     await operator.start()
     with pytest.raises(Conflict):
         await operator.reconcile(KEY)
-    assert kube.requests.count("apply Service") == 3
+    assert kube.requests.count("apply Service") == ROUNDS
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "create": {},
-    "scale": {"replicas": 5},
-    "config": {"search": {"maxTokens": 900}},
-    "all": {"replicas": 1, "service": {"port": 81}, "observability": {"logLevel": "debug"}},
+BEARER: dict[str, Any] = {"auth": {"type": "Bearer"}}
+EXPOSED: dict[str, Any] = {"ingress": {"host": "docs.example.com", "allowUnauthenticated": True}}
+SCALED: dict[str, Any] = {"autoscaling": {"maxReplicas": 3}}
+CHANGES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "create": (None, {}),
+    "create-with-token": (None, BEARER),
+    "scale": ({}, {"replicas": 5}),
+    "config": ({}, {"search": {"maxTokens": 900}}),
+    "token-on": ({}, BEARER),
+    "token-off": (BEARER, {}),
+    "exposed": ({}, EXPOSED),
+    "no-longer-exposed": (EXPOSED, {}),
+    "autoscaled": ({}, SCALED),
+    "no-longer-autoscaled": (SCALED, {"replicas": 1}),
+    "all": (
+        EXPOSED,
+        {**BEARER, "replicas": 1, "service": {"port": 81}, "networkPolicy": {"type": "Disabled"}},
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_crash_at_any_write_converges(change: str, moment: str) -> None:
+async def test_a_crash_at_any_write_converges(
+    change: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = CHANGES[change]
+
     async def run(crash_at: tuple[int, str] | None) -> tuple[FakeKube, bool]:
-        kube = with_server()
-        if change != "create":
+        kube = with_server(**(after if before is None else before))
+        # A token that is made after one has been stored is another.
+        monkeypatch.setattr("secrets.token_urlsafe", lambda _: f"token-{kube.writes.count('apply Secret')}")
+        if before is not None:
             await running(kube)
-            kube.edit(SERVER.kind, KEY, spec=CHANGES[change])
+            kube.edit(SERVER.kind, KEY, spec=after)
             kube.writes.clear()
         kube.crash_at = crash_at
         crashed = False

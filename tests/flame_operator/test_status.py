@@ -1,18 +1,32 @@
 # ruff: noqa: ANN401 - JSON values
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from flame_operator import reconcile as reconcile_module
 from flame_operator import status as status_module
 from flame_operator.model import Manifest, parse_server
-from flame_operator.status import MESSAGE_LENGTH, Outcome, Reason, invalid_status, server_status
+from flame_operator.status import (
+    MESSAGE_LENGTH,
+    PENDING,
+    Check,
+    Outcome,
+    Reason,
+    Says,
+    blocked_status,
+    server_status,
+)
+from flame_operator.verdict import Finding
 from tests.flame_operator.fake_kube import server
 from tests.flame_operator.test_crd_schema import SCHEMA
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z"
-TYPES = ["Ready", "Available", "IndexReady", "Reconciling", "Stalled"]
+TYPES = ["Ready", "Available", "IndexReady", "Verified", "Reconciling", "Stalled"]
+GOOD = Check(Says("True", Reason.ANSWERING, "It answers."), {"name": "flame-mcp"}, {"chunks": 7})
 
 
 def deployment(wanted: int = 2, conditions: list[dict[str, str]] | None = None, **status: Any) -> Manifest:
@@ -34,7 +48,7 @@ def rolled_out(pods: int = 2) -> Manifest:
 def status(
     found: Manifest | None, *, outcome: Outcome | None = None, old: Manifest | None = None, **spec: Any
 ) -> Any:
-    return server_status(parse_server(server(**spec)), found, outcome or Outcome(), old or {}, NOW)
+    return server_status(parse_server(server(**spec)), found, outcome or Outcome(check=GOOD), old or {}, NOW)
 
 
 def said(found: Manifest) -> dict[str, tuple[str, str]]:
@@ -66,11 +80,11 @@ STUCK = {
             ("False", "UpToDate"),
         ),
         (deployment(), ("False", "PodsNotReady"), ("True", "RolloutInProgress"), ("False", "UpToDate")),
-        (rolled_out(), ("True", "Available"), ("False", "UpToDate"), ("False", "UpToDate")),
+        (rolled_out(), ("True", "Answering"), ("False", "UpToDate"), ("False", "UpToDate")),
         (rolled_out(0), ("False", "ScaledToZero"), ("False", "UpToDate"), ("False", "UpToDate")),
         (
             deployment(readyReplicas=1, availableReplicas=1, updatedReplicas=1),
-            ("True", "Available"),
+            ("True", "Answering"),
             ("True", "RolloutInProgress"),
             ("False", "UpToDate"),
         ),
@@ -82,7 +96,7 @@ STUCK = {
         ),
         (
             deployment(conditions=[STUCK], availableReplicas=2),
-            ("True", "Available"),
+            ("True", "Answering"),
             ("False", "ProgressDeadlineExceeded"),
             ("True", "ProgressDeadlineExceeded"),
         ),
@@ -128,6 +142,7 @@ def test_suspended_pods_are_still_looked_at() -> None:
         "Ready": ("True", "Suspended"),
         "Available": ("True", "Available"),
         "IndexReady": ("True", "IndexLoaded"),
+        "Verified": ("True", "Answering"),
         "Reconciling": ("False", "Suspended"),
         "Stalled": ("False", "UpToDate"),
     }
@@ -140,10 +155,12 @@ def test_messages_of_the_cluster_reach_the_reader() -> None:
 def test_times_move_only_with_the_status() -> None:
     before = status(deployment())
     server_now = parse_server(server())
-    after = server_status(server_now, rolled_out(), Outcome(), before, LATER)
+    after = server_status(server_now, rolled_out(), Outcome(check=GOOD), before, LATER)
     moved = {one["type"] for one in after["conditions"] if one["lastTransitionTime"] == LATER}
-    assert moved == {"Ready", "Available", "IndexReady", "Reconciling"}
-    assert server_status(server_now, rolled_out(), Outcome(), after, "2027-01-01T00:00:00Z") == after
+    assert moved == {"Ready", "Available", "IndexReady", "Verified", "Reconciling"}
+    assert (
+        server_status(server_now, rolled_out(), Outcome(check=GOOD), after, "2027-01-01T00:00:00Z") == after
+    )
 
 
 def test_long_messages_are_cut() -> None:
@@ -157,7 +174,7 @@ def test_the_url_leaves_out_the_usual_port() -> None:
 
 
 def test_an_invalid_spec_is_stalled_and_keeps_no_promise() -> None:
-    found = invalid_status(4, "spec.replicas: no", status(rolled_out()), LATER)
+    found = blocked_status(4, Reason.INVALID_SPEC, "spec.replicas: no", status(rolled_out()), LATER)
     assert said(found)["Ready"] == ("False", "InvalidSpec")
     assert said(found)["Stalled"] == ("True", "InvalidSpec")
     assert "spec.replicas: no" in found["conditions"][0]["message"]
@@ -169,12 +186,89 @@ def test_the_schema_has_a_place_for_everything() -> None:
     schema = SCHEMA["properties"]["status"]["properties"]
     found = status(rolled_out())
     assert found.keys() == schema.keys()
+    assert found["server"].keys() <= schema["server"]["properties"].keys()
+    assert found["index"].keys() <= schema["index"]["properties"].keys()
     assert all(
         one.keys() == schema["conditions"]["items"]["properties"].keys() for one in found["conditions"]
     )
     assert yaml.safe_load(yaml.safe_dump(found)) == found
 
 
+BAD = Check(Says("False", Reason.NOT_ANSWERING, "The MCP handshake failed."))
+
+
+def test_ready_needs_an_answer() -> None:
+    assert said(status(rolled_out(), outcome=Outcome()))["Ready"] == ("False", "NotVerified")
+    assert said(status(rolled_out(), outcome=Outcome(check=BAD)))["Ready"] == ("False", "NotAnswering")
+
+
+@pytest.mark.parametrize("check", [GOOD, BAD], ids=["good", "bad"])
+def test_after_a_restart_the_last_finding_holds_until_there_is_a_new_one(check: Check) -> None:
+    before = status(rolled_out(), outcome=Outcome(check=check))
+    assert status(rolled_out(), outcome=Outcome(), old=before) == before
+
+
+def test_without_pods_nothing_is_verified_whatever_was_found_before() -> None:
+    before = status(rolled_out())
+    after = status(deployment(), old=before)
+    assert said(after)["Verified"] == ("Unknown", "NotVerified")
+    back = status(rolled_out(), outcome=Outcome(), old=after)
+    assert said(back)["Ready"] == ("False", "NotVerified")
+
+
+def test_what_is_known_of_a_server_stays_until_something_else_is() -> None:
+    before = status(rolled_out())
+    assert before["server"] == {"name": "flame-mcp"}
+    failed = status(rolled_out(), outcome=Outcome(check=BAD), old=before)
+    assert (failed["server"], failed["index"]) == (before["server"], before["index"])
+    other = Check(GOOD.says, {"name": "other"}, {"chunks": 8})
+    changed = status(rolled_out(), outcome=Outcome(check=other), old=failed)
+    assert (changed["server"], changed["index"]) == ({"name": "other"}, {"chunks": 8})
+
+
+MISSING = Outcome(missing=("spec.x: Secret team/a doesn't exist; create it",), check=GOOD)
+
+
+def test_a_missing_reference_is_named_and_does_not_undo_what_runs() -> None:
+    assert said(status(rolled_out(), outcome=MISSING))["Ready"] == ("True", "Answering")
+    new = status(None, outcome=MISSING)
+    assert said(new)["Ready"] == ("False", "ReferenceMissing")
+    assert said(new)["Stalled"] == ("True", "ReferenceMissing")
+    assert "Secret team/a" in new["conditions"][0]["message"]
+
+
+def test_a_feature_that_is_switched_off_stalls_and_does_not_hide_why_pods_fail() -> None:
+    off = Outcome(disabled=("spec.httpRoute: no",), check=GOOD)
+    assert said(status(rolled_out(), outcome=off))["Ready"] == ("True", "Answering")
+    assert said(status(rolled_out(), outcome=off))["Stalled"] == ("True", "FeatureDisabled")
+    assert said(status(deployment(), outcome=off))["Ready"] == ("False", "PodsNotReady")
+
+
+def test_a_paced_rollout_says_that_it_waits() -> None:
+    waiting = Outcome(waits_for_turn=True, check=GOOD)
+    assert said(status(rolled_out(), outcome=waiting))["Reconciling"] == ("True", "WaitingForTurn")
+
+
+def test_the_message_tells_what_pods_tell() -> None:
+    found = status(deployment(), outcome=Outcome(why="The image x can't be pulled."))
+    assert found["conditions"][0]["message"] == "None of 2 pods is ready. The image x can't be pulled."
+
+
 def test_every_reason_is_used() -> None:
-    source = inspect.getsource(status_module)
-    assert [reason.name for reason in Reason if f"Reason.{reason.name}" not in source] == []
+    source = inspect.getsource(status_module) + inspect.getsource(reconcile_module)
+    findings = {str(finding) for finding in Finding}
+    unused = [reason for reason in Reason if f"Reason.{reason.name}" not in source and reason not in findings]
+    assert unused == []
+    assert findings <= {str(reason) for reason in Reason}
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/conditions.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| \w", page, re.MULTILINE)) >= {str(reason) for reason in Reason}
+
+
+def test_what_the_schema_says_of_a_new_resource_is_nobodys_finding() -> None:
+    new = SCHEMA["properties"]["status"]["default"]
+    assert {one["reason"] for one in new["conditions"]} == {PENDING}
+    found = status(None, old=new)
+    assert {one["lastTransitionTime"] for one in found["conditions"]} == {NOW}

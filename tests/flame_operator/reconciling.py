@@ -1,0 +1,107 @@
+"""An operator in memory: a reconciler with its helpers over `FakeKube`."""
+
+import copy
+from typing import Any
+
+from flame_operator.cache import Cache
+from flame_operator.desired import Defaults, desired
+from flame_operator.digests import Digests
+from flame_operator.events import Event
+from flame_operator.helpers import Helpers
+from flame_operator.model import SERVER, Key, Manifest, parse_server
+from flame_operator.pacing import Pacer
+from flame_operator.reconcile import Reconciler
+from flame_operator.references import References
+from flame_operator.sweep import sweep
+from flame_operator.verdict import Target, Verdict
+from tests.flame_operator.fake_kube import FakeKube, server
+
+KEY = Key("team", "docs")
+KINDS = [child["kind"] for child in desired(parse_server(server()), Defaults(image="image:1"))]
+FIRST_WRITES = [*(f"apply {kind}" for kind in KINDS), "status"]
+
+
+class FakeVerifier:
+    """Knows what the test tells it."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[Key, Target] = {}
+        self.known_good: dict[Key, bool] = {}
+        self.verdicts: dict[Key, Verdict] = {}
+
+    def want(self, key: Key, target: Target, *, known_good: bool) -> None:
+        self.wanted[key], self.known_good[key] = target, known_good
+
+    def drop(self, key: Key) -> None:
+        self.wanted.pop(key, None)
+
+    def verdict(self, key: Key) -> Verdict | None:
+        return self.verdicts.get(key)
+
+
+class FakeRecorder:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, server: Manifest, event: Event) -> None:
+        assert server["kind"] == SERVER.kind
+        self.events.append(event)
+
+
+class Operator:
+    """One process: what it knows is gone when it ends, what it wrote is not."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self.kube, self.cache = kube, Cache()
+        self.turns: list[Key] = []
+        self.verifier, self.recorder = FakeVerifier(), FakeRecorder()
+        self.digests = Digests(b"k" * 32)
+        self.references = References(kube, self.digests, self.turns.append)
+        self.pacer = Pacer(1, self.turns.append)
+        helpers = Helpers(self.references, self.pacer, self.verifier, self.recorder)  # type: ignore[arg-type]
+        self.now = "2026-01-01T00:00:00Z"
+        self.defaults = Defaults(image="image:1")
+        self.reconcile = Reconciler(kube, self.cache, lambda: self.defaults, helpers, now=lambda: self.now)
+
+    async def start(self) -> None:
+        await sweep(self.kube, self.cache)
+
+    async def settle(self) -> float | None:
+        """Passes until one writes nothing."""
+        for _ in range(10):
+            before = len(self.kube.writes)
+            again = await self.reconcile(KEY)
+            if len(self.kube.writes) == before:
+                return again
+        raise AssertionError(f"never comes to rest: {self.kube.writes}")
+
+
+async def running(kube: FakeKube) -> Operator:
+    operator = Operator(kube)
+    await operator.start()
+    await operator.settle()
+    return operator
+
+
+def with_server(**spec: Any) -> FakeKube:  # noqa: ANN401 - JSON
+    kube = FakeKube()
+    kube.create(server(**spec))
+    return kube
+
+
+def conditions(kube: FakeKube, key: Key = KEY) -> dict[str, tuple[str, str]]:
+    found = kube.objects[SERVER.kind, key]["status"]["conditions"]
+    return {one["type"]: (one["status"], one["reason"]) for one in found}
+
+
+def children(kube: FakeKube) -> dict[str, Manifest]:
+    """The children less what differs from run to run."""
+    found = {}
+    for (kind, _), body in sorted(kube.objects.items()):
+        if kind != SERVER.kind:
+            plain = copy.deepcopy(body)
+            del plain["metadata"]["resourceVersion"], plain["metadata"]["uid"]
+            found[kind] = plain
+    return found
