@@ -1,15 +1,12 @@
 """The MCP server: its one tool, and the health endpoints beside it."""
 
-import asyncio
+import logging
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib.metadata import version as installed_version
-from typing import Annotated
+from typing import Annotated, Any
 
-import pydantic
 import structlog
 from pydantic import Field
 from starlette.requests import Request
@@ -21,13 +18,14 @@ os.environ.setdefault("FASTMCP_CHECK_FOR_UPDATES", "off")
 os.environ.setdefault("FASTMCP_SHOW_SERVER_BANNER", "false")
 
 from fastmcp import FastMCP
-from fastmcp.exceptions import ToolError, ValidationError
-from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools import ToolResult
-from mcp.types import CallToolRequestParams, ToolAnnotations
+from fastmcp.exceptions import ToolError
+from mcp.types import ToolAnnotations
 
+from flame_server.calls import CountedCalls, PlainArgumentErrors
+from flame_server.errors import UnavailableError
+from flame_server.metrics import Metrics
 from flame_server.results import Knowledge, knowledge
-from flame_server.search import Searcher
+from flame_server.search import SearchService
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
 
 MAX_QUERY_CHARS = 512
@@ -43,21 +41,15 @@ _DESCRIPTION = (
 _log = structlog.get_logger(__name__)
 
 
-def create_server(searcher: Searcher, settings: Settings) -> FastMCP:
+def create_server(searcher: SearchService, settings: Settings, metrics: Metrics | None = None) -> FastMCP:
     """The MCP server over an opened index."""
     mcp = FastMCP(
         "flame-mcp",
-        middleware=[PlainArgumentErrors()],
+        middleware=[CountedCalls(metrics or Metrics()), PlainArgumentErrors()],
         instructions=_INSTRUCTIONS,
         version=installed_version("flame-mcp"),
         mask_error_details=True,
     )
-    # One worker: the engine gains nothing from a second thread (measured), and memory stays flat under load.
-    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
-    index = searcher.manifest.summary()
-
-    def answer(query: str, limit: int, section: str | None, max_tokens: int) -> Knowledge:
-        return knowledge(searcher.search(query, limit, section), index, max_tokens, searcher.count_tokens)
 
     @mcp.tool(
         description=_DESCRIPTION,
@@ -77,12 +69,8 @@ def create_server(searcher: Searcher, settings: Settings) -> FastMCP:
                 json_schema_extra={"minLength": 1, "maxLength": MAX_QUERY_CHARS},
             ),
         ],
-        version: Annotated[
-            str | None, Field(description=f"Docs version; this server has {searcher.manifest.version}")
-        ] = None,
-        section: Annotated[
-            str | None, Field(description=f"Only one part of the docs: {', '.join(searcher.groups)}")
-        ] = None,
+        version: Annotated[str | None, Field(description=_version_text(searcher))] = None,
+        section: Annotated[str | None, Field(description=_section_text(searcher))] = None,
         limit: Annotated[
             int | None, Field(description=f"Passages, 1 to {MAX_LIMIT}; default {settings.default_limit}")
         ] = None,
@@ -97,10 +85,14 @@ def create_server(searcher: Searcher, settings: Settings) -> FastMCP:
         limit = settings.default_limit if limit is None else limit
         max_tokens = settings.max_tokens if max_tokens is None else max_tokens
         check_arguments(query, limit, max_tokens)
-        _check_known("version", version, [searcher.manifest.version])
-        _check_known("section", section, searcher.groups)
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(worker, partial(answer, query, limit, section, max_tokens))
+        try:
+            index = await _index(searcher)
+            _check_known("version", version, [index["version"]])
+            _check_known("section", section, searcher.groups)
+            answer = await searcher.answer(query, limit, section)
+        except UnavailableError as error:
+            raise ToolError(str(error), log_level=logging.WARNING) from error
+        found = knowledge(answer, index, max_tokens, searcher.count_tokens)
         # The query itself may be private: its length is enough to see what is asked of the server.
         _log.info(
             "search",
@@ -117,29 +109,28 @@ def create_server(searcher: Searcher, settings: Settings) -> FastMCP:
 
     @mcp.custom_route("/health/ready", methods=["GET"])
     async def ready(_: Request) -> JSONResponse:
-        # The process ends at once when the index cannot be opened, so whoever answers here has one.
-        return JSONResponse({"status": "ready", "index": index})
+        try:
+            await searcher.check()
+        except UnavailableError as error:
+            return JSONResponse({"status": "not ready", "problem": str(error)}, 503)
+        return JSONResponse({"status": "ready", "index": searcher.index})
 
     return mcp
 
 
-class PlainArgumentErrors(Middleware):
-    """Wrong argument names and types in one line, without the validator's markup and without the values."""
+async def _index(searcher: SearchService) -> dict[str, Any]:
+    if searcher.index is None:
+        await searcher.check()
+    return searcher.index or {}
 
-    async def on_call_tool(
-        self,
-        context: MiddlewareContext[CallToolRequestParams],
-        call_next: CallNext[CallToolRequestParams, ToolResult],
-    ) -> ToolResult:
-        """See `Middleware`."""
-        try:
-            return await call_next(context)
-        except ValidationError as error:
-            cause = error.__cause__
-            if not isinstance(cause, pydantic.ValidationError):
-                raise
-            problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in cause.errors()]
-            raise ToolError("; ".join(problems)) from error
+
+def _version_text(searcher: SearchService) -> str:
+    return f"Docs version; this server has {searcher.index['version']}" if searcher.index else "Docs version"
+
+
+def _section_text(searcher: SearchService) -> str:
+    known = f": {', '.join(searcher.groups)}" if searcher.groups else ""
+    return f"Only one part of the docs{known}"
 
 
 def check_arguments(query: str, limit: int, max_tokens: int) -> None:
@@ -149,17 +140,22 @@ def check_arguments(query: str, limit: int, max_tokens: int) -> None:
         ToolError: What is wrong, in words for the model that called.
     """
     if not query.strip():
-        raise ToolError("query is empty: say what to look for")
+        raise _mistake("query is empty: say what to look for")
     if len(query) > MAX_QUERY_CHARS:
-        raise ToolError(
+        raise _mistake(
             f"query has {len(query)} characters, the limit is {MAX_QUERY_CHARS}: give the essential words"
         )
     if not 1 <= limit <= MAX_LIMIT:
-        raise ToolError(f"limit is {limit}: give 1 to {MAX_LIMIT}")
+        raise _mistake(f"limit is {limit}: give 1 to {MAX_LIMIT}")
     if not MIN_TOKENS <= max_tokens <= MAX_TOKENS:
-        raise ToolError(f"max_tokens is {max_tokens}: give {MIN_TOKENS} to {MAX_TOKENS}")
+        raise _mistake(f"max_tokens is {max_tokens}: give {MIN_TOKENS} to {MAX_TOKENS}")
+
+
+def _mistake(text: str) -> ToolError:
+    """A caller's mistake: answered, counted, and nothing for the log of the server."""
+    return ToolError(text, log_level=logging.DEBUG)
 
 
 def _check_known(name: str, value: str | None, known: Sequence[str]) -> None:
     if value is not None and value not in known:
-        raise ToolError(f"there is no {name} {value[:80]!r}: give one of {', '.join(known)}, or leave it out")
+        raise _mistake(f"there is no {name} {value[:80]!r}: give one of {', '.join(known)}, or leave it out")

@@ -1,19 +1,23 @@
 """The command line: `flame-mcp`. Heavy modules are imported by the command that needs them."""
 
+import asyncio
 import json
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TextIO, TypeVar
 
 import click
 
 from flame_server.errors import FlameMcpError
 
 if TYPE_CHECKING:
-    from flame_server.search import Searcher
+    from flame_server.credentials import Credentials
+    from flame_server.embedding.identity import Embedder
+    from flame_server.search import Answer, Searcher
+    from flame_server.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,18 +62,13 @@ def main() -> None:
 @_plain_errors
 def serve(transport: Literal["http", "stdio"]) -> None:
     """Serve the index in $FLAME_MCP_INDEX_DIR; every setting is a variable FLAME_MCP_*."""
-    from flame_server.settings import SettingsError, load_settings  # noqa: PLC0415
-
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        _fail(str(error), 2)
+    settings, credentials = _configured()
     from flame_server import serve as server  # noqa: PLC0415
 
     if transport == "stdio":
-        server.serve_stdio(settings)
+        server.serve_stdio(settings, credentials)
     else:
-        server.serve_http(settings)
+        server.serve_http(settings, credentials)
 
 
 @main.group()
@@ -82,7 +81,13 @@ def index() -> None:
 @click.option("--ref", help="Branch, tag or commit of a git URL.")
 @click.option("--path", help="Folder of the pages inside the source (default: doc, when there is one).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the index.")
-@click.option("--embedding", type=click.Choice(["local", "none"]), default="local", show_default=True)
+@click.option(
+    "--embedding",
+    type=click.Choice(["local", "none", "azure-openai", "openai"]),
+    default="local",
+    show_default=True,
+    help="What makes the vectors; a service is set by the same variables as for serve.",
+)
 @click.option("--version", default="latest", show_default=True, help="Docs version that links point to.")
 @_plain_errors
 def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
@@ -90,23 +95,54 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     ref: str | None,
     path: str | None,
     out: Path,
-    embedding: Literal["local", "none"],
+    embedding: Literal["local", "none", "azure-openai", "openai"],
     version: str,
 ) -> None:
     """Build an index; the one in --out is replaced when the new one is complete."""
     from flame_server.index.build import build_index  # noqa: PLC0415
+
+    def report(line: str) -> None:
+        click.echo(line, err=True)
 
     manifest = build_index(
         source,
         out,
         ref=ref,
         path=path,
-        embedding=embedding,
+        embedding=embedding if embedding in ("local", "none") else _service_embedder(embedding, report),
         version=version,
-        report=lambda line: click.echo(line, err=True),
+        report=report,
     )
     skipped = f", {manifest.skipped} pages skipped" if manifest.skipped else ""
     click.echo(f"index ready in {out}: {manifest.documents} pages, {manifest.chunks} chunks{skipped}")
+
+
+@index.command()
+@_index_option
+@click.option("--qdrant", "url", envvar="FLAME_MCP_QDRANT_URL", required=True, help="Address of the server.")
+@click.option(
+    "--collection",
+    envvar="FLAME_MCP_QDRANT_COLLECTION",
+    default="flame-docs",
+    show_default=True,
+    help="Alias that servers read.",
+)
+@_plain_errors
+def publish(index: Path, url: str, collection: str) -> None:
+    """Load an index into a Qdrant server and let the alias mean it.
+
+    FLAME_MCP_QDRANT_API_KEY_FILE and FLAME_MCP_QDRANT_CA_FILE are used as by serve; the key must be one that
+    may write.
+    """
+    settings, credentials = _configured(
+        vector_store_type="Qdrant", qdrant_url=url, qdrant_collection=collection
+    )
+    from flame_server.opening import qdrant_target  # noqa: PLC0415
+    from flame_server.qdrant.publish import publish_index  # noqa: PLC0415
+
+    target = qdrant_target(settings, credentials)
+    name = publish_index(index, target, lambda line: click.echo(line, err=True))
+    click.echo(f"published {name} as {collection}")
 
 
 @index.command()
@@ -135,11 +171,11 @@ def search(index: Path, as_json: bool, limit: int, query: str) -> None:
     """Search an index."""
     if not query.strip():
         raise click.UsageError("the query is empty")
-    searcher = _open(index)
     from flame_server.results import knowledge  # noqa: PLC0415
 
-    found = knowledge(searcher.search(query, limit), searcher.manifest.summary(), None, len).model_dump()
-    _print_answer(found, as_json)
+    with _opened(index) as (searcher, ask_index):
+        found = knowledge(ask_index(query, limit), searcher.manifest.summary(), None, len)
+    _print_answer(found.model_dump(), as_json)
 
 
 @main.command()
@@ -154,21 +190,41 @@ def evaluate(index: Path, queries: Path, as_json: bool) -> None:
     from flame_server import evaluate as evaluation  # noqa: PLC0415
 
     questions = evaluation.read_questions(queries)
-    report = evaluation.evaluate(_open(index).search, questions)
+    with _opened(index) as (_, ask_index):
+        report = evaluation.evaluate(ask_index, questions)
     click.echo(json.dumps(report.as_dict()) if as_json else evaluation.as_table(report))
 
 
 @main.command()
 @click.option("--url", required=True, help="Address of the server, e.g. http://localhost:8000/mcp")
 @click.option("--limit", type=click.IntRange(1, 20), help="Passages (default: the server's).")
+@click.option("--token-file", type=click.File(), help="File with the token of a server that asks for one.")
 @_json_option
 @click.argument("question")
 @_plain_errors
-def ask(url: str, limit: int | None, as_json: bool, question: str) -> None:
+def ask(url: str, limit: int | None, token_file: TextIO | None, as_json: bool, question: str) -> None:
     """Ask a running server as an MCP client."""
     from flame_server.client import ask as ask_server  # noqa: PLC0415
 
-    _print_answer(ask_server(url, question, limit), as_json)
+    token = token_file.read().strip() if token_file else None
+    _print_answer(ask_server(url, question, limit, token), as_json)
+
+
+@main.command()
+@_json_option
+@_plain_errors
+def check(as_json: bool) -> None:
+    """Try every connection with the settings that serve would have, and say what to do about failures."""
+    settings, credentials = _configured()
+    from flame_server.check import as_table, run_checks  # noqa: PLC0415
+    from flame_server.logs import configure_logging  # noqa: PLC0415
+
+    # What goes wrong is said once, in the table.
+    configure_logging("error", "text")
+    steps = run_checks(settings, credentials)
+    click.echo(json.dumps([step.as_dict() for step in steps]) if as_json else as_table(steps))
+    if any(step.status == "failed" for step in steps):
+        sys.exit(1)
 
 
 @main.command()
@@ -181,13 +237,41 @@ def healthcheck(port: int) -> None:
     check_health(port)
 
 
-def _open(folder: Path) -> "Searcher":
+def _configured(**options: str) -> "tuple[Settings, Credentials]":
+    """The settings and credentials of this process; ends it when they cannot be used. Options go first."""
+    from flame_server.credentials import load_credentials  # noqa: PLC0415
+    from flame_server.settings import SettingsError, load_settings  # noqa: PLC0415
+
+    try:
+        settings = load_settings(**options)
+        return settings, load_credentials(settings)
+    except SettingsError as error:
+        _fail(str(error), 2)
+
+
+def _service_embedder(name: str, report: Callable[[str], None]) -> "Embedder":
+    # The option says which service, whatever the variable says.
+    kind = "AzureOpenAI" if name == "azure-openai" else "OpenAI"
+    settings, credentials = _configured(embedding_type=kind)
+    from flame_server.embedding.choice import service_model  # noqa: PLC0415
+    from flame_server.embedding.documents import DocumentEmbedder  # noqa: PLC0415
+
+    return DocumentEmbedder(service_model(settings, credentials), report)
+
+
+@contextmanager
+def _opened(folder: Path) -> "Iterator[tuple[Searcher, Callable[[str, int], Answer]]]":
+    """An index with the settings that it would be served with, and a function that asks it."""
+    settings, credentials = _configured()
+    from flame_server.embedding.choice import embedding_of  # noqa: PLC0415
     from flame_server.search import open_searcher  # noqa: PLC0415
 
-    kind = os.environ.get("FLAME_MCP_EMBEDDING_TYPE", "Local")
-    if kind not in ("Local", "None"):
-        _fail(f"FLAME_MCP_EMBEDDING_TYPE: give Local or None, not {kind!r}", 2)
-    return open_searcher(folder, "None" if kind == "None" else "Local")
+    with asyncio.Runner() as runner:
+        searcher = open_searcher(folder, embedding_of(settings, credentials))
+        try:
+            yield searcher, lambda query, limit: runner.run(searcher.answer(query, limit))
+        finally:
+            runner.run(searcher.close())
 
 
 def _print_answer(answer: dict[str, Any], as_json: bool) -> None:

@@ -12,22 +12,23 @@ _TIMEOUT_SECONDS = 30.0
 _HEALTH_TIMEOUT_SECONDS = 5.0
 
 
-def ask(url: str, question: str, limit: int | None) -> dict[str, Any]:
+def ask(url: str, question: str, limit: int | None, token: str | None = None) -> dict[str, Any]:
     """The structured answer of `get_flame_knowledge` at `url`.
 
     Raises:
         FlameMcpError: Nobody answers there, or the tool refuses.
     """
-    return asyncio.run(_ask(url, {"query": question} | ({} if limit is None else {"limit": limit})))
+    arguments = {"query": question} | ({} if limit is None else {"limit": limit})
+    return asyncio.run(_ask(url, arguments, token))
 
 
-async def _ask(url: str, arguments: dict[str, Any]) -> dict[str, Any]:
+async def _ask(url: str, arguments: dict[str, Any], token: str | None) -> dict[str, Any]:
     os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
     from fastmcp import Client  # noqa: PLC0415 - the health check must stay light
     from fastmcp.exceptions import ToolError  # noqa: PLC0415
 
     try:
-        async with Client(url, timeout=_TIMEOUT_SECONDS) as client:
+        async with Client(url, timeout=_TIMEOUT_SECONDS, auth=token) as client:
             result = await client.call_tool("get_flame_knowledge", arguments)
     except ToolError as error:
         raise FlameMcpError(f"the server refused the question: {error}") from error

@@ -3,24 +3,26 @@
 import asyncio
 import signal
 import socket
-import time
 from types import FrameType
 
 import structlog
 import uvicorn
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flame_server.app import create_server
+from flame_server.credentials import Credentials
+from flame_server.edge import guarded
 from flame_server.errors import FlameMcpError
 from flame_server.logs import configure_logging
-from flame_server.search import open_searcher
+from flame_server.metrics import Metrics, serve_metrics
+from flame_server.opening import open_service
 from flame_server.settings import Settings
 
+# Beyond what the limits of a request let through: it only keeps a single line from growing without end.
+_MAX_UNPARSED_BYTES = 65_536
 _log = structlog.get_logger(__name__)
 
 
-def serve_http(settings: Settings) -> None:
+def serve_http(settings: Settings, credentials: Credentials) -> None:
     """Serves `/mcp`, `/health` and `/health/ready` until SIGTERM or SIGINT; then finishes what is in flight.
 
     Raises:
@@ -28,34 +30,53 @@ def serve_http(settings: Settings) -> None:
             `kubectl get pods` and in the log's last line; a process that stays up unready shows in neither.
     """
     configure_logging(settings.log_level, settings.log_format)
-    searcher = open_searcher(settings.index_dir, settings.embedding_type)
-    app = create_server(searcher, settings).http_app(
-        path="/mcp", stateless_http=True, json_response=True, middleware=[Middleware(AccessLog)]
+    metrics = Metrics()
+    searcher = open_service(settings, credentials, metrics)
+    app = create_server(searcher, settings, metrics).http_app(
+        path="/mcp", stateless_http=True, json_response=True, host_origin_protection=False
     )
+    edge = guarded(app, settings, credentials, metrics)
+    traces = None
+    if settings.tracing_endpoint is not None:
+        from flame_server.tracing import Traced, start_tracing  # noqa: PLC0415 - only where it is asked for
+
+        traces = start_tracing(settings.tracing_endpoint)
+        edge = Traced(edge)
     config = uvicorn.Config(
-        app,
+        edge,
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",
+        h11_max_incomplete_event_size=_MAX_UNPARSED_BYTES,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
     )
     listener = _listen(settings.host, settings.port)
+    if settings.metrics_port is not None:
+        serve_metrics(settings.host, settings.metrics_port, metrics, lambda: searcher.index or {})
     # uvicorn raises the signal again when it is done; being asked to stop is no failure.
     signal.signal(signal.SIGTERM, _already_handled)
     signal.signal(signal.SIGINT, _already_handled)
-    _log.info("serving", url=f"http://{settings.host}:{settings.port}/mcp", **searcher.manifest.summary())
+    _log.info(
+        "serving",
+        url=f"http://{settings.host}:{settings.port}/mcp",
+        auth=settings.auth_type,
+        **(searcher.index or {}),
+    )
     uvicorn.Server(config).run(sockets=[listener])
+    if traces is not None:
+        traces.shutdown()
     _log.info("stopped")
 
 
-def serve_stdio(settings: Settings) -> None:
+def serve_stdio(settings: Settings, credentials: Credentials) -> None:
     """Serves one client over standard input and output until it closes them.
 
     Raises:
         FlameMcpError: The index cannot be opened.
     """
     configure_logging(settings.log_level, settings.log_format)
-    searcher = open_searcher(settings.index_dir, settings.embedding_type)
+    searcher = open_service(settings, credentials, Metrics())
     asyncio.run(create_server(searcher, settings).run_stdio_async(show_banner=False))
 
 
@@ -71,37 +92,3 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _already_handled(number: int, frame: FrameType | None) -> None:
     del number, frame
-
-
-class AccessLog:
-    """One event a request: method, path, status and time, nothing of what was asked. Probes only at debug."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.monotonic()
-        status = 0
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watch)
-        finally:
-            event = _log.debug if scope["path"].startswith("/health") else _log.info
-            milliseconds = round((time.monotonic() - started) * 1000, 1)
-            event(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=milliseconds,
-            )

@@ -1,19 +1,58 @@
 """The server's settings, from environment variables `FLAME_MCP_*`."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "FLAME_MCP_"
 MAX_LIMIT = 20
 MIN_TOKENS = 500
 MAX_TOKENS = 10_000
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class SettingsError(Exception):
     """A variable has a value that cannot be used; the text names it."""
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ValueError("give an address like https://host/path, without user or query")
+    return value
+
+
+def _secure_address(value: str) -> str:
+    parts = urlsplit(_web_address(value))
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise ValueError(
+            "give an address that starts with https://: what comes over http can be read and replaced"
+        )
+    return value
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not name.removeprefix("*.") or set(name.removeprefix("*.")) & set("*/@ "):
+            raise ValueError(f"{name!r} is no host name: give names like mcp.example.com or *.example.com")
+    return tuple(name.lower().rstrip(".") for name in value)
+
+
+EmbeddingType = Literal["Local", "None", "AzureOpenAI", "OpenAI"]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Dimensions = Annotated[int, Field(ge=1, le=16_384)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecureAddress = Annotated[str, AfterValidator(_secure_address)]
 
 
 class Settings(BaseSettings):
@@ -23,30 +62,115 @@ class Settings(BaseSettings):
 
     index_dir: Path = Path("/opt/flame-mcp/index")
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65_535)] = 8_000
-    embedding_type: Literal["Local", "None"] = "Local"
+    port: Port = 8_000
+    metrics_port: Port | None = None
+    embedding_type: EmbeddingType = "Local"
+    azure_openai_endpoint: SecureAddress | None = None
+    azure_openai_deployment: str | None = None
+    azure_openai_api_version: str = "2024-10-21"
+    azure_openai_dimensions: Dimensions | None = None
+    azure_openai_api_key_file: Path | None = None
+    openai_base_url: WebAddress = "https://api.openai.com/v1"
+    openai_model: str | None = None
+    openai_dimensions: Dimensions | None = None
+    openai_api_key_file: Path | None = None
+    vector_store_type: Literal["Embedded", "Qdrant"] = "Embedded"
+    qdrant_url: WebAddress | None = None
+    qdrant_collection: str | None = None
+    qdrant_api_key_file: Path | None = None
+    qdrant_ca_file: Path | None = None
     default_limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 5
     max_tokens: Annotated[int, Field(ge=MIN_TOKENS, le=MAX_TOKENS)] = 4_000
+    allowed_hosts: Annotated[Words, AfterValidator(_host_names)] = ()
+    rate_limit_per_minute: Annotated[int, Field(ge=1, le=60_000)] | None = None
+    rate_limit_burst: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    auth_type: Literal["None", "Bearer", "OIDC"] = "None"
+    auth_token_file: Path | None = None
+    auth_oidc_issuer: SecureAddress | None = None
+    auth_oidc_audience: str | None = None
+    auth_oidc_required_scopes: Words = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+    tracing_endpoint: WebAddress | None = None
     shutdown_grace_seconds: Annotated[int, Field(ge=0, le=3_600)] = 25
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        # An empty value is most often a variable that another tool failed to fill in.
+        for name, value in values.items():
+            if value == "":
+                raise ValueError(f"{variable(name)} is empty: give it a value or leave it out")
+        return values
 
-def load_settings() -> Settings:
-    """The settings of this process.
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if self.rate_limit_burst is not None and self.rate_limit_per_minute is None:
+            raise ValueError(f"{variable('rate_limit_burst')} needs {variable('rate_limit_per_minute')}")
+        _require(self, "embedding_type", _EMBEDDING_NEEDS)
+        _require(self, "vector_store_type", {"Qdrant": ("qdrant_url", "qdrant_collection")})
+        self._check_auth()
+        return self
+
+    def _check_auth(self) -> None:
+        _require(self, "auth_type", _AUTH_NEEDS)
+        # Whoever names a token or an issuer means to have it checked: never serve openly then.
+        for kind, names in _AUTH_NEEDS.items():
+            for name in (*names, *_AUTH_OPTIONAL.get(kind, ())):
+                if getattr(self, name) and kind != self.auth_type:
+                    raise ValueError(
+                        f"{variable(name)} is set, but {variable('auth_type')} is {self.auth_type}: "
+                        f"set that to {kind}, or leave this out"
+                    )
+
+
+_AUTH_NEEDS = {"Bearer": ("auth_token_file",), "OIDC": ("auth_oidc_issuer", "auth_oidc_audience")}
+_EMBEDDING_NEEDS = {
+    "AzureOpenAI": ("azure_openai_endpoint", "azure_openai_deployment"),
+    "OpenAI": ("openai_model",),
+}
+_AUTH_OPTIONAL = {"OIDC": ("auth_oidc_required_scopes",)}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def load_settings(**options: str) -> Settings:
+    """The settings of this process; `options` of a command go before their variables.
 
     Raises:
-        SettingsError: A variable's value is not of its type or out of range.
+        SettingsError: A value is not of its type or out of range, or one that belongs to it is missing.
     """
+    _refuse_unknown_auth()
     try:
-        return Settings()
+        return Settings(**options)  # type: ignore[arg-type]  # it parses them like variables
     except ValidationError as error:
-        problems = (
-            f"{PREFIX}{str(problem['loc'][0]).upper()}: {_plain(problem['msg'])}, not {problem['input']!r}"
-            for problem in error.errors()
-        )
-        raise SettingsError("; ".join(problems)) from error
+        raise SettingsError("; ".join(_problem(problem) for problem in error.errors())) from error
 
 
-def _plain(message: str) -> str:
-    return message[:1].lower() + message[1:]
+def _refuse_unknown_auth() -> None:
+    """A misspelt variable of another kind costs a default; one of these would cost the protection."""
+    for name in os.environ:
+        upper = name.upper()
+        if (
+            upper.startswith(variable("auth_"))
+            and upper.removeprefix(PREFIX).lower() not in Settings.model_fields
+        ):
+            known = ", ".join(variable(field) for field in Settings.model_fields if field.startswith("auth_"))
+            raise SettingsError(f"{name} is no setting of this server: give one of {known}")
+
+
+def _require(settings: Settings, union: str, needs: dict[str, tuple[str, ...]]) -> None:
+    kind = getattr(settings, union)
+    for name in needs.get(kind, ()):
+        if getattr(settings, name) is None:
+            raise ValueError(f"{variable(union)} is {kind}, which needs {variable(name)}: set it")
+
+
+def _problem(problem: ErrorDetails) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    return f"{variable(str(problem['loc'][0]))}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flame_server.embedding import DIMENSIONS, Embedder, EmbeddingIdentity, Vectors
+from flame_server.embedding.identity import EmbeddingIdentity, LocalQueries, Vectors
+from flame_server.embedding.local import DIMENSIONS
 from flame_server.index import files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
@@ -75,10 +76,6 @@ class BrokenEmbedder:
 
     identity = EmbeddingIdentity("Local", "broken", DIMENSIONS, "0")
 
-    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = print) -> Vectors:
-        del texts, progress
-        raise RuntimeError("secret: the model's file is gone")
-
     def embed_query(self, text: str) -> Vectors:
         del text
         raise RuntimeError("secret: the model's file is gone")
@@ -93,7 +90,7 @@ def broken_embedder() -> BrokenEmbedder:
 def searcher_over() -> Callable[..., Searcher]:
     """Opens an index with any embedder."""
 
-    def opened(folder: Path, embedder: Embedder | None) -> Searcher:
+    def opened(folder: Path, embedder: LocalQueries | None) -> Searcher:
         manifest = read_manifest(folder)
         data = files.read(folder / manifest.generation)
         return Searcher(manifest, data, embedder, TokenCounter(load_tokenizer()))

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,12 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> N
 
 
 def get(port: int, path: str) -> tuple[int, Any]:
+    """The status and the JSON or text that a path answers; status 0 when nobody does."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
-            return response.status, json.load(response)
+            body = response.read()
+            is_json = response.headers["Content-Type"].startswith("application/json")
+            return response.status, json.loads(body) if is_json else body.decode()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, None
@@ -42,7 +45,7 @@ def get(port: int, path: str) -> tuple[int, Any]:
         return 0, None
 
 
-def call_tool(port: int, arguments: dict[str, object]) -> tuple[int, Any]:
+def call_tool(port: int, arguments: dict[str, object], **more_headers: str) -> tuple[int, Any]:
     """The status and body of one plain MCP request."""
     body = {
         "jsonrpc": "2.0",
@@ -54,6 +57,7 @@ def call_tool(port: int, arguments: dict[str, object]) -> tuple[int, Any]:
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": "2025-06-18",
+        **more_headers,
     }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
@@ -66,19 +70,25 @@ def call_tool(port: int, arguments: dict[str, object]) -> tuple[int, Any]:
 
 
 @contextmanager
-def running(command: list[str], index: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def running(
+    command: list[str], index: Path, *log: Path, **settings: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The server and its port; its standard error is a pipe, or `log` where that could fill up."""
     port = free_port()
     variables = {"INDEX_DIR": str(index), "PORT": str(port), "EMBEDDING_TYPE": "None", **settings}
     environment = {**os.environ, **{f"FLAME_MCP_{name}": value for name, value in variables.items()}}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with process:
+    with ExitStack() as stack:
+        stderr = stack.enter_context(log[0].open("wb")) if log else subprocess.PIPE
+        process = stack.enter_context(
+            subprocess.Popen(
+                command,
+                env=environment,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        )
         try:
             yield process, port
         finally:

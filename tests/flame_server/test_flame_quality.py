@@ -25,10 +25,7 @@ MAX_RESIDENT_KIB = 320 * 1024
 
 def fingerprint(docs: Path) -> str:
     package = Path(flame_server.__file__).parent
-    code = [
-        package / "embedding.py",
-        *(f for part in ("docs", "text", "index") for f in (package / part).rglob("*.py")),
-    ]
+    code = [f for part in ("docs", "embedding", "text", "index") for f in (package / part).rglob("*.py")]
     pages = [f for ending in ("*.md", "*.dart") for f in docs.rglob(ending)]
     digest = hashlib.sha256()
     for path in (*sorted(code), *sorted(pages)):

@@ -6,7 +6,7 @@ import pytest
 from fastmcp import Client, FastMCP
 
 from flame_server.app import create_server
-from flame_server.embedding import Embedder
+from flame_server.embedding.identity import LocalQueries
 from flame_server.index.build import build_index
 from flame_server.search import Searcher, open_searcher
 from flame_server.settings import Settings
@@ -95,7 +95,7 @@ async def test_hostile_queries_are_just_queries(client: Client[Any], query: str)
 
 
 async def test_a_failing_embedder_degrades_and_tells_no_secret(
-    lexical_index: Path, searcher_over: Callable[..., Searcher], broken_embedder: Embedder
+    lexical_index: Path, searcher_over: Callable[..., Searcher], broken_embedder: LocalQueries
 ) -> None:
     server = create_server(searcher_over(lexical_index, broken_embedder), Settings())
     async with Client(server) as client:

@@ -1,9 +1,10 @@
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flame_server.embedding import Embedder
+from flame_server.embedding.identity import LocalQueries
 from flame_server.errors import FlameMcpError
 from flame_server.index import store
 from flame_server.search import Searcher, open_searcher
@@ -32,7 +33,7 @@ def test_group_selects_pages(local_index: Path) -> None:
 def test_a_broken_embedder_degrades_to_words(
     lexical_index: Path,
     searcher_over: Callable[..., Searcher],
-    broken_embedder: Embedder,
+    broken_embedder: LocalQueries,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     answer = searcher_over(lexical_index, broken_embedder).search("viewport", 2)
@@ -52,7 +53,7 @@ def test_two_searchers_share_one_index_and_leave_nothing(
     first, second = open_searcher(lexical_index, "None"), open_searcher(lexical_index, "None")
     assert first.search("camera", 1).found == second.search("camera", 1).found
     assert not list(tmp_path.iterdir())
-    first.close()
+    asyncio.run(first.close())
     assert second.search("camera", 1).found
 
 

@@ -11,11 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
+from flame_server.cli import main
 from flame_server.client import ask
-from tests.flame_server.server_process import FLAME_MCP, call_tool, get, ready, running, wait_for
+from tests.flame_server.collector import collected
+from tests.flame_server.server_process import FLAME_MCP, call_tool, free_port, get, ready, running, wait_for
 
 # A search that says when it has begun, and ends when it is told to.
 SLOW_PROGRAM = """
@@ -47,6 +50,90 @@ def test_serves_health_and_answers_and_logs_json(lexical_index: Path) -> None:
     events = [json.loads(line) for line in log.splitlines()]
     assert {"serving", "search", "request", "stopped"} <= {event["event"] for event in events}
     assert "private" not in log
+
+
+def test_a_token_limits_metrics_and_request_ids(lexical_index: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    metrics_port = str(free_port())
+    settings = {
+        "AUTH_TYPE": "Bearer",
+        "AUTH_TOKEN_FILE": str(tmp_path / "token"),
+        "METRICS_PORT": metrics_port,
+        "RATE_LIMIT_PER_MINUTE": "1",
+        "RATE_LIMIT_BURST": "4",
+    }
+    question: dict[str, object] = {"query": "viewport"}
+    allowed = {"Authorization": "Bearer s3cret"}
+    with running([*FLAME_MCP, "serve"], lexical_index, **settings) as (process, port):
+        ready(process, port)
+        assert call_tool(port, question)[0] == 401
+        assert call_tool(port, question, Authorization="Bearer other")[0] == 401
+        status, answer = call_tool(port, question, **allowed, **{"X-Request-ID": "mine-7"})
+        assert (status, answer["result"]["isError"]) == (200, False)
+        assert call_tool(port, {"query": " "}, **allowed)[1]["result"]["isError"]
+        assert call_tool(port, question, **allowed)[0] == 429
+        status, text = get(int(metrics_port), "/metrics")
+        assert get(int(metrics_port), "/details")[1]["chunks"] == 4
+        assert get(int(metrics_port), "/mcp")[0] == 404
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    for line in (
+        'flame_mcp_tool_calls_total{outcome="answered"} 1.0',
+        'flame_mcp_tool_calls_total{outcome="refused"} 1.0',
+        'flame_mcp_refused_requests_total{reason="no_token"} 1.0',
+        'flame_mcp_refused_requests_total{reason="bad_token"} 1.0',
+        'flame_mcp_refused_requests_total{reason="rate"} 1.0',
+        'flame_mcp_http_responses_total{code="401"} 2.0',
+        "flame_mcp_index_chunks 4.0",
+    ):
+        assert line in text
+    events = [json.loads(line) for line in log.splitlines()]
+    assert [event["event"] for event in events if event.get("request_id") == "mine-7"] == [
+        "search",
+        "request",
+    ]
+    assert "s3cret" not in log
+
+
+def test_spans_go_to_the_collector_below_the_callers(lexical_index: Path) -> None:
+    caller = "0af7651916cd43dd8448eb211c80319c"
+    with collected() as (endpoint, spans):
+        with running([*FLAME_MCP, "serve"], lexical_index, TRACING_ENDPOINT=endpoint) as (process, port):
+            ready(process, port)
+            traceparent = {"traceparent": f"00-{caller}-b7ad6b7169203331-01"}
+            assert call_tool(port, {"query": "private viewport"}, **traceparent)[0] == 200
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=30)
+        assert process.returncode == 0, log
+    assert {"HTTP POST", "tools/call get_flame_knowledge"} <= {span.name for span in spans}
+    assert {span.trace_id.hex() for span in spans} == {caller}
+    assert "private" not in str(spans)
+
+
+def test_without_a_collector_its_library_is_not_imported(lexical_index: Path) -> None:
+    program = (
+        "import sys, atexit; from flame_server.cli import main\n"
+        "heavy = ('opentelemetry.sdk', 'openai', 'qdrant_client', 'jwt')\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules]))\n"
+        "main(['serve'])"
+    )
+    with running([sys.executable, "-c", program], lexical_index) as (process, port):
+        ready(process, port)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert out == "[]\n"
+
+
+def test_a_taken_metrics_port_is_a_failure(lexical_index: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with running([*FLAME_MCP, "serve"], lexical_index, METRICS_PORT=port) as (process, _):
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "set FLAME_MCP_METRICS_PORT" in err
 
 
 def test_sigterm_lets_a_request_in_flight_finish(lexical_index: Path) -> None:
@@ -89,6 +176,19 @@ def test_the_grace_for_requests_in_flight_is_the_configured_one(lexical_index: P
         process.communicate("\n", timeout=30)
 
 
+def test_ask_brings_its_token(lexical_index: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    settings = {"AUTH_TYPE": "Bearer", "AUTH_TOKEN_FILE": str(tmp_path / "token")}
+    with running([*FLAME_MCP, "serve"], lexical_index, **settings) as (process, port):
+        ready(process, port)
+        command = ["ask", "--url", f"http://127.0.0.1:{port}/mcp", "--limit", "1", "viewport"]
+        refused = CliRunner().invoke(main, command)
+        answered = CliRunner().invoke(main, [*command, "--token-file", str(tmp_path / "token")])
+    assert (refused.exit_code, answered.exit_code) == (1, 0)
+    assert "no answer from an MCP server" in refused.stderr
+    assert "Camera > Viewport" in answered.stdout
+
+
 async def test_stdio_answers(lexical_index: Path) -> None:
     environment = {"FLAME_MCP_INDEX_DIR": str(lexical_index), "FLAME_MCP_EMBEDDING_TYPE": "None"}
     transport = StdioTransport(
@@ -104,10 +204,12 @@ async def test_stdio_answers(lexical_index: Path) -> None:
     ("settings", "code", "message"),
     [
         ({"PORT": "many"}, 2, "FLAME_MCP_PORT: input should be a valid integer"),
+        ({"AUTH_TYPE": "bearer"}, 2, "FLAME_MCP_AUTH_TYPE: input should be 'None', 'Bearer' or 'OIDC'"),
+        ({"AUTH_TYPE": "Bearer", "AUTH_TOKEN_FILE": "/no/token"}, 2, "which cannot be read: No such file"),
         (
             {"EMBEDDING_TYPE": "Cloud"},
             2,
-            "_EMBEDDING_TYPE: input should be 'Local' or 'None', not 'Cloud'",
+            "_EMBEDDING_TYPE: input should be 'Local', 'None', 'AzureOpenAI' or 'OpenAI', not 'Cloud'",
         ),
         ({"MAX_TOKENS": "1"}, 2, "FLAME_MCP_MAX_TOKENS"),
         ({"INDEX_DIR": "/no/such/index"}, 1, "no index in /no/such/index: build one with"),

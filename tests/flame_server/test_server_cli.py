@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flame_server.cli import main
+from tests.flame_server.embedding_service import DEPLOYMENT, KEY, served
+from tests.flame_server.qdrant_server import qdrant_served
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -58,6 +60,39 @@ def test_failures_have_a_plain_line_and_a_code(
     assert "Traceback" not in result.output
 
 
+def test_an_index_of_a_service_is_built_and_searched(small_docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    index = str(tmp_path / "index")
+    with served() as service:
+        environment = {
+            "FLAME_MCP_EMBEDDING_TYPE": "AzureOpenAI",
+            "FLAME_MCP_AZURE_OPENAI_ENDPOINT": service.url,
+            "FLAME_MCP_AZURE_OPENAI_DEPLOYMENT": DEPLOYMENT,
+            "FLAME_MCP_AZURE_OPENAI_API_KEY_FILE": str(tmp_path / "key"),
+        }
+        command = ("index", "build", "--source", str(small_docs), "--out", index, "--embedding")
+        built = run(*command, "azure-openai", **environment)
+        found = run("search", "--index", index, "--json", "load sound files early", **environment)
+        incomplete = run(*command, "openai", **environment)
+    assert built.exit_code == 0
+    assert "at its list price" in built.stderr
+    assert json.loads(found.stdout)["degraded"] is None
+    assert json.loads(found.stdout)["results"][0]["title"] == "Caching"
+    assert incomplete.exit_code == 2
+    assert "FLAME_MCP_EMBEDDING_TYPE is OpenAI, which needs FLAME_MCP_OPENAI_MODEL" in incomplete.stderr
+
+
+def test_an_index_is_published(lexical_index: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("qdrant-key")
+    with qdrant_served("qdrant-key") as server:
+        command = ("index", "publish", "--index", str(lexical_index), "--qdrant", server.url)
+        refused = run(*command)
+        published = run(*command, FLAME_MCP_QDRANT_API_KEY_FILE=str(tmp_path / "key"))
+    assert (refused.exit_code, published.exit_code) == (1, 0)
+    assert "check the API key" in refused.stderr
+    assert published.stdout.startswith("published flame-docs__latest__generation-")
+
+
 def test_help_and_healthcheck_load_nothing_heavy() -> None:
     program = (
         "import sys; from flame_server.cli import main\n"
@@ -74,7 +109,7 @@ def test_help_and_healthcheck_load_nothing_heavy() -> None:
 
 def test_the_model_sends_nothing_home(tmp_path: Path) -> None:
     # Its runtime would keep a device id in the home folder and report its use over the network.
-    program = "from flame_server.embedding import LocalEmbedder; LocalEmbedder().embed_query('x')"
+    program = "from flame_server.embedding.local import LocalEmbedder; LocalEmbedder().embed_query('x')"
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert not list(tmp_path.rglob("*"))

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import accumulate
@@ -17,16 +18,17 @@ import numpy as np
 
 from flame_server.docs.sections import Chunk, chunks_of, passages
 from flame_server.docs.source import Tree, open_tree
-from flame_server.embedding import DIMENSIONS, NO_EMBEDDING, Embedder, LocalEmbedder, Vectors
+from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
+from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
-from flame_server.index import files
+from flame_server.index import files, reuse
 from flame_server.index.files import IndexData, StoredChunk
 from flame_server.index.manifest import NAME, Manifest, write_manifest
 from flame_server.text import lexical
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 
 Report = Callable[[str], None]
-EmbeddingChoice = Literal["local", "none"]
+EmbeddingChoice = Literal["local", "none"] | Embedder
 _GENERATION = "generation-"
 _PROGRESS_SECONDS = 5.0
 
@@ -52,8 +54,8 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
             raise FlameMcpError(
                 f"{tree.docs} has no usable markdown page ({tree.skipped} skipped): give a folder of pages"
             )
-        embedder = LocalEmbedder(threads=_cores()) if embedding == "local" else None
-        data = _index_data(chunks, embedder, report)
+        embedder = _embedder(embedding)
+        data = _index_data(chunks, embedder, out, report)
         manifest = Manifest(
             generation=folder.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,7 +66,7 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
             chunks=len(chunks),
             passages=len(data.passages),
             skipped=tree.skipped,
-            embedding=embedder.identity if embedder else NO_EMBEDDING,
+            embedding=_identity(embedder, data.passages),
             checksums=files.write(folder, data),
         )
         write_manifest(out, manifest)
@@ -90,7 +92,13 @@ def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chun
     return documents, chunks
 
 
-def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, report: Report) -> IndexData:
+def _embedder(choice: EmbeddingChoice) -> Embedder | None:
+    if choice == "local":
+        return LocalEmbedder(threads=_cores())
+    return None if choice == "none" else choice
+
+
+def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, out: Path, report: Report) -> IndexData:
     count = TokenCounter(load_tokenizer())
     vectors = lexical.document_vectors([list(lexical.tokens(lexical_text(chunk))) for chunk in chunks])
     texts = [passages(chunk) if embedder else [] for chunk in chunks]
@@ -99,28 +107,45 @@ def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, report: Repo
         terms=np.array([term for vector in vectors for term in vector], dtype=np.uint32),
         weights=np.array([weight for vector in vectors for weight in vector.values()], dtype=np.float32),
         term_offsets=_offsets([len(vector) for vector in vectors]),
-        passages=_embed([text for group in texts for text in group], embedder, report),
+        passages=_embed([text for group in texts for text in group], embedder, out, report),
         passage_offsets=_offsets([len(group) for group in texts]),
     )
+
+
+def _identity(embedder: Embedder | None, vectors: Vectors) -> EmbeddingIdentity:
+    # Only now is it known how many dimensions a service gives that was not asked for a number.
+    return replace(embedder.identity, dimensions=vectors.shape[1]) if embedder else NO_EMBEDDING
 
 
 def _offsets(lengths: Sequence[int]) -> "np.typing.NDArray[np.int64]":
     return np.array([0, *accumulate(lengths)], dtype=np.int64)
 
 
-def _embed(texts: list[str], embedder: Embedder | None, report: Report) -> Vectors:
-    if embedder is None:
-        return np.zeros((0, DIMENSIONS), dtype=np.float32)
+def _embed(texts: list[str], embedder: Embedder | None, out: Path, report: Report) -> Vectors:
+    """A vector for each text; the embedder is asked once for each that the index before does not hold."""
+    if embedder is None or not texts:
+        return np.zeros((0, 0), dtype=np.float32)
+    known = reuse.known_vectors(out, embedder.identity)
+    digests = [reuse.digest(text) for text in texts]
+    new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    report(f"{len(new)} passages to embed, {len(set(digests)) - len(new)} taken from the index before")
     start = last = time.monotonic()
 
     def progress(done: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _PROGRESS_SECONDS or done == len(texts):
+        if now - last >= _PROGRESS_SECONDS or done == len(new):
             last = now
-            report(f"{done}/{len(texts)} passages embedded, {now - start:.0f} s")
+            report(f"{done}/{len(new)} passages embedded, {now - start:.0f} s")
 
-    return embedder.embed(texts, progress)
+    embedded = embedder.embed(list(new.values()), progress)
+    vectors = {**known, **dict(zip(new, embedded, strict=True))}
+    if len({len(vector) for vector in vectors.values()}) > 1:
+        raise FlameMcpError(
+            f"{embedder.identity.model} gives {embedded.shape[1]} dimensions now, and those in {out} differ: "
+            "remove that, or give another --out"
+        )
+    return np.stack([vectors[digest] for digest in digests])
 
 
 def _cores() -> int:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flame_server.embedding import NO_EMBEDDING, EmbeddingIdentity
+from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError
 
 # Raise when the files' layout, the chunks or the lexical terms change.
@@ -70,18 +70,24 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except (OSError, ValueError) as error:
         raise FlameMcpError(f"{path} is not readable as JSON ({error}): {rebuild_hint(folder)}") from error
+    return parse_manifest(data, f"the index in {folder}", rebuild_hint(folder))
+
+
+def parse_manifest(data: object, where: str, remedy: str) -> Manifest:
+    """The manifest that `asdict` has made `data` of.
+
+    Raises:
+        FlameMcpError: It is none, or of another format; the text names `where` and the `remedy`.
+    """
     if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
         found = data.get("format") if isinstance(data, dict) else None
-        raise FlameMcpError(
-            f"the index in {folder} has format {found}, this release reads {FORMAT_VERSION}: "
-            f"{rebuild_hint(folder)}"
-        )
+        raise FlameMcpError(f"{where} has format {found}, this release reads {FORMAT_VERSION}: {remedy}")
     try:
         manifest = Manifest(**{**data, "embedding": EmbeddingIdentity(**data["embedding"])})
     except (KeyError, TypeError) as error:
-        raise FlameMcpError(f"{path} is incomplete: {rebuild_hint(folder)}") from error
+        raise FlameMcpError(f"the manifest of {where} is incomplete: {remedy}") from error
     if Path(manifest.generation).name != manifest.generation:
-        raise FlameMcpError(f"{path} names a generation outside its folder: {rebuild_hint(folder)}")
+        raise FlameMcpError(f"{where} names a generation outside its folder: {remedy}")
     return manifest
 
 
@@ -96,22 +102,25 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary.replace(folder / NAME)
 
 
-def check_embedding(manifest: Manifest, wanted: EmbeddingIdentity, folder: Path) -> None:
-    """Refuses vectors of another model.
+def check_embedding(manifest: Manifest, wanted: EmbeddingIdentity, where: str, remedy: str) -> None:
+    """Refuses vectors of another model; the text names `where` and the `remedy`.
 
     Raises:
         FlameMcpError: The index holds no vectors, or not those of `wanted`.
     """
-    if wanted in (NO_EMBEDDING, manifest.embedding):
+    if wanted == NO_EMBEDDING or wanted.accepts(manifest.embedding):
         return
-    have = manifest.embedding
-    described = (
-        "no embeddings" if have == NO_EMBEDDING else f"embeddings of {have.model} ({have.fingerprint})"
-    )
     raise FlameMcpError(
-        f"the index in {folder} has {described}, this server uses {wanted.model} ({wanted.fingerprint}): "
-        f"{rebuild_hint(folder)}, or search it lexically with FLAME_MCP_EMBEDDING_TYPE=None"
+        f"{where} has {_described(manifest.embedding)}, this server uses {_described(wanted)}: "
+        f"{remedy}, or search it lexically with FLAME_MCP_EMBEDDING_TYPE=None"
     )
+
+
+def _described(identity: EmbeddingIdentity) -> str:
+    if identity == NO_EMBEDDING:
+        return "no embeddings"
+    size = f", {identity.dimensions} dimensions" if identity.dimensions else ""
+    return f"embeddings of {identity.model} ({identity.type}{size}, {identity.fingerprint})"
 
 
 def rebuild_hint(folder: Path) -> str:

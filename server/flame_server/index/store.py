@@ -9,15 +9,12 @@ from pathlib import Path
 
 import qdrant_edge as qdrant
 
-from flame_server.embedding import DIMENSIONS, Vectors
+from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import IndexData
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, PASSAGES, unit
 
-_LEXICAL = "lexical"
-_PASSAGES = "passages"
 _UPSERT_BATCH = 256
-# How many of either list the fusion sees. reference: recall@50 of both lists together is 0.956.
-_CANDIDATES = 50
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Store:
         self._has_vectors = len(data.passages) > 0
         folder = tempfile.mkdtemp(prefix="flame-mcp-", dir=_scratch_space())
         try:
-            self._shard = qdrant.EdgeShard.create(folder, _config())
+            self._shard = qdrant.EdgeShard.create(folder, _config(data.passages.shape[1]))
             for start in range(0, len(data.chunks), _UPSERT_BATCH):
                 stop = min(start + _UPSERT_BATCH, len(data.chunks))
                 points = [_point(data, number) for number in range(start, stop)]
@@ -53,35 +50,35 @@ class Store:
         deviations, then added. A chunk's place among the vectors is that of its best passage (MaxSim).
         """
         where = _group_filter(group)
-        depth = max(_CANDIDATES, limit)
+        depth = max(CANDIDATES, limit)
         prefetches = []
         if terms:
             sparse = qdrant.SparseVector(list(terms), list(terms.values()))
-            query = qdrant.Query.Nearest(sparse, using=_LEXICAL)
+            query = qdrant.Query.Nearest(sparse, using=LEXICAL)
             prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
         if vector is not None and self._has_vectors:
-            query = qdrant.Query.Nearest([vector.tolist()], using=_PASSAGES)
+            query = qdrant.Query.Nearest([vector.tolist()], using=PASSAGES)
             prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
         if not prefetches:
             return []
         request = qdrant.QueryRequest(limit=limit, prefetches=prefetches, query=qdrant.Fusion.Dbsf())  # type: ignore[arg-type]  # the stub omits that it is a Fusion
         found = self._shard.query(request)
-        return [Hit(int(str(point.id)), _unit(point.score / len(prefetches))) for point in found]
+        return [Hit(int(str(point.id)), unit(point.score / len(prefetches))) for point in found]
 
     def close(self) -> None:
         """Gives the engine's memory back."""
         self._shard.close()
 
 
-def _config() -> qdrant.EdgeConfig:
+def _config(dimensions: int) -> qdrant.EdgeConfig:
     passages = qdrant.EdgeVectorParams(
-        size=DIMENSIONS,
+        size=max(dimensions, 1),
         distance=qdrant.Distance.Dot,
         multivector_config=qdrant.MultiVectorConfig(qdrant.MultiVectorComparator.MaxSim),
     )
     return qdrant.EdgeConfig(
-        vectors={_PASSAGES: passages},
-        sparse_vectors={_LEXICAL: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
+        vectors={PASSAGES: passages},
+        sparse_vectors={LEXICAL: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
         max_search_threads=1,
         wal_enabled=False,
     )
@@ -90,21 +87,17 @@ def _config() -> qdrant.EdgeConfig:
 def _point(data: IndexData, number: int) -> qdrant.Point:
     first, last = data.term_offsets[number : number + 2]
     sparse = qdrant.SparseVector(data.terms[first:last].tolist(), data.weights[first:last].tolist())
-    vectors: dict[str, qdrant.NamedVector] = {_LEXICAL: sparse}
+    vectors: dict[str, qdrant.NamedVector] = {LEXICAL: sparse}
     first, last = data.passage_offsets[number : number + 2]
     if last > first:
-        vectors[_PASSAGES] = data.passages[first:last].tolist()
-    return qdrant.Point(number, vectors, {"group": data.chunks[number].group})
+        vectors[PASSAGES] = data.passages[first:last].tolist()
+    return qdrant.Point(number, vectors, {GROUP: data.chunks[number].group})
 
 
 def _group_filter(group: str | None) -> qdrant.Filter | None:
     if group is None:
         return None
-    return qdrant.Filter(must=[qdrant.FieldCondition(key="group", match=qdrant.MatchValue(value=group))])
-
-
-def _unit(score: float) -> float:
-    return round(min(max(score, 0.0), 1.0), 4)
+    return qdrant.Filter(must=[qdrant.FieldCondition(key=GROUP, match=qdrant.MatchValue(value=group))])
 
 
 def _scratch_space() -> str | None:

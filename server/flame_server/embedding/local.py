@@ -3,21 +3,17 @@
 import ctypes
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from flame_server.embedding.identity import PASSAGES, EmbeddingIdentity, Progress, Vectors, no_progress
 from flame_server.errors import FlameMcpError
 from flame_server.text.wordpiece import load_tokenizer, vocabulary
-
-Vectors = npt.NDArray[np.float32]
 
 MODEL = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
@@ -25,47 +21,8 @@ DIMENSIONS = 384
 PASSAGE_TOKENS = 256
 QUERY_TOKENS = 128
 _BATCH = 16
-# Raise the number when the same text would give another vector, or when other passages are cut.
-_SCHEME = b"mean pooling, L2; title line + 500 characters; 1"
-
-
-@dataclass(frozen=True)
-class EmbeddingIdentity:
-    """What vectors may be compared: equal identities only."""
-
-    type: str
-    model: str = ""
-    dimensions: int = 0
-    fingerprint: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The identity as the manifest stores it."""
-        return asdict(self)
-
-
-NO_EMBEDDING = EmbeddingIdentity("None")
-
-
-class Embedder(Protocol):
-    """Turns texts into unit vectors."""
-
-    @property
-    def identity(self) -> EmbeddingIdentity:
-        """What the vectors may be compared with."""
-        ...
-
-    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = ...) -> Vectors:
-        """One unit vector a text, shape [texts, dimensions]; `progress` hears how many are done."""
-        ...
-
-    def embed_query(self, text: str) -> Vectors:
-        """The unit vector of one query, shape [dimensions]."""
-        ...
-
-
-def _no_progress(done: int) -> None:
-    """Nobody watches."""
-    del done
+# Raise the number when the same text would give another vector.
+_SCHEME = b"mean pooling, L2; " + PASSAGES
 
 
 class LocalEmbedder:
@@ -96,7 +53,7 @@ class LocalEmbedder:
         """The model's name with a hash of its file, vocabulary and use."""
         return self._identity
 
-    def embed(self, texts: Sequence[str], progress: Callable[[int], None] = _no_progress) -> Vectors:
+    def embed(self, texts: Sequence[str], progress: Progress = no_progress) -> Vectors:
         """See `Embedder`. Texts of like length share a batch, so that little is spent on padding."""
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         pieces = [self._pieces(text, PASSAGE_TOKENS) for text in texts]

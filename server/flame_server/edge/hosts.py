@@ -1,0 +1,82 @@
+"""Protection against DNS rebinding: no page in a browser reaches this server under a name of its own."""
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from flame_server.edge.replies import is_open, refusal
+from flame_server.metrics import Metrics
+
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
+
+
+class HostGuard:
+    """Refuses requests for other hosts, or from pages of other hosts.
+
+    Loopback names always pass, and addresses, as no name server stands behind them. Without `allowed`, a
+    server that listens beyond loopback takes every `Host`, since it cannot know its names, but still no page
+    of another host: browsers always name it in `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp, bound_to: str, allowed: Sequence[str], metrics: Metrics) -> None:
+        self._app = app
+        self._allowed = tuple(allowed)
+        self._any_host = not allowed and not is_loopback(bound_to)
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and not is_open(scope):
+            headers = Headers(scope=scope)
+            hosts, origins = headers.getlist("host"), headers.getlist("origin")
+            name = host_name(hosts[0]) if len(hosts) == 1 else ""
+            if not name or not (self._any_host or is_address(name) or self._passes(name)):
+                await self._refuse("host", "this server does not answer for that host", scope, receive, send)
+                return
+            if not all(self._passes(origin_name(origin)) for origin in origins):
+                await self._refuse("origin", "pages of that origin may not ask here", scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _passes(self, name: str) -> bool:
+        return is_loopback(name) or any(_matches(name, pattern) for pattern in self._allowed)
+
+    async def _refuse(self, reason: str, text: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self._metrics.refused(reason)
+        description = f"{text}: add its name to FLAME_MCP_ALLOWED_HOSTS"
+        await refusal(403, f"forbidden_{reason}", description)(scope, receive, send)
+
+
+def host_name(host: str) -> str:
+    """The name in a `Host` header, without port and final dot; empty for what is none."""
+    match = _HOST.fullmatch(host)
+    return (match["address"] or match["name"]).lower().rstrip(".") if match else ""
+
+
+def origin_name(origin: str) -> str:
+    """The host name in an `Origin` header; empty for `null` and for what is none."""
+    scheme, _, host = origin.partition("://")
+    return host_name(host) if scheme in ("http", "https") else ""
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name can only mean this machine."""
+    return name == "localhost" or (is_address(name) and ip_address(name).is_loopback)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:]) and len(name) >= len(pattern)
+    return name == pattern

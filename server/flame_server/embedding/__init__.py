@@ -1,0 +1,1 @@
+"""Texts to vectors: the model in this process, or a service's."""

@@ -1,0 +1,34 @@
+"""The embedding that settings ask for."""
+
+from typing import Literal
+
+from flame_server.credentials import Credentials
+from flame_server.embedding.service import ServiceModel
+from flame_server.settings import Settings
+
+
+def embedding_of(settings: Settings, credentials: Credentials) -> Literal["Local", "None"] | ServiceModel:
+    """The model of a service, or the word for an embedding that needs none. The settings are sound."""
+    if settings.embedding_type in ("Local", "None"):
+        return settings.embedding_type
+    return service_model(settings, credentials)
+
+
+def service_model(settings: Settings, credentials: Credentials) -> ServiceModel:
+    """The model of a service."""
+    if settings.embedding_type == "AzureOpenAI":
+        return ServiceModel(
+            "AzureOpenAI",
+            settings.azure_openai_endpoint or "",
+            settings.azure_openai_deployment or "",
+            settings.azure_openai_dimensions or 0,
+            settings.azure_openai_api_version,
+            credentials.embedding_api_key,
+        )
+    return ServiceModel(
+        "OpenAI",
+        settings.openai_base_url,
+        settings.openai_model or "",
+        settings.openai_dimensions or 0,
+        api_key=credentials.embedding_api_key,
+    )

@@ -1,0 +1,151 @@
+"""An embedding service: Azure OpenAI, or anything that speaks OpenAI's API, through OpenAI's own client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from flame_server.embedding.entra import WorkloadIdentity
+from flame_server.embedding.errors import EmbeddingError, Reason
+from flame_server.embedding.identity import PASSAGES, EmbeddingIdentity, Vectors
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+# OpenAI's client wants one even where a service asks for none.
+_NO_KEY = "none"
+
+
+@dataclass(frozen=True)
+class ServiceModel:
+    """Which model of which service.
+
+    Attributes:
+        url: Azure's endpoint, or the base URL of an API like OpenAI's.
+        model: Azure's deployment, or the model's name.
+        dimensions: Asked for; 0 leaves them to the model.
+        api_version: Azure's only.
+        api_key: None with Azure means workload identity, else no key.
+    """
+
+    type: Literal["AzureOpenAI", "OpenAI"]
+    url: str
+    model: str
+    dimensions: int = 0
+    api_version: str = ""
+    api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def identity(self) -> EmbeddingIdentity:
+        """What its vectors may be compared with."""
+        return EmbeddingIdentity(
+            self.type, self.model, self.dimensions, sha256(b"service; L2; " + PASSAGES).hexdigest()[:16]
+        )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Unit vectors, and what they cost."""
+
+    vectors: Vectors
+    tokens: int
+    model: str
+
+
+class EmbeddingService:
+    """Asks a service for vectors. For one event loop.
+
+    Args:
+        model: The model to ask.
+        retries: How often a request is sent again after a failure that may pass, with backoff or, when the
+            service names it, after its Retry-After (up to two minutes).
+        seconds: How long one attempt may take.
+    """
+
+    def __init__(self, model: ServiceModel, retries: int, seconds: float) -> None:
+        self.model = model
+        self._client = _client(model, retries, seconds)
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """One unit vector a text, of one request: at most 2,048 texts, none empty.
+
+        Raises:
+            EmbeddingError: The service gives none, or not of the size that was asked for.
+        """
+        import openai  # noqa: PLC0415 - 20 MiB that only this needs
+
+        size = self.model.dimensions or openai.omit
+        try:
+            answer = await self._client.embeddings.create(
+                input=list(texts), model=self.model.model, dimensions=size
+            )
+        except (openai.OpenAIError, ValueError) as error:
+            raise _explained(error, self.model) from error
+        rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
+        wanted = self.model.dimensions or (len(rows[0]) if rows else 0)
+        if len(rows) != len(texts) or not wanted or any(len(row) != wanted for row in rows):
+            sizes = sorted({len(row) for row in rows})
+            raise EmbeddingError(
+                "dimensions",
+                f"{self.model.model} gave {len(rows)} vectors of {sizes} dimensions for {len(texts)} texts, "
+                f"{wanted} were expected: set the dimensions to what the model gives",
+            )
+        vectors = np.array(rows, dtype=np.float32)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Embedded(vectors / np.maximum(norms, 1e-12), answer.usage.prompt_tokens, answer.model)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._client.close()
+
+
+def _client(model: ServiceModel, retries: int, seconds: float) -> "AsyncOpenAI":
+    from openai import AsyncAzureOpenAI, AsyncOpenAI  # noqa: PLC0415
+
+    if model.type == "AzureOpenAI":
+        return AsyncAzureOpenAI(
+            azure_endpoint=model.url,
+            api_version=model.api_version,
+            api_key=model.api_key,
+            azure_ad_token_provider=None if model.api_key else WorkloadIdentity(),
+            max_retries=retries,
+            timeout=seconds,
+        )
+    return AsyncOpenAI(
+        base_url=model.url, api_key=model.api_key or _NO_KEY, max_retries=retries, timeout=seconds
+    )
+
+
+def _explained(error: Exception, model: ServiceModel) -> EmbeddingError:
+    """The failure in words that hold nothing of the request: a service's own text may repeat it."""
+    import openai  # noqa: PLC0415
+
+    where = f"the embedding service at {model.url}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, EmbeddingError):
+            return cause
+        cause = cause.__cause__
+    if isinstance(error, openai.APITimeoutError):
+        return EmbeddingError("timeout", f"{where} did not answer in time")
+    if isinstance(error, openai.APIConnectionError):
+        return EmbeddingError("connection", f"{where} cannot be reached: check the address and the network")
+    if isinstance(error, openai.APIStatusError):
+        reason, advice = _status(error.status_code)
+        code = f", {error.code}" if error.code else ""
+        return EmbeddingError(reason, f"{where} answered HTTP {error.status_code}{code}: {advice}")
+    return EmbeddingError("service", f"{where} gave no usable answer ({type(error).__name__})")
+
+
+def _status(status: int) -> tuple[Reason, str]:
+    if status in (401, 403):
+        return "credentials", "check the API key, or the workload identity's role"
+    if status == 404:
+        return "refused", "check the deployment or model, and the API version"
+    if status == 429:
+        return "rate", "it has too many requests; raise its quota when this stays"
+    if status < 500:
+        return "refused", "it does not take such a request; check model and dimensions"
+    return "service", "it has a failure of its own; try again later"

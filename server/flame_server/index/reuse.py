@@ -1,0 +1,35 @@
+"""Vectors of the index before: the same text and the same model give the same vector."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from flame_server.docs.sections import passages
+from flame_server.embedding.identity import EmbeddingIdentity, Vectors
+from flame_server.errors import FlameMcpError
+from flame_server.index import files
+from flame_server.index.manifest import read_manifest
+
+
+def digest(text: str) -> bytes:
+    """What a text is known by."""
+    return sha256(text.encode("utf-8")).digest()
+
+
+def known_vectors(folder: Path, identity: EmbeddingIdentity) -> Mapping[bytes, Vectors]:
+    """The vectors of the index in `folder` by their text's digest; none unless it is sound and fits."""
+    try:
+        manifest = read_manifest(folder)
+        if not identity.accepts(manifest.embedding):
+            return {}
+        generation = folder / manifest.generation
+        if any(files.checksum(generation / name) != value for name, value in manifest.checksums.items()):
+            return {}
+        data = files.read(generation)
+    # No index, a damaged one or one of another format: everything is embedded anew.
+    except (FlameMcpError, OSError):
+        return {}
+    texts = [text for chunk in data.chunks for text in passages(chunk)]
+    if len(texts) != len(data.passages):
+        return {}
+    return {digest(text): vector for text, vector in zip(texts, data.passages, strict=True)}

@@ -1,0 +1,1 @@
+"""An index in a Qdrant server: one collection a build, read through an alias."""

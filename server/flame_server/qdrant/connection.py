@@ -1,0 +1,107 @@
+"""Talking to a Qdrant server."""
+
+import ssl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_server.errors import FlameMcpError, UnavailableError
+
+if TYPE_CHECKING:
+    from qdrant_client import AsyncQdrantClient
+
+# Key of what we keep in a collection's metadata.
+METADATA = "flame_mcp"
+
+
+@dataclass(frozen=True)
+class QdrantTarget:
+    """A server, and the alias there.
+
+    Attributes:
+        url: Without a port it means that of its scheme, as everywhere; Qdrant's own is 6333.
+        ca_file: Authorities to trust instead of the system's.
+    """
+
+    url: str
+    collection: str
+    api_key: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
+    """A client, which connects when it is first used. For one event loop.
+
+    Raises:
+        FlameMcpError: The file of authorities cannot be used.
+    """
+    import httpx  # noqa: PLC0415 - what Qdrant's client talks with
+    from qdrant_client import AsyncQdrantClient  # noqa: PLC0415 - 40 MiB that only this needs
+
+    options: dict[str, Any] = {
+        "verify": _trusted(target),
+        # Qdrant's client would open a connection for each request to this machine.
+        "limits": httpx.Limits(max_connections=32, max_keepalive_connections=16),
+    }
+    with warnings.catch_warnings():
+        # About a key that goes over http, which docs/server.md says too.
+        warnings.simplefilter("ignore", UserWarning)
+        return AsyncQdrantClient(
+            url=target.url,
+            port=None,
+            api_key=target.api_key,
+            timeout=seconds,
+            check_compatibility=False,
+            **options,
+        )
+
+
+def _trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
+    if target.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(target.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise FlameMcpError(
+            f"FLAME_MCP_QDRANT_CA_FILE names {target.ca_file}, which holds no usable certificate: {error}"
+        ) from error
+
+
+@contextmanager
+def explained(target: QdrantTarget) -> Iterator[None]:
+    """Turns the client's exceptions into words; they hold nothing of the request and no key.
+
+    Raises:
+        UnavailableError: Qdrant cannot be reached, or refuses.
+    """
+    from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
+    from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse  # noqa: PLC0415
+
+    where = f"Qdrant at {target.url}"
+    try:
+        yield
+    except UnexpectedResponse as error:
+        raise UnavailableError(
+            f"{where} answered HTTP {error.status_code}: {_advice(error, target)}"
+        ) from error
+    except ResponseHandlingException as error:
+        reason = str(error.source) or type(error.source).__name__
+        raise UnavailableError(f"{where} cannot be reached: {reason[:200]}") from error
+    except QdrantException as error:
+        raise UnavailableError(f"{where} has too many requests") from error
+
+
+def _advice(error: Any, target: QdrantTarget) -> str:  # noqa: ANN401 - its type is imported only when used
+    match error.status_code:
+        case 401 | 403:
+            return "check the API key and what it may do"
+        case 404:
+            return (
+                f"there is no collection or alias {target.collection}: load an index with "
+                f"flame-mcp index publish --qdrant {target.url} --collection {target.collection} --index DIR"
+            )
+        case _:
+            return "look at its log"

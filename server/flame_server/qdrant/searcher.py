@@ -1,0 +1,178 @@
+"""Searching an index in a Qdrant server, with the ranking of the embedded engine. Only reads."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from flame_server.embedding.identity import EmbeddingIdentity, Vectors
+from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.index.files import stored_chunk
+from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, PASSAGES, unit
+from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
+from flame_server.search import Answer, Found, QuestionVectors, vector_of
+from flame_server.text.lexical import query_vector
+
+if TYPE_CHECKING:
+    from qdrant_client import AsyncQdrantClient
+
+_TIMEOUT_SECONDS = 5
+# A new collection behind the alias is noticed after this: probes ask more often than that.
+_FRESH_SECONDS = 10.0
+_log = structlog.get_logger(__name__)
+
+
+class MismatchError(UnavailableError):
+    """The collection holds something else than this server can search."""
+
+
+class QdrantSearcher:
+    """See `SearchService`. All is read through the alias, so a new index takes over between two questions.
+
+    Args:
+        target: The server and the alias.
+        wanted: What the collection's vectors must be made with.
+        vectors: Makes the vectors of questions; None searches by words.
+        count_tokens: Counts the tokens of a text.
+        changed: Hears which index is served when that changes.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all of it describes one service
+        self,
+        target: QdrantTarget,
+        wanted: EmbeddingIdentity,
+        vectors: QuestionVectors | None,
+        count_tokens: Callable[[str], int],
+        changed: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.index: dict[str, Any] | None = None
+        self.groups: Sequence[str] = ()
+        self.count_tokens = count_tokens
+        self.dimensions = 0
+        self._target = target
+        self._wanted = wanted
+        self._vectors = vectors
+        self._changed = changed
+        self._clock = clock
+        self._checked_at = clock() - _FRESH_SECONDS
+        self._lock = asyncio.Lock()
+        self._client: AsyncQdrantClient | None = None
+
+    async def answer(self, query: str, limit: int, group: str | None = None) -> Answer:
+        """See `SearchService`."""
+        await self.check()
+        vector, degraded = await vector_of(query, self._vectors)
+        request = _request(query_vector(query), vector, limit, group)
+        if request is None:
+            return Answer([], degraded)
+        try:
+            with explained(self._target):
+                response = await self._connected().query_points(self._target.collection, **request)
+        except UnavailableError:
+            # Whatever it is, it is looked at before the next question is asked.
+            self._checked_at = self._clock() - _FRESH_SECONDS
+            raise
+        lists = len(request["prefetch"])
+        found = [
+            Found(stored_chunk(point.payload or {}), unit(point.score / lists)) for point in response.points
+        ]
+        return Answer(found, degraded)
+
+    async def check(self) -> None:
+        """See `SearchService`."""
+        if self._fresh():
+            return
+        async with self._lock:
+            if not self._fresh():
+                await self._look()
+
+    async def first_look(self) -> None:
+        """What the start needs to know, in an event loop of its own.
+
+        Raises:
+            MismatchError: The collection was made with something else: no waiting will change that.
+        """
+        try:
+            await self._look()
+        except MismatchError:
+            raise
+        except UnavailableError as error:
+            _log.warning("not ready yet", problem=str(error))
+        finally:
+            await self.close()
+
+    def _fresh(self) -> bool:
+        return self.index is not None and self._clock() - self._checked_at < _FRESH_SECONDS
+
+    async def _look(self) -> None:
+        with explained(self._target):
+            info = await self._connected().get_collection(self._target.collection)
+        kept = (info.config.metadata or {}).get(METADATA)
+        manifest, groups = _read(kept, self._target)
+        self._refuse_other(manifest)
+        summary = manifest.summary()
+        if summary != self.index:
+            self._changed(summary)
+        self.index, self.groups = summary, groups
+        self.dimensions = manifest.embedding.dimensions
+        self._checked_at = self._clock()
+
+    def _refuse_other(self, manifest: Manifest) -> None:
+        try:
+            check_embedding(manifest, self._wanted, _where(self._target), "publish one made with that")
+        except FlameMcpError as error:
+            self.index = None
+            raise MismatchError(str(error)) from error
+
+    def _connected(self) -> "AsyncQdrantClient":
+        if self._client is None:
+            self._client = connect(self._target, _TIMEOUT_SECONDS)
+        return self._client
+
+    async def close(self) -> None:
+        """See `SearchService`."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _where(target: QdrantTarget) -> str:
+    return f"the collection {target.collection} at {target.url}"
+
+
+def _read(kept: object, target: QdrantTarget) -> tuple[Manifest, Sequence[str]]:
+    remedy = "load an index there with flame-mcp index publish"
+    if not isinstance(kept, Mapping) or not isinstance(kept.get("groups"), list):
+        raise UnavailableError(f"{_where(target)} holds no index of this server: {remedy}")
+    try:
+        return parse_manifest(kept.get("manifest"), _where(target), remedy), tuple(kept["groups"])
+    except FlameMcpError as error:
+        raise MismatchError(str(error)) from error
+
+
+def _request(
+    terms: Mapping[int, float], vector: Vectors | None, limit: int, group: str | None
+) -> dict[str, Any] | None:
+    """The same query as `Store.search` makes; None when there is nothing to search for."""
+    from qdrant_client import models  # noqa: PLC0415 - see connect
+
+    where: models.Filter | None = None
+    if group is not None:
+        where = models.Filter(must=[models.FieldCondition(key=GROUP, match=models.MatchValue(value=group))])
+    depth = max(CANDIDATES, limit)
+    prefetch: list[models.Prefetch] = []
+    if terms:
+        sparse = models.SparseVector(indices=list(terms), values=list(terms.values()))
+        prefetch.append(models.Prefetch(query=sparse, using=LEXICAL, filter=where, limit=depth))
+    if vector is not None:
+        passages = [vector.tolist()]
+        prefetch.append(models.Prefetch(query=passages, using=PASSAGES, filter=where, limit=depth))
+    if not prefetch:
+        return None
+    fusion = models.FusionQuery(fusion=models.Fusion.DBSF)
+    return {"prefetch": prefetch, "query": fusion, "limit": limit, "with_payload": True}
