@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest
 HARNESS := $(BIN)/python -m tests.harness
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-unit test-cluster test-e2e lint format docs lock images up down status clean
+.PHONY: help venv demo test test-unit test-cluster test-e2e bench-operator lint format docs lock images up down status clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ demo: venv ## The main job, end to end: a cluster, the operator, a server, an an
 test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
 
 test-unit: venv ## Tests that need neither a cluster nor a container
-	$(PYTEST) tests/repository tests/flame_operator tests/flame_server
+	$(PYTEST) tests/repository tests/benchmarks tests/flame_operator tests/flame_server
 
 test-cluster: venv ## Tests of the chart and against a real API server (built from source the first time)
 	@$(HARNESS) tools
@@ -30,6 +30,10 @@ test-cluster: venv ## Tests of the chart and against a real API server (built fr
 test-e2e: venv ## Tests of the images and of the main job on a real node
 	@$(BIN)/python -m tests.e2e.product
 	$(PYTEST) tests/e2e
+
+bench-operator: venv ## Measure the operator on a control plane of its own (ARGS="--help" for options)
+	@$(HARNESS) tools
+	@$(BIN)/python -m benchmarks.operator $(ARGS)
 
 lint: venv ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
