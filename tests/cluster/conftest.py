@@ -1,82 +1,32 @@
 """A control plane with the CRD, and the operator as a process beside it."""
 
+import http.client
 import itertools
 import json
-import os
-import signal
-import socket
+import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from flame_operator.model import SERVER, key_of
+from tests.harness.audit import AuditLog
 from tests.harness.control_plane import ControlPlane
+from tests.harness.operator_process import Operator
 from tests.harness.proc import wait_for
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/flamemcpservers.yaml"
-WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+DRY_RUN = "?dryRun=All&fieldValidation=Strict"
 _numbers = itertools.count(1)
 
 Json = dict[str, Any]
-
-
-class Operator:
-    """`flame-operator run`, started and stopped as Kubernetes would."""
-
-    def __init__(self, kubeconfig: Path, log: Path, *args: str, **env: str) -> None:
-        self.log = log
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "flame_operator", "run", "--liveness-port", str(self.port), *args]
-        settings = {
-            "KUBECONFIG": str(kubeconfig),
-            "FLAME_OPERATOR_SERVER_IMAGE": "flame-mcp-server:test",
-            **env,
-        }
-        with log.open("a") as stream:
-            self._process = subprocess.Popen(command, stderr=stream, env={**os.environ, **settings}, cwd=ROOT)
-
-    def lines(self, event: str) -> list[Json]:
-        """The log's lines about one event."""
-        found = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line for line in found if line["event"] == event]
-
-    def wait_until_ready(self) -> None:
-        self.wait_for("ready")
-
-    def wait_for(self, event: str, count: int = 1) -> None:
-        wait_for(
-            f"the operator to log {event}",
-            lambda: self._alive() and len(self.lines(event)) >= count,
-            timeout=30,
-        )
-
-    def _alive(self) -> bool:
-        assert self._process.poll() is None, self.log.read_text()
-        return True
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self) -> str:
-        """SIGTERM; returns the log, in which nothing unexpected may be."""
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(30) == 0, self.log.read_text()
-        text = self.log.read_text()
-        # kopf calls it an error when the stop cuts off its own request. While its watches still open, asyncio
-        # tells of a generator of kopf's that did not close. Neither is ours or does harm.
-        lines = [line for line in text.splitlines() if "async_generator object infinite_watch" not in line]
-        assert "Traceback" not in "\n".join(lines), text
-        ours = [line for line in lines if '"logger": "flame_operator' in line]
-        assert not [line for line in ours if '"level": "error"' in line], text
-        return text
+Store = Callable[..., Json]
+"""Stores `server(name, namespace, **spec)` and returns what the API server made of it."""
 
 
 class Cluster:
@@ -120,7 +70,9 @@ class Cluster:
         status = self.found("fmcp", name, namespace).get("status", {})
         return {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
 
-    def wait_for_condition(self, name: str, namespace: str, kind: str, expected: tuple[str, str]) -> None:
+    def wait_for_condition(
+        self, name: str, namespace: str, kind: str, expected: tuple[str, str], timeout: float = 30
+    ) -> None:
         seen: dict[str, tuple[str, str]] = {}
 
         def there() -> bool:
@@ -128,25 +80,33 @@ class Cluster:
             return seen.get(kind) == expected
 
         try:
-            wait_for(f"{kind} to be {expected}", there, timeout=30)
+            wait_for(f"{kind} to be {expected}", there, timeout=timeout)
         except Exception as error:
             raise AssertionError(f"{kind} is not {expected}: {seen}") from error
 
     def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
         wait_for(what, condition, timeout=30)
 
+    def kubeconfig_of(self, namespace: str, account: str, folder: Path) -> Path:
+        """A kubeconfig for a service account."""
+        config = yaml.safe_load(self.plane.kubeconfig.read_text())
+        token = self.kubectl("create", "token", account, "-n", namespace).stdout.strip()
+        config["users"][0]["user"] = {"token": token}
+        path = folder / f"{account}.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
     def operator_writes(self, namespace: str | None = None) -> list[str]:
         """What the operator has written so far, as `verb resource[/subresource]`, refused included."""
-        found = []
-        for line in self.audit_log.read_text().splitlines():
-            event = json.loads(line)
-            agent, target = event.get("userAgent", ""), event.get("objectRef", {})
-            if event["verb"] not in WRITES or not agent.startswith(("flame-operator", "kopf", "python")):
-                continue
-            if namespace in (None, target.get("namespace")):
-                sub = f"/{target['subresource']}" if "subresource" in target else ""
-                found.append(f"{event['verb']} {target['resource']}{sub}")
-        return found
+        return [
+            f"{request.verb} {request.target}"
+            for request in AuditLog(self.audit_log).new()
+            if request.is_write
+            and request.agent.startswith(("flame-operator", "kopf", "python"))
+            # The Lease is renewed all the time, and not the operator's work.
+            and request.target != "leases"
+            and namespace in (None, request.namespace)
+        ]
 
 
 def server(name: str, namespace: str, **spec: Any) -> Json:  # noqa: ANN401 - JSON
@@ -159,33 +119,102 @@ def server(name: str, namespace: str, **spec: Any) -> Json:  # noqa: ANN401 - JS
     }
 
 
+class Client:
+    """The API server through one connection: a kubectl for each of some hundred cases would take minutes."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        pki, at = plane.state / "pki", plane.endpoints
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        self.connection = http.client.HTTPSConnection(at.address, at.api_port, timeout=30, context=context)
+
+    def send(self, method: str, path: str, body: object = None, kind: str = "json") -> tuple[int, Json]:
+        """The status code and the body of the answer: an object, or a Status that says what is wrong."""
+        headers = {"Content-Type": f"application/{kind}", "Accept": "application/json"}
+        self.connection.request(method, path, json.dumps(body), headers)
+        answer = self.connection.getresponse()
+        found: Json = json.loads(answer.read())
+        return answer.status, found
+
+    def create(self, body: Json, query: str = DRY_RUN) -> tuple[int, Json]:
+        return self.send("POST", SERVER.path(body["metadata"]["namespace"]) + query, body)
+
+
+def path_of(body: Json) -> str:
+    return SERVER.path(*key_of(body))
+
+
+def refused(code: int, answer: Json, says: str) -> None:
+    assert code in (400, 422), answer
+    assert says in answer["message"]
+    assert "evaluating rule" not in answer["message"]  # a rule that failed instead of saying no
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     state = tmp_path_factory.mktemp("control-plane")
     audit_log = state / "audit.log"
     with ControlPlane.start(state, audit_log=audit_log) as plane:
         plane.kubectl("apply", "--server-side", "-f", str(CRD))
-        plane.kubectl(
-            "wait", "--for=condition=Established", "crd/flamemcpservers.flamemcp.dev", "--timeout=30s"
-        )
+        # `kubectl wait` fails on a CRD so young that it has no list of conditions yet.
+        established = ("wait", "--for=condition=Established", "crd/flamemcpservers.flamemcp.dev")
+        wait_for("the CRD", lambda: plane.kubectl(*established, check=False).returncode == 0, timeout=60)
         yield Cluster(plane, audit_log)
 
 
-@pytest.fixture
-def start_operator(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Operator]]:
-    """Starts an operator that is ready; all are stopped, and checked, at the end."""
-    started: list[Operator] = []
+@pytest.fixture(scope="module")  # the API server closes a connection that is idle for long
+def client(cluster: Cluster) -> Iterator[Client]:
+    found = Client(cluster.plane)
+    yield found
+    found.connection.close()
 
-    def start(*args: str, **env: str) -> Operator:
-        log = tmp_path / f"operator-{len(started)}.log"
-        started.append(Operator(cluster.plane.kubeconfig, log, *args, **env))
-        started[-1].wait_until_ready()
+
+@pytest.fixture
+def store(client: Client) -> Iterator[Store]:
+    """Stores resources, which are gone afterwards: an operator that starts later must not find them."""
+    paths: list[str] = []
+
+    def create(name: str, namespace: str, **spec: Any) -> Json:  # noqa: ANN401 - JSON
+        code, body = client.create(server(name, namespace, **spec), query="")
+        assert code == 201, body
+        paths.append(path_of(body))
+        return body
+
+    yield create
+    for path in paths:
+        assert client.send("DELETE", path)[0] == 200
+
+
+@contextmanager
+def operators(cluster: Cluster, folder: Path) -> Iterator[Callable[..., Operator]]:
+    """Starts operators that are ready; all are stopped, and checked, at the end.
+
+    They have a Lease in common. One that starts when no other runs has the name of the one before, as a
+    container that Kubernetes starts again, and takes over the Lease of one that was killed.
+    """
+    started: list[Operator] = []
+    lease = f"lease-{next(_numbers)}"
+
+    def start(*args: str, ready: bool = True, kubeconfig: Path | None = None, **env: str) -> Operator:
+        log = folder / f"operator-{len(started)}.log"
+        running = [one for one in started if one.running]
+        names = {"FLAME_OPERATOR_LEASE_NAME": lease, "FLAME_OPERATOR_POD_NAME": f"operator-{len(running)}"}
+        started.append(Operator(kubeconfig or cluster.plane.kubeconfig, log, *args, **(names | env)))
+        if ready:
+            started[-1].wait_until_ready()
         return started[-1]
 
     yield start
     for operator in started:
-        if operator._process.poll() is None:
+        if operator.running:
             operator.stop()
+
+
+@pytest.fixture
+def start_operator(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Operator]]:
+    """Operators of one test; see `operators`."""
+    with operators(cluster, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ def install_operator(cluster: clusters.Cluster, built: Images) -> None:
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m",
         "--set", f"image.repository={operator},image.tag={operator_tag}",
         "--set", f"server.image.repository={server},server.image.tag={server_tag}",
+        "--set", "referencePollSeconds=10",  # tests wait for it
     )  # fmt: skip
 
 

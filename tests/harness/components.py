@@ -40,8 +40,10 @@ def etcd(program: Path, data: Path, at: Endpoints) -> list[str]:
     ]  # fmt: skip
 
 
-def api_server(program: Path, authority: Authority, at: Endpoints) -> list[str]:
-    """RBAC, the node authorizer and aggregation, as on real clusters."""
+def api_server(
+    program: Path, authority: Authority, at: Endpoints, services: str = SERVICE_RANGE
+) -> list[str]:
+    """RBAC, node authorizer and aggregation, as on real clusters; Services get addresses of `services`."""
     addresses = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"]
     addresses += [f"kubernetes.default.svc.{CLUSTER_DOMAIN}", _LOOPBACK, KUBERNETES_SERVICE]
     if at.address not in addresses:
@@ -54,7 +56,7 @@ def api_server(program: Path, authority: Authority, at: Endpoints) -> list[str]:
         str(program),
         f"--bind-address={at.address}", f"--advertise-address={at.address}", f"--secure-port={at.api_port}",
         f"--etcd-servers=http://{_LOOPBACK}:{at.etcd_port}",
-        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        f"--service-cluster-ip-range={services}",
         f"--client-ca-file={authority.certificate}",
         f"--tls-cert-file={serving[0]}", f"--tls-private-key-file={serving[1]}",
         "--service-account-issuer=https://kubernetes.default.svc",

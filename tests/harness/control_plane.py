@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,11 +18,13 @@ from tests.harness import components, paths, tools
 from tests.harness.api import Api
 from tests.harness.components import Endpoints
 from tests.harness.errors import HarnessError
-from tests.harness.pki import Authority
+from tests.harness.pki import Authority, Certificate
 from tests.harness.proc import Daemon, run, wait_for
 
 _LOOPBACK = "127.0.0.1"
 _NAMES = ("kube-controller-manager", "kube-apiserver", "etcd")  # in the order of stopping
+# There is no node that would route to Services: whoever asks one asks this machine, where a test may listen.
+_SERVICES = "127.128.0.0/17"
 _ATTEMPTS = 3
 
 _AUDIT_POLICY = """\
@@ -28,9 +32,17 @@ apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
-- {level: Request, verbs: [create, update, patch, delete, deletecollection]}
-- {level: Metadata}
 """
+_AUDIT_BODIES = "- {level: Request, verbs: [create, update, patch, delete, deletecollection]}\n"
+_AUDIT_METADATA = "- {level: Metadata}\n"
+
+
+@dataclass(frozen=True)
+class _Options:
+    audit_log: Path | None
+    audit_bodies: bool
+    controllers: bool
+    admission: Sequence[str]
 
 
 class ControlPlane:
@@ -43,22 +55,35 @@ class ControlPlane:
         self._guard: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(cls, state: Path, *, audit_log: Path | None = None) -> Self:
-        """Starts one whose data, keys and logs are below `state`, and waits until it answers.
+    def start(
+        cls,
+        state: Path,
+        *,
+        audit_log: Path | None = None,
+        audit_bodies: bool = True,
+        controllers: bool = True,
+        admission: Sequence[str] = (),
+    ) -> Self:
+        """Starts one and waits until it answers. Whatever an earlier run left running is stopped first.
 
-        Whatever an earlier run left running there is stopped first. With `audit_log` the API server writes a
-        line of JSON per request, with the bodies of those that write.
+        Args:
+            state: The folder of its data, keys and logs.
+            audit_log: Where the API server writes a line of JSON per request.
+            audit_bodies: Whether these lines hold the bodies of requests that write.
+            controllers: Whether the controller manager runs, which makes pods and collects garbage.
+            admission: Admission plugins besides the default ones.
 
         Raises:
             HarnessError: a component died or nothing answered in time; shows the end of its log.
         """
+        options = _Options(audit_log, audit_bodies, controllers, admission)
         tools.ensure(*tools.CONTROL_PLANE)
         state = state.absolute()
         for attempt in range(1, _ATTEMPTS + 1):
             plane = cls(state, _free_endpoints())
             plane.stop()
             try:
-                plane._launch(audit_log)
+                plane._launch(options)
             except BaseException as error:
                 plane.stop()
                 # Between finding a free port and taking it, someone else may have been quicker.
@@ -68,7 +93,7 @@ class ControlPlane:
             return plane
         raise AssertionError("the last attempt returns or raises")
 
-    def _launch(self, audit_log: Path | None) -> None:
+    def _launch(self, options: _Options) -> None:
         authority = Authority(self.state / "pki")
         components.admin(authority, self.kubeconfig, self.endpoints)
         etcd, api_server, manager = (self._daemon(name) for name in reversed(_NAMES))
@@ -76,14 +101,16 @@ class ControlPlane:
         etcd.start(components.etcd(tools.binary("etcd"), self.state / "etcd", self.endpoints))
         api_server.start(
             [
-                *components.api_server(tools.binary("kube-apiserver"), authority, self.endpoints),
+                *components.api_server(tools.binary("kube-apiserver"), authority, self.endpoints, _SERVICES),
                 # A loopback address can't be an endpoint of the `kubernetes` Service.
                 "--endpoint-reconciler-type=none",
-                *self._audit_flags(audit_log),
+                *self._flags(options),
             ]
         )
         api = Api(self.endpoints, self.state / "pki")
         wait_for("the API server to be ready", api.ready, timeout=60, needs=[etcd, api_server])
+        if not options.controllers:
+            return
         kubeconfig = components.component(authority, manager.name, self.endpoints, self.state)
         manager.start(components.controller_manager(tools.binary(manager.name), authority, kubeconfig))
         wait_for(
@@ -94,12 +121,20 @@ class ControlPlane:
             needs=[etcd, api_server, manager],
         )
 
-    def _audit_flags(self, audit_log: Path | None) -> list[str]:
-        if audit_log is None:
-            return []
+    def _flags(self, options: _Options) -> list[str]:
+        flags = [f"--enable-admission-plugins={plugin}" for plugin in options.admission]
+        if options.audit_log is None:
+            return flags
         policy = self.state / "audit-policy.yaml"
-        policy.write_text(_AUDIT_POLICY)
-        return [f"--audit-log-path={audit_log.absolute()}", f"--audit-policy-file={policy}"]
+        bodies = _AUDIT_BODIES if options.audit_bodies else ""
+        policy.write_text(_AUDIT_POLICY + bodies + _AUDIT_METADATA)
+        return [*flags, f"--audit-log-path={options.audit_log.absolute()}", f"--audit-policy-file={policy}"]
+
+    def identity(self, name: str, group: str = "system:masters") -> Path:
+        """A kubeconfig for a user of that name, whom the audit log then tells apart."""
+        authority = Authority(self.state / "pki")
+        pair = authority.pair(f"user-{name}", Certificate(name, group))
+        return authority.kubeconfig(self.state / f"{name}.kubeconfig", self.endpoints.server, *pair)
 
     def _daemon(self, name: str) -> Daemon:
         return daemon(self.state, name)
