@@ -42,11 +42,14 @@ class Applier:
             if applied or deleted:
                 log.info("reconciled", **server.key.fields(), applied=applied, deleted=deleted)
 
-    async def look(self, kind: str, key: Key) -> Manifest | None:
-        """Replace what the cache knows of an object by what the API server says, and return that."""
-        live = await self._api.get(KINDS[kind], key)
-        self._cache.learn(kind, key, live)
-        return live
+    async def look(self, kind: str, key: Key) -> None:
+        """Replace what the cache knows of an object by what the API server says."""
+        self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
+
+    def known(self, server: Server, kind: str) -> Manifest | None:
+        """The server's child of that kind, as the cache has it."""
+        child = self._cache.child(kind, server.key)
+        return child if child is not None and is_ours(server, child) else None
 
     async def _apply(self, server: Server, manifest: Manifest, uid: str | None) -> None:
         try:
@@ -66,7 +69,7 @@ class Applier:
         try:
             live = await self._api.apply(manifest, uid=uid)
         except Invalid:
-            known = self._known(server, manifest["kind"])
+            known = self.known(server, manifest["kind"])
             fixes = corrections(manifest, known) if known is not None and uid is not None else []
             if known is None or not fixes:
                 raise
@@ -92,7 +95,3 @@ class Applier:
             await self.look(child["kind"], server.key)
             raise
         self._cache.learn(child["kind"], server.key, None)
-
-    def _known(self, server: Server, kind: str) -> Manifest | None:
-        child = self._cache.child(kind, server.key)
-        return child if child is not None and is_ours(server, child) else None

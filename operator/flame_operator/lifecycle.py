@@ -9,6 +9,7 @@ import structlog
 from flame_operator.health import Role
 from flame_operator.leader import Election
 from flame_operator.queue import WorkQueue
+from flame_operator.tasks import until_one_ends
 
 log = structlog.get_logger(__name__)
 
@@ -21,16 +22,7 @@ async def first(*works: Coroutine[Any, Any, Any]) -> None:
     Raises:
         Exception: What any of them ended with.
     """
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+    await until_one_ends([asyncio.create_task(work) for work in works])
 
 
 class Lifecycle:

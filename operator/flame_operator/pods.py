@@ -27,11 +27,6 @@ class Pods:
     stuck: str | None = None
     """The cluster's words when a rollout has made no progress for ten minutes."""
 
-    @property
-    def failure(self) -> str | None:
-        """The words of whichever of the two failures there is."""
-        return self.rejected or self.stuck
-
 
 def pods_of(deployment: Manifest | None) -> Pods:
     """The pods of a live Deployment, or of none."""

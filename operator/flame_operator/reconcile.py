@@ -92,16 +92,16 @@ class Reconciler:
             return None
         try:
             outcome, refusal = await self._act(server, body)
-            outcome = replace(outcome, why=await self._why(server, body), check=self._check(server, body))
+            deployment = self._applier.known(server, DEPLOYMENT.kind)
+            check, overdue = self._check(server, body, deployment), self._is_overdue(body)
+            why = await self._why(server, deployment) if overdue else ""
+            outcome = replace(outcome, why=why, check=check)
         except NamespaceTerminating:
             return None
-        deployment = self._child(server, DEPLOYMENT.kind)
         await self._report(key, lambda old: server_status(server, deployment, outcome, old, self._now()))
         if refusal is not None:
             raise refusal
-        if outcome.taken or outcome.waiting:
-            return LOOK_AGAIN_SECONDS
-        return self._ask_again(server, body)
+        return _look_again(outcome, pods_of(deployment), overdue=overdue)
 
     async def _act(self, server: Server, body: Manifest) -> tuple[Outcome, Refused | None]:
         """Bring the children to what they should be, as far as they may be changed now."""
@@ -140,20 +140,20 @@ class Reconciler:
         for child in self._cache.children(server.key):
             if not is_ours(server, child):
                 await self._applier.look(child["kind"], server.key)
-        service = self._child(server, SERVICE.kind)
+        service = self._applier.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
             await self._applier.look(SECRET.kind, server.key)
 
     def _facts(self, server: Server, body: Manifest, resolved: Resolved, token: Token) -> tuple[Facts, bool]:
         """What decides about children besides the spec, and whether the pods wait for their turn."""
-        deployment = self._child(server, DEPLOYMENT.kind)
+        deployment = self._applier.known(server, DEPLOYMENT.kind)
         if deployment is None:
             wait, scaled, digest = False, False, resolved.digest
         else:
             scaled = SCALED_BY_OTHERS in deployment["metadata"]
             digest, wait = self._paced(server, body, deployment, resolved)
-        secret = self._child(server, SECRET.kind)
+        secret = self._applier.known(server, SECRET.kind)
         generated = token.value(secret) if generates_token(server) else None
         return Facts(references=digest, token=generated, scaled_by_others=scaled), wait
 
@@ -176,40 +176,30 @@ class Reconciler:
             return new, False
         return current, True
 
-    def _ask_again(self, server: Server, body: Manifest) -> float | None:
-        if not _have_failed(pods_of(self._child(server, DEPLOYMENT.kind))):
-            return None
-        return ASK_AGAIN_SECONDS if self._is_overdue(body) else OVERDUE_SECONDS + 1
-
-    async def _why(self, server: Server, body: Manifest) -> str:
-        """Why no pod is ready: asked only when none has been for a while, as pods need time to start."""
-        pods = pods_of(self._child(server, DEPLOYMENT.kind))
-        if not _have_failed(pods) or not self._is_overdue(body):
+    async def _why(self, server: Server, deployment: Manifest | None) -> str:
+        """Why no pod is ready; empty when one is, or when they don't tell."""
+        if not _have_failed(pods_of(deployment)):
             return ""
         selector = ",".join(f"{name}={value}" for name, value in selector_labels(server.key.name).items())
         found = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
         return why_not_ready(found)
 
     def _is_overdue(self, body: Manifest) -> bool:
+        """Whether no pod has been ready for a while: they need time to start."""
         for condition in (body.get("status") or {}).get("conditions") or []:
             if condition["type"] == "Available" and condition["status"] == "False":
                 return seconds_between(condition["lastTransitionTime"], self._now()) >= OVERDUE_SECONDS
         return False
 
-    def _check(self, server: Server, body: Manifest) -> Check | None:
+    def _check(self, server: Server, body: Manifest, deployment: Manifest | None) -> Check | None:
         """What asking the server has found, if it has been asked; from now on it is asked."""
-        deployment = self._child(server, DEPLOYMENT.kind)
-        target = target_of(server, deployment, self._child(server, SERVICE.kind))
+        target = target_of(server, deployment, self._applier.known(server, SERVICE.kind))
         if target is None:
             self._helpers.verifier.drop(server.key)
             return None
         self._helpers.verifier.want(server.key, target, known_good=is_verified(body.get("status") or {}))
         verdict = self._helpers.verifier.verdict(server.key)
         return check_of(verdict) if verdict else None
-
-    def _child(self, server: Server, kind: str) -> Manifest | None:
-        child = self._cache.child(kind, server.key)
-        return child if child is not None and is_ours(server, child) else None
 
     async def _block(self, key: Key, body: Manifest, reason: Reason, message: str) -> None:
         """Leave the children as they are and say why."""
@@ -246,6 +236,15 @@ def _digest_of(deployment: Manifest) -> str:
     annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
     found: str = annotations.get(REFERENCES_DIGEST, "")
     return found
+
+
+def _look_again(outcome: Outcome, pods: Pods, *, overdue: bool) -> float | None:
+    """In how many seconds, where no event would tell of what is waited for."""
+    if outcome.taken or outcome.waiting:
+        return LOOK_AGAIN_SECONDS
+    if not _have_failed(pods):
+        return None
+    return ASK_AGAIN_SECONDS if overdue else OVERDUE_SECONDS + 1
 
 
 def _have_failed(pods: Pods) -> bool:

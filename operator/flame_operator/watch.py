@@ -3,7 +3,6 @@
 Nothing here decides anything, and kopf writes nothing to the cluster: no handler here stores a state.
 """
 
-import asyncio
 import dataclasses
 import os
 import platform
@@ -16,6 +15,7 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from flame_operator.model import GROUP, SERVER, WATCHED_KINDS, Kind, Manifest
 from flame_operator.sweep import selector
+from flame_operator.tasks import until_one_ends
 from flame_operator.transport import uses_kubeconfig
 
 INACTIVITY_SECONDS = 70.0
@@ -91,15 +91,7 @@ async def watch(
     started()
     # Not kopf.run_tasks, nor kopf.operator, which calls it: in the end it cancels every task that is younger
     # than itself, taking it for its own: the requests of a queue that is being drained, for example.
-    try:
-        await asyncio.wait(roots, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in roots:
-            task.cancel()
-        await asyncio.wait(roots)
-    for task in roots:
-        if not task.cancelled():
-            task.result()
+    await until_one_ends(roots)
     raise RuntimeError("kopf has ended its watches unasked")
 
 

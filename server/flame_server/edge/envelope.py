@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flame_server.edge.limits import replay
 from flame_server.metrics import Metrics
 
 # JSON-RPC 2.0, section 5.1.
@@ -35,16 +36,7 @@ class Envelope:
             error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
             await JSONResponse(error, 400)(scope, receive, send)
             return
-        given = False
-
-        async def replay() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return message
-
-        await self._app(scope, replay, send)
+        await self._app(scope, replay(message, receive), send)
 
 
 def _problem(body: bytes) -> tuple[int, str] | None:

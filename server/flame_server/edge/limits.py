@@ -45,7 +45,9 @@ class RequestLimits:
             problem.headers["Connection"] = "close"
             await problem(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(
+            scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send
+        )
 
 
 def _headers_problem(scope: Scope) -> Response | None:
@@ -76,14 +78,15 @@ def _too_large() -> Response:
     return refusal(413, "body_too_large", f"the body's limit is {MAX_BODY_BYTES} bytes")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(message: Message, receive: Receive) -> Receive:
+    """What gives a message that was read already once more, and then what comes after it."""
     given = False
 
-    async def replay() -> Message:
+    async def again() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return message
 
-    return replay
+    return again
