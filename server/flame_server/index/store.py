@@ -12,7 +12,7 @@ import qdrant_edge as qdrant
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import IndexData
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, PASSAGES, unit
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, unit
 
 _UPSERT_BATCH = 256
 
@@ -46,24 +46,27 @@ class Store:
     ) -> list[Hit]:
         """The best chunks for lexical terms and, when there is one, a query vector; best first.
 
-        The two lists are fused by DBSF: each list's scores are put on [0, 1] by their mean and three standard
-        deviations, then added. A chunk's place among the vectors is that of its best passage (MaxSim).
+        A score is the cosine of the chunk's best passage (MaxSim) and `LEXICAL_WEIGHT` times its BM25 score.
         """
         where = _group_filter(group)
         depth = max(CANDIDATES, limit)
-        prefetches = []
+        prefetches: list[qdrant.Prefetch] = []
+        parts: list[qdrant.Expression] = []
         if terms:
             sparse = qdrant.SparseVector(list(terms), list(terms.values()))
             query = qdrant.Query.Nearest(sparse, using=LEXICAL)
+            parts.append(_score(len(prefetches), LEXICAL_WEIGHT))
             prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
         if vector is not None and self._has_vectors:
             query = qdrant.Query.Nearest([vector.tolist()], using=PASSAGES)
+            parts.append(_score(len(prefetches), 1.0))
             prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
         if not prefetches:
             return []
-        request = qdrant.QueryRequest(limit=limit, prefetches=prefetches, query=qdrant.Fusion.Dbsf())  # type: ignore[arg-type]  # the stub omits that it is a Fusion
-        found = self._shard.query(request)
-        return [Hit(int(str(point.id)), unit(point.score / len(prefetches))) for point in found]
+        missing = {f"$score[{number}]": 0.0 for number in range(len(prefetches))}
+        fusion = qdrant.Formula(qdrant.Expression.Sum(parts), missing)
+        request = qdrant.QueryRequest(limit=limit, prefetches=prefetches, query=fusion)
+        return [Hit(int(str(point.id)), unit(point.score)) for point in self._shard.query(request)]
 
     def close(self) -> None:
         """Gives the engine's memory back."""
@@ -92,6 +95,11 @@ def _point(data: IndexData, number: int) -> qdrant.Point:
     if last > first:
         vectors[PASSAGES] = data.passages[first:last].tolist()
     return qdrant.Point(number, vectors, {GROUP: data.chunks[number].group})
+
+
+def _score(number: int, weight: float) -> qdrant.Expression:
+    score = qdrant.Expression.Variable(f"$score[{number}]")
+    return qdrant.Expression.Mult([qdrant.Expression.Constant(weight), score])
 
 
 def _group_filter(group: str | None) -> qdrant.Filter | None:

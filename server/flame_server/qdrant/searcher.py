@@ -11,7 +11,7 @@ from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.files import stored_chunk
 from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, PASSAGES, unit
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, unit
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 from flame_server.search import Answer, Found, QuestionVectors, vector_of
 from flame_server.text.lexical import query_vector
@@ -77,10 +77,7 @@ class QdrantSearcher:
             # Whatever it is, it is looked at before the next question is asked.
             self._checked_at = self._clock() - _FRESH_SECONDS
             raise
-        lists = len(request["prefetch"])
-        found = [
-            Found(stored_chunk(point.payload or {}), unit(point.score / lists)) for point in response.points
-        ]
+        found = [Found(stored_chunk(point.payload or {}), unit(point.score)) for point in response.points]
         return Answer(found, degraded)
 
     async def check(self) -> None:
@@ -166,13 +163,17 @@ def _request(
         where = models.Filter(must=[models.FieldCondition(key=GROUP, match=models.MatchValue(value=group))])
     depth = max(CANDIDATES, limit)
     prefetch: list[models.Prefetch] = []
+    parts: list[models.Expression] = []
     if terms:
         sparse = models.SparseVector(indices=list(terms), values=list(terms.values()))
+        parts.append(models.MultExpression(mult=[LEXICAL_WEIGHT, f"$score[{len(prefetch)}]"]))
         prefetch.append(models.Prefetch(query=sparse, using=LEXICAL, filter=where, limit=depth))
     if vector is not None:
         passages = [vector.tolist()]
+        parts.append(f"$score[{len(prefetch)}]")
         prefetch.append(models.Prefetch(query=passages, using=PASSAGES, filter=where, limit=depth))
     if not prefetch:
         return None
-    fusion = models.FusionQuery(fusion=models.Fusion.DBSF)
+    missing = {f"$score[{number}]": 0.0 for number in range(len(prefetch))}
+    fusion = models.FormulaQuery(formula=models.SumExpression(sum=parts), defaults=missing)
     return {"prefetch": prefetch, "query": fusion, "limit": limit, "with_payload": True}
