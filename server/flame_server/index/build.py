@@ -16,7 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.sections import Chunk, chunks_of, passages
+from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
+from flame_server.docs.site import Site
 from flame_server.docs.source import Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
@@ -82,8 +83,11 @@ def lexical_text(chunk: Chunk) -> str:
 def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
     chunks: list[Chunk] = []
     documents = 0
-    for page in tree.pages():
-        found = list(chunks_of(page, partial(tree.dartdoc, page=page.path), version))
+    pages = list(tree.pages())
+    site = Site(version, pages)
+    for page in pages:
+        sections = sections_of(page, site, partial(tree.dartdoc, page=page.path))
+        found = list(chunks_of(page.path, sections, site))
         documents += bool(found)
         chunks.extend(found)
     for warning in tree.warnings:
