@@ -35,7 +35,7 @@ _GONE = {"myst_target", "myst_line_comment", "myst_block_break"}
 _DEEPEST = 10
 _MARKER = re.compile(r"`{3,}|~{3,}|:{3,}")
 # Lists, quotes, tables, headings, fences: they begin a line of their own.
-_BLOCK = re.compile(r"\s|[-+*#>|~]|```|\d+[.)]\s|!\[")
+_BLOCK = re.compile(r"\s|[-+*]\s|[#>|~]|```|\d+[.)]\s|!\[")
 _MERMAID_STYLE = re.compile(r"^\s*(?:%%|classDef\b|class\s|style\s|linkStyle\b)")
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 

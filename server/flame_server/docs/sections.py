@@ -25,6 +25,7 @@ class Chunk:
         breadcrumb: From the page's title down to this heading.
         anchor: The section's id on its page; empty for text above the first heading.
         source_path: Relative to the docs root, e.g. `flame/camera.md`.
+        version: Of the docs, as the URL has it.
         group: The first folder of the path, what the `section` argument of the tool selects.
     """
 
@@ -35,6 +36,7 @@ class Chunk:
     anchor: str
     url: str
     source_path: str
+    version: str
     group: str
     part: int
     content: str
@@ -84,6 +86,7 @@ def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Ch
                 anchor=section.anchor,
                 url=site.address(path, section.anchor),
                 source_path=path,
+                version=site.version,
                 group=group,
                 part=part,
                 content=content,

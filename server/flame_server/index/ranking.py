@@ -3,8 +3,9 @@
 # Names of a chunk's vectors.
 LEXICAL = "lexical"
 PASSAGES = "passages"
-# The payload field that a question may be limited by.
+# The payload fields that a question may be limited by.
 GROUP = "group"
+VERSION = "version"
 # How many of either list the fusion sees. reference: recall@50 of both lists together is 0.956.
 CANDIDATES = 50
 
