@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import version as installed_version
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from pydantic import Field
@@ -86,13 +86,13 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
         max_tokens = settings.max_tokens if max_tokens is None else max_tokens
         check_arguments(query, limit, max_tokens)
         try:
-            index = await _index(searcher)
-            _check_known("version", version, [index["version"]])
+            await _seen(searcher)
+            _check_known("version", version, searcher.versions)
             _check_known("section", section, searcher.groups)
-            answer = await searcher.answer(query, limit, section)
+            answer = await searcher.answer(query, limit, section, version)
         except UnavailableError as error:
             raise ToolError(str(error), log_level=logging.WARNING) from error
-        found = knowledge(answer, index, max_tokens, searcher.count_tokens)
+        found = knowledge(answer, searcher.about(version), max_tokens, searcher.count_tokens)
         # The query itself may be private: its length is enough to see what is asked of the server.
         _log.info(
             "search",
@@ -118,14 +118,15 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
     return mcp
 
 
-async def _index(searcher: SearchService) -> dict[str, Any]:
+async def _seen(searcher: SearchService) -> None:
+    """Looks at the index when nobody has yet: only then is it known what may be asked for."""
     if searcher.index is None:
         await searcher.check()
-    return searcher.index or {}
 
 
 def _version_text(searcher: SearchService) -> str:
-    return f"Docs version; this server has {searcher.index['version']}" if searcher.index else "Docs version"
+    known = searcher.versions
+    return f"Docs version, one of {', '.join(known)}; default {known[0]}" if known else "Docs version"
 
 
 def _section_text(searcher: SearchService) -> str:

@@ -83,7 +83,7 @@ def _index(settings: Settings) -> str:
 
 def _summary(index: dict[str, Any]) -> str:
     size = f"{index['documents']} pages, {index['chunks']} chunks"
-    return f"{size}, version {index['version']}, {index['embedding']}"
+    return f"{size}, version {', '.join(index['versions'])}, {index['embedding']}"
 
 
 def _qdrant(settings: Settings, credentials: Credentials) -> str:

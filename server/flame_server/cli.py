@@ -89,6 +89,7 @@ def index() -> None:
     help="What makes the vectors; a service is set by the same variables as for serve.",
 )
 @click.option("--version", default="latest", show_default=True, help="Docs version that links point to.")
+@click.option("--keep-versions", is_flag=True, help="Keep the other versions that the index in --out has.")
 @_plain_errors
 def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     source: str,
@@ -97,6 +98,7 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     out: Path,
     embedding: Literal["local", "none", "azure-openai", "openai"],
     version: str,
+    keep_versions: bool,
 ) -> None:
     """Build an index; the one in --out is replaced when the new one is complete."""
     from flame_server.index.build import build_index  # noqa: PLC0415
@@ -111,10 +113,13 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
         path=path,
         embedding=embedding if embedding in ("local", "none") else _service_embedder(embedding, report),
         version=version,
+        keep_versions=keep_versions,
         report=report,
     )
-    skipped = f", {manifest.skipped} pages skipped" if manifest.skipped else ""
-    click.echo(f"index ready in {out}: {manifest.documents} pages, {manifest.chunks} chunks{skipped}")
+    click.echo(f"index ready in {out}:")
+    for known in manifest.versions:
+        skipped = f", {known.skipped} pages skipped" if known.skipped else ""
+        click.echo(f"{known.version}: {known.documents} pages, {known.chunks} chunks{skipped}")
 
 
 @index.command()
@@ -165,16 +170,21 @@ def verify(index: Path, as_json: bool) -> None:
 @_index_option
 @_json_option
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--version", help="Docs version (default: the index's first).")
 @click.argument("query")
 @_plain_errors
-def search(index: Path, as_json: bool, limit: int, query: str) -> None:
+def search(index: Path, as_json: bool, limit: int, version: str | None, query: str) -> None:
     """Search an index."""
     if not query.strip():
         raise click.UsageError("the query is empty")
     from flame_server.results import knowledge  # noqa: PLC0415
 
     with _opened(index) as (searcher, ask_index):
-        found = knowledge(ask_index(query, limit), searcher.manifest.summary(), None, len)
+        if version is not None and version not in searcher.versions:
+            raise FlameMcpError(
+                f"there is no version {version!r}: give one of {', '.join(searcher.versions)}"
+            )
+        found = knowledge(ask_index(query, limit, version=version), searcher.about(version), None, len)
     _print_answer(found.model_dump(), as_json)
 
 
@@ -260,7 +270,7 @@ def _service_embedder(name: str, report: Callable[[str], None]) -> "Embedder":
 
 
 @contextmanager
-def _opened(folder: Path) -> "Iterator[tuple[Searcher, Callable[[str, int], Answer]]]":
+def _opened(folder: Path) -> "Iterator[tuple[Searcher, Callable[..., Answer]]]":
     """An index with the settings that it would be served with, and a function that asks it."""
     settings, credentials = _configured()
     from flame_server.embedding.choice import embedding_of  # noqa: PLC0415
@@ -269,7 +279,7 @@ def _opened(folder: Path) -> "Iterator[tuple[Searcher, Callable[[str, int], Answ
     with asyncio.Runner() as runner:
         searcher = open_searcher(folder, embedding_of(settings, credentials))
         try:
-            yield searcher, lambda query, limit: runner.run(searcher.answer(query, limit))
+            yield searcher, lambda *args, **kwargs: runner.run(searcher.answer(*args, **kwargs))
         finally:
             runner.run(searcher.close())
 

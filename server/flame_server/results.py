@@ -25,6 +25,7 @@ class IndexInfo(BaseModel):
     """Which docs were searched."""
 
     version: str
+    versions: list[str]
     revision: str | None
     generation: str
     created: str

@@ -61,12 +61,27 @@ class SearchService(Protocol):
         """The parts of the docs that a question may be limited to."""
         ...
 
+    @property
+    def versions(self) -> Sequence[str]:
+        """The versions of the docs, the default one first; none while the index has not been seen."""
+        ...
+
+    def about(self, version: str | None) -> dict[str, Any]:
+        """As `index`, with what concerns one version; the default one without.
+
+        Raises:
+            KeyError: There is no such version.
+        """
+        ...
+
     def count_tokens(self, text: str) -> int:
         """The length of a text in tokens."""
         ...
 
-    async def answer(self, query: str, limit: int, group: str | None) -> Answer:
-        """The `limit` best chunks for a query, of one group of pages when it is given.
+    async def answer(self, query: str, limit: int, group: str | None, version: str | None = None) -> Answer:
+        """The `limit` best chunks for a query in one version of the docs, the default one without.
+
+        Of one group of pages when it is given.
 
         Raises:
             UnavailableError: The index cannot be reached now.
@@ -112,6 +127,13 @@ async def vector_of(query: str, vectors: QuestionVectors | None) -> tuple[Vector
     return None, "lexical"
 
 
+def version_filter(version: str | None, versions: Sequence[str]) -> str | None:
+    """What chunks are chosen by; None when there is nothing to choose between."""
+    if version is None and len(versions) > 1:
+        return versions[0]
+    return None if list(versions) == [version] else version
+
+
 class Searcher:
     """An index in this process. Its engine is for one thread, which is a worker of its own.
 
@@ -130,6 +152,7 @@ class Searcher:
     ) -> None:
         self.manifest = manifest
         self.index: dict[str, Any] | None = manifest.summary()
+        self.versions: Sequence[str] = tuple(known.version for known in manifest.versions)
         self.groups: Sequence[str] = tuple(sorted({chunk.group for chunk in data.chunks}))
         self.count_tokens = count_tokens
         self._chunks = data.chunks
@@ -139,16 +162,26 @@ class Searcher:
         # One: the engine gains nothing from a second thread (measured), and memory stays flat under load.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
-    async def answer(self, query: str, limit: int, group: str | None = None) -> Answer:
+    def about(self, version: str | None) -> dict[str, Any]:
+        """See `SearchService`."""
+        return self.manifest.summary(version or self.versions[0])
+
+    async def answer(
+        self, query: str, limit: int, group: str | None = None, version: str | None = None
+    ) -> Answer:
         """See `SearchService`."""
         loop = asyncio.get_running_loop()
         if self._vectors is None:
-            return await loop.run_in_executor(self._worker, partial(self.search, query, limit, group))
+            return await loop.run_in_executor(
+                self._worker, partial(self.search, query, limit, group, version)
+            )
         vector, degraded = await vector_of(query, self._vectors)
-        found = await loop.run_in_executor(self._worker, partial(self._rank, query, vector, limit, group))
+        found = await loop.run_in_executor(
+            self._worker, partial(self._rank, query, vector, limit, group, version)
+        )
         return Answer(found, degraded)
 
-    def search(self, query: str, limit: int, group: str | None = None) -> Answer:
+    def search(self, query: str, limit: int, group: str | None = None, version: str | None = None) -> Answer:
         """The answer without leaving this process. Not while another call is in the engine."""
         vector, degraded = None, _NOTHING_MISSING
         if self._embedder is not None:
@@ -158,10 +191,13 @@ class Searcher:
             except Exception:  # noqa: BLE001
                 _log.exception("embedding the query failed, answering lexically")
                 degraded = "lexical"
-        return Answer(self._rank(query, vector, limit, group), degraded)
+        return Answer(self._rank(query, vector, limit, group, version), degraded)
 
-    def _rank(self, query: str, vector: Vectors | None, limit: int, group: str | None) -> Sequence[Found]:
-        hits = self._store.search(query_vector(query), vector, limit, group)
+    def _rank(
+        self, query: str, vector: Vectors | None, limit: int, group: str | None, version: str | None
+    ) -> Sequence[Found]:
+        wanted = version_filter(version, self.versions)
+        hits = self._store.search(query_vector(query), vector, limit, group, wanted)
         return [Found(self._chunks[hit.number], hit.score) for hit in hits]
 
     async def check(self) -> None:

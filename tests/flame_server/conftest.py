@@ -14,6 +14,7 @@ from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
 from flame_server.search import Searcher
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
+from tests.flame_server.sphinx_site import build_site
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -110,6 +111,12 @@ def flame_docs() -> Path:
     pytest.skip(
         f"the Flame docs are not there: set FLAME_DOCS to a checkout, or put one at {SHARED / 'flame-docs'}"
     )
+
+
+@pytest.fixture(scope="session")
+def flame_site(flame_docs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real Flame docs as HTML. Read only."""
+    return build_site(flame_docs / "doc", tmp_path_factory.mktemp("site") / "html")
 
 
 @pytest.fixture(scope="session")

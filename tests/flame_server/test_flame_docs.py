@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flame_server.docs.markdown import fences_are_closed
-from flame_server.docs.sections import Chunk, chunks_of, passages
+from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
+from flame_server.docs.site import Site
 from flame_server.docs.source import open_tree
 
 
@@ -16,10 +17,13 @@ from flame_server.docs.source import open_tree
 def read(flame_docs: Path) -> tuple[int, list[Chunk], list[str]]:
     with open_tree(str(flame_docs)) as tree:
         pages = list(tree.pages())
+        site = Site("latest", pages)
         chunks = [
             chunk
             for page in pages
-            for chunk in chunks_of(page, partial(tree.dartdoc, page=page.path), "latest")
+            for chunk in chunks_of(
+                page.path, sections_of(page, site, partial(tree.dartdoc, page=page.path)), site
+            )
         ]
         return len(pages), chunks, tree.warnings
 

@@ -10,7 +10,7 @@ import pytest
 from flame_server.errors import FlameMcpError
 from flame_server.index import build, files
 from flame_server.index.build import build_index
-from flame_server.index.manifest import read_manifest
+from flame_server.index.manifest import DocsVersion, read_manifest
 from flame_server.index.verify import verify_index
 from flame_server.search import open_searcher
 
@@ -25,8 +25,8 @@ def contents(folder: Path) -> set[str]:
 
 def test_manifest_says_what_was_built(lexical_index: Path, small_docs: Path) -> None:
     manifest = read_manifest(lexical_index)
-    assert (manifest.documents, manifest.chunks, manifest.skipped) == (2, 4, 0)
-    assert (manifest.source, manifest.embedding.type, manifest.version) == (str(small_docs), "None", "latest")
+    assert manifest.versions == (DocsVersion("latest", str(small_docs), None, 2, 4, 0),)
+    assert manifest.embedding.type == "None"
     assert contents(lexical_index) == {".lock", "manifest.json", manifest.generation}
     assert verify_index(lexical_index)["chunks"] == 4
 
@@ -124,6 +124,7 @@ def change_manifest(folder: Path, **changes: object) -> None:
         ({"format": 99}, "has format 99.*rebuild it with"),
         ({"generation": "../elsewhere"}, "outside its folder"),
         ({"unknown": 1}, "incomplete.*rebuild it with"),
+        ({"versions": []}, "names no version of the docs.*rebuild it with"),
         (
             {"embedding": {"type": "Local", "model": "other", "dimensions": 384, "fingerprint": "f"}},
             "embeddings of other.*rebuild it with",

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from flame_server.text.lexical import document_vectors, query_vector, term_id, tokens
@@ -31,9 +33,12 @@ def test_term_ids_never_change() -> None:
 
 def test_weights_are_those_of_bm25() -> None:
     short, long = document_vectors([["a", "b"], ["a", "a", "c", "d", "e", "f"]])
-    # By hand: average length 4, k1 1.2, b 0.75; norm = 1.2 * (0.25 + 0.75 * length / 4).
-    assert short[term_id("a")] == pytest.approx(2.2 / (1 + 1.2 * 0.625))
-    assert long[term_id("a")] == pytest.approx(2 * 2.2 / (2 + 1.2 * 1.375))
+    # By hand: average length 4, k1 1.2, b 0.75; norm = 1.2 * (0.25 + 0.75 * length / 4);
+    # "a" is in both of two documents, "b" in one.
+    everywhere, once = math.log(1 + 0.5 / 2.5), math.log(2)
+    assert short[term_id("a")] == pytest.approx(everywhere * 2.2 / (1 + 1.2 * 0.625))
+    assert long[term_id("a")] == pytest.approx(everywhere * 2 * 2.2 / (2 + 1.2 * 1.375))
+    assert short[term_id("b")] == pytest.approx(once * 2.2 / (1 + 1.2 * 0.625))
 
 
 def test_a_query_weighs_each_term_once() -> None:

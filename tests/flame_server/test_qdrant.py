@@ -113,6 +113,28 @@ def test_it_ranks_like_the_embedded_engine(local_index: Path, target: QdrantTarg
     asyncio.run(compare())
 
 
+def test_versions_are_told_apart_like_in_the_embedded_engine(
+    small_docs: Path, tmp_path: Path, target: QdrantTarget
+) -> None:
+    build_index(str(small_docs), tmp_path, embedding="none", version="1.9.0", report=quiet)
+    build_index(str(small_docs), tmp_path, embedding="none", keep_versions=True, report=quiet)
+    publish_index(tmp_path, target, quiet)
+    embedded, served = open_searcher(tmp_path, "None"), lexical(target)
+
+    async def compare() -> None:
+        for version in (None, "latest", "1.9.0"):
+            here = await embedded.answer("camera world viewport", 9, None, version)
+            there = await served.answer("camera world viewport", 9, None, version)
+            assert here.found
+            assert [found.chunk for found in there.found] == [found.chunk for found in here.found]
+            assert {found.chunk.version for found in there.found} == {version or "latest"}
+            assert served.about(version) == embedded.about(version)
+        assert list(served.versions) == list(embedded.versions) == ["latest", "1.9.0"]
+        await served.close()
+
+    asyncio.run(compare())
+
+
 def test_publishing_moves_the_alias_and_keeps_the_one_before(
     small_docs: Path, tmp_path: Path, target: QdrantTarget
 ) -> None:

@@ -1,17 +1,25 @@
-from collections.abc import Mapping
-
 from flame_server.docs.markdown import fences_are_closed
-from flame_server.docs.sections import CHUNK_CHARS, PASSAGE_CHARS, Chunk, chunks_of, passages, split_chunks
+from flame_server.docs.sections import (
+    CHUNK_CHARS,
+    PASSAGE_CHARS,
+    Chunk,
+    chunks_of,
+    passages,
+    sections_of,
+    split_chunks,
+)
+from flame_server.docs.site import Site
 from flame_server.docs.source import Page
 
 
-def nothing(options: Mapping[str, str]) -> str:
-    del options
+def nothing(*_: object) -> str:
     return ""
 
 
 def chunks(text: str, path: str = "flame/page.md") -> list[Chunk]:
-    return list(chunks_of(Page(path, text), nothing, "latest"))
+    page = Page(path, text)
+    site = Site("latest", [page])
+    return list(chunks_of(path, sections_of(page, site, nothing), site))
 
 
 def test_sections_carry_breadcrumb_anchor_and_link() -> None:

@@ -20,7 +20,7 @@ def test_build_search_verify_and_evaluate(small_docs: Path, tmp_path: Path) -> N
     index, questions = str(tmp_path / "index"), tmp_path / "q.jsonl"
     built = run("index", "build", "--source", str(small_docs), "--out", index, "--embedding", "none")
     assert built.exit_code == 0
-    assert built.stdout == f"index ready in {index}: 2 pages, 4 chunks\n"
+    assert built.stdout == f"index ready in {index}:\nlatest: 2 pages, 4 chunks\n"
     found = json.loads(run("search", "--index", index, "--json", "--limit", "2", "viewport camera").stdout)
     assert found["results"][0]["url"].endswith("flame/camera.html#viewport")
     assert (len(found["results"]), found["degraded"]) == (2, None)

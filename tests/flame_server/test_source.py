@@ -66,10 +66,12 @@ def test_includes_are_expanded_inside_the_source_only(tmp_path: Path) -> None:
     docs.mkdir(parents=True)
     (tmp_path / "root" / "CONTRIBUTING.md").write_text("# Contributing\n")
     (docs / "ok.md").write_text("a\n\n```{include} ../CONTRIBUTING.md\n```\nb\n")
+    (docs / "colons.md").write_text(":::{include} ../CONTRIBUTING.md\n:::\n")
     (docs / "bad.md").write_text("```{include} ../../secret.md\n```\n")
     (docs / "loop.md").write_text("x\n\n```{include} loop.md\n```\n")
     pages, tree = read(tmp_path / "root")
     assert "# Contributing" in pages["ok.md"]
+    assert "# Contributing" in pages["colons.md"]
     assert "secret" not in pages["bad.md"]
     assert pages["loop.md"].startswith("x")
     assert sorted(warning.split(" ", 1)[0] for warning in tree.warnings) == ["doc/bad.md:", "doc/loop.md:"]
@@ -81,9 +83,10 @@ def test_dartdoc_is_read_from_the_packages_of_the_source_only(tmp_path: Path) ->
     (library / "x.dart").write_text("/// About X.\nclass X {}\n")
     (tmp_path / "doc").mkdir()
     with open_tree(str(tmp_path)) as tree:
-        assert tree.dartdoc({"package": "jenny", "symbol": "X", "file": "src/x.dart"}, "p.md") == "About X."
-        assert not tree.dartdoc({"package": "jenny", "symbol": "Y", "file": "src/x.dart"}, "p.md")
-        assert not tree.dartdoc({"package": "..", "symbol": "X", "file": "../../../../etc/passwd"}, "p.md")
+        options = {"package": "jenny", "symbol": "X", "file": "src/x.dart"}
+        assert tree.dartdoc(options, {}, "p.md") == "About X."
+        assert not tree.dartdoc({**options, "symbol": "Y"}, {}, "p.md")
+        assert not tree.dartdoc({**options, "package": "..", "file": "../../../../etc/passwd"}, {}, "p.md")
     assert len(tree.warnings) == 2
 
 

@@ -1,17 +1,23 @@
 """Doc comments of Dart sources, for the docs' `{dartdoc}` directive."""
 
 import re
+from collections.abc import Collection
+
+from markdown_it.common.utils import normalizeReference
 
 _DOC = re.compile(r"^\s*///\s?(.*)$")
 _TEMPLATE = re.compile(r"\{@[^}]*\}")
 _REFERENCE = re.compile(r"(?<![\w`\]!\[])\[([A-Za-z_][\w.]*)\](?![\[(:])")
+# How the docs' `{dartdoc}` writes a link that its own definitions give.
+_DEFINED = re.compile(r"\[\[([^\[\]]+)\]\]")
 _DECLARED_NAME = re.compile(r"([A-Za-z_$][\w$]*(?:\.[\w$]+)?)\s*(?:<[^>]*>)?\s*(?:\(|=>|=|;|\{|$)")
 
 
-def doc_of(source: str, symbol: str) -> str | None:
+def doc_of(source: str, symbol: str, links: Collection[str] = ()) -> str | None:
     """The doc comment of a class, mixin, enum, extension or typedef and of its public members, as markdown.
 
-    None when the source declares no such symbol.
+    `[Name]` becomes code, and stays for the normalised labels in `links`. None when the source declares no
+    such symbol.
     """
     lines = source.split("\n")
     declaration = re.compile(
@@ -20,33 +26,34 @@ def doc_of(source: str, symbol: str) -> str | None:
     start = next((n for n, line in enumerate(lines) if declaration.match(line)), None)
     if start is None:
         return None
-    parts = [_comment_above(lines, start)]
-    parts.extend(f"`{signature}`\n\n{doc}" for signature, doc in _members(lines, start))
+    parts = [_markdown(_comment_above(lines, start), links)]
+    for signature, comment in _members(lines, start):
+        parts.append(f"`{signature}`\n\n{_markdown(comment, links)}")
     return "\n\n".join(part for part in parts if part)
 
 
-def _comment_above(lines: list[str], declaration: int) -> str:
+def _comment_above(lines: list[str], declaration: int) -> list[str]:
     end = declaration
     while end and lines[end - 1].lstrip().startswith("@"):
         end -= 1
     start = end
     while start and _DOC.match(lines[start - 1]):
         start -= 1
-    return _markdown(lines[start:end])
+    return lines[start:end]
 
 
-def _members(lines: list[str], start: int) -> list[tuple[str, str]]:
-    """Signature and doc of every documented public member of the declaration at `start`."""
-    found: list[tuple[str, str]] = []
+def _members(lines: list[str], start: int) -> list[tuple[str, list[str]]]:
+    """Signature and comment of every documented public member of the declaration at `start`."""
+    found: list[tuple[str, list[str]]] = []
     depth = 0
     for number in range(start, len(lines)):
         line = lines[number]
         if depth == 1 and _starts_documented_member(lines, number):
             signature = _signature(lines, number)
             name = _DECLARED_NAME.search(signature)
-            doc = _comment_above(lines, number)
-            if doc and name and not name[1].startswith("_"):
-                found.append((signature, doc))
+            comment = _comment_above(lines, number)
+            if any(line.strip(" /") for line in comment) and name and not name[1].startswith("_"):
+                found.append((signature, comment))
         depth += _depth_change(line)
         if depth <= 0 and number > start and ("}" in line or ";" in line):
             break
@@ -93,8 +100,12 @@ def _closing(text: str, opening: int) -> int:
     return len(text) - 1
 
 
-def _markdown(comment: list[str]) -> str:
+def _markdown(comment: list[str], links: Collection[str]) -> str:
     """A `///` block as markdown: `[Name]` references as code, templates dropped, fences untouched."""
+
+    def code_or_link(reference: re.Match[str]) -> str:
+        return reference[0] if normalizeReference(reference[1]) in links else f"`{reference[1]}`"
+
     fenced = False
     lines = []
     for raw in comment:
@@ -103,6 +114,6 @@ def _markdown(comment: list[str]) -> str:
         if line.lstrip().startswith("```"):
             fenced = not fenced
         elif not fenced:
-            line = _REFERENCE.sub(r"`\1`", _TEMPLATE.sub("", line))
+            line = _REFERENCE.sub(code_or_link, _DEFINED.sub(r"[\1]", _TEMPLATE.sub("", line)))
         lines.append(line.rstrip())
     return "\n".join(lines).strip("\n")

@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from markdown_it.token import Token
 
-from flame_server.docs.markdown import Directive, directive, fence, parse
+from flame_server.docs.inline import Link, Resolver, rewrite
+from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse
 
-DartdocLookup = Callable[[Mapping[str, str]], str]
+DartdocLookup = Callable[[Mapping[str, str], Mapping[str, str]], str]
 
-_DROPPED = {"toctree", "contents", "index", "raw", "eval-rst", "tableofcontents", "literalinclude"}
-_CODE = {"code", "code-block", "code-cell", "sourcecode", "mermaid", "math", "graphviz"}
+_DROPPED = {"toctree", "contents", "index", "raw", "tableofcontents", "literalinclude", "include"}
+_CODE = {
+    "code", "code-block", "code-cell", "csv-table", "eval-rst", "graphviz", "math", "mermaid", "sourcecode",
+}  # fmt: skip
+_CODE_LANGUAGES = {"csv-table": "csv", "eval-rst": "rst", "graphviz": "dot", "math": "latex"}
 _ADMONITIONS = {
     "note", "warning", "seealso", "error", "tip", "hint", "caution", "danger", "important", "attention",
     "deprecated", "versionadded", "versionchanged", "admonition",
@@ -21,50 +26,102 @@ _LABELS = {
     "versionchanged": "Changed in",
     "admonition": "",
 }
-_COLON_FENCE = re.compile(r"^(\s*):{3,}\s*(?:\{([\w:.-]+)\}\s*(.*))?$")
-_TARGET = re.compile(r"^\([\w\s:.-]+\)=$")
-_ROLE = re.compile(r"\{[\w:-]+\}`([^`<]+?)(?:\s*<[^>`]*>)?`")
+# Directives whose body is no markdown of the page.
+NO_MARKDOWN = _DROPPED | _CODE | {"dartdoc", "flutter-app"}
+# What stands behind these names is for the style sheet.
+_UNNAMED = {"container", "div", "class", "rst-class", "tab-set", "grid"}
+_GONE = {"myst_target", "myst_line_comment", "myst_block_break"}
+# Nobody nests deeper; a doc comment that quotes itself would have no end.
+_DEEPEST = 10
+_MARKER = re.compile(r"`{3,}|~{3,}|:{3,}")
+# Lists, quotes, tables, headings, fences: they begin a line of their own.
+_BLOCK = re.compile(r"\s|[-+*]\s|[#>|~]|```|\d+[.)]\s|!\[")
 _MERMAID_STYLE = re.compile(r"^\s*(?:%%|classDef\b|class\s|style\s|linkStyle\b)")
+_SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
-def render(text: str, dartdoc: DartdocLookup) -> str:
-    """The markdown of a section's body with every directive resolved.
+def _as_it_is(destination: str) -> Link:
+    return Link(destination, destination)
 
-    Args:
-        text: MyST markdown; link definitions and HTML comments are dropped, code is kept as closed fences.
-        dartdoc: Gives the markdown for a `{dartdoc}` directive's options.
+
+def _no_dartdoc(options: Mapping[str, str], references: Mapping[str, str]) -> str:
+    del options, references
+    return ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the text of a page refers to.
+
+    Attributes:
+        dartdoc: Gives the markdown for a `{dartdoc}` directive's options and its link definitions.
+        resolve: Where the links of the page lead.
+        references: The page's link definitions.
+        depth: How many directives the text stands in.
     """
-    tokens, definitions = parse(text)
+
+    dartdoc: DartdocLookup = _no_dartdoc
+    resolve: Resolver = _as_it_is
+    references: Mapping[str, str] = field(default_factory=dict)
+    depth: int = 0
+
+
+def render(text: str, context: Context) -> str:
+    """The markdown of a section's body with every directive resolved and every link absolute.
+
+    Link definitions and HTML comments are dropped, code is kept as closed fences.
+    """
+    structure = parse(text)
+    context = replace(
+        context, references={**context.references, **structure.references}, depth=context.depth + 1
+    )
     lines = text.split("\n")
-    replaced: dict[int, tuple[int, list[str]]] = {start: (end, []) for start, end in definitions}
-    for token in tokens:
-        if token.map and token.type in {"fence", "code_block", "html_block"}:
+    replaced: dict[int, tuple[int, list[str]]] = {start: (end, []) for start, end in structure.definitions}
+    for token in structure.tokens:
+        if token.map:
             start, end = token.map
-            replaced[start] = (end, _render_block(token, lines[start], dartdoc))
+            block = _rendered(token, lines[start:end], context)
+            if block is not None:
+                replaced[start] = (end, block)
     out: list[str] = []
     number = 0
     while number < len(lines):
-        if number in replaced:
-            number, block = replaced[number]
-            out.extend(block)
-        else:
-            out.extend(_prose(lines[number]))
-            number += 1
+        number, block = replaced.get(number, (number + 1, lines[number : number + 1]))
+        out += block
     return "\n".join(line.rstrip() for line in out).strip("\n")
 
 
-def _render_block(token: Token, first_line: str, dartdoc: DartdocLookup) -> list[str]:
-    if token.type == "html_block":
-        kept = _without_comments(token.content).rstrip()
-        return kept.split("\n") if kept.strip() else []
+def _rendered(token: Token, lines: list[str], context: Context) -> list[str] | None:
+    """What stands for a block; None for one whose lines stay as they are, or hold other blocks."""
+    match token.type:
+        case "inline":
+            return rewrite("\n".join(lines), context.resolve, context.references).split("\n")
+        case "html_block":
+            return _html(token.content, context)
+        case kind if kind in _GONE:
+            return []
+        case kind if kind in FENCES or kind == "code_block":
+            return _fenced(token, lines[0], context)
+        case _:
+            return None
+
+
+def _html(content: str, context: Context) -> list[str]:
+    """The text of raw HTML; without its indentation, which would make code of it."""
+    text = rewrite(_SCRIPT.sub("", content), context.resolve, {})
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _fenced(token: Token, first_line: str, context: Context) -> list[str]:
     if token.type == "code_block":
         body = fence(token.content)
         indent = re.match(r"\s*", first_line)
         prefix = indent[0][:-4] if indent and token.level else ""
     else:
         found = directive(token.info, token.content)
-        body = resolve(found, dartdoc) if found else fence(token.content, token.info.split(" ")[0])
-        prefix = first_line[: first_line.index(token.markup)] if token.markup in first_line else ""
+        body = resolve(found, context) if found else fence(token.content, token.info.split(" ")[0])
+        marker = _MARKER.search(first_line)
+        prefix = first_line[: marker.start()] if marker else ""
     if not body.strip():
         return []
     # What follows a list marker on its line is indented by the marker's width; quotes repeat theirs.
@@ -74,39 +131,43 @@ def _render_block(token: Token, first_line: str, dartdoc: DartdocLookup) -> list
     return block if prefix.strip() else ["", *block, ""]
 
 
-def resolve(found: Directive, dartdoc: DartdocLookup) -> str:
+def resolve(found: Directive, context: Context) -> str:
     """A directive as markdown; empty for one that only steers the site."""
     match found.name:
         case name if name in _DROPPED:
             text = ""
+        case _ if context.depth > _DEEPEST:
+            text = fence(found.body)
         case name if name in _CODE:
             text = _code(found)
         case "flutter-app":
             text = f"(The docs page runs a live example here: {found.options.get('page', 'demo')}.)"
         case "dartdoc":
-            text = render(dartdoc(found.options), dartdoc)
+            references = {**context.references, **parse(found.body).references}
+            text = render(context.dartdoc(found.options, references), replace(context, references=references))
         case "list-table":
-            text = _table(found.body)
+            text = render(_table(found.body), context)
         case "image" | "figure":
-            text = "\n\n".join(part for part in (found.options.get("alt", ""), found.body) if part)
+            image = f"![{found.options.get('alt', '')}]({found.argument})"
+            text = f"{image}\n\n{render(found.body, context)}".strip()
         case _:
-            text = _unwrapped(found, dartdoc)
+            text = _unwrapped(found, context)
     return text
 
 
-def _unwrapped(found: Directive, dartdoc: DartdocLookup) -> str:
+def _unwrapped(found: Directive, context: Context) -> str:
     """An admonition or another container as its prose, behind its label."""
-    inner = render(found.body, dartdoc)
+    inner = render(found.body, context)
     label = _label(found)
     if not label:
         return inner
-    starts_a_block = inner.startswith(("```", "- ", "|"))
-    return f"{label}\n\n{inner}" if starts_a_block else f"{label} {inner}".strip()
+    return f"{label}\n\n{inner}" if _BLOCK.match(inner) else f"{label} {inner}".strip()
 
 
 def _label(found: Directive) -> str:
     name = _LABELS.get(found.name, found.name.capitalize() if found.name in _ADMONITIONS else "")
-    words = f"{name} {found.argument}".strip()
+    argument = "" if found.name in _UNNAMED else found.argument
+    words = f"{name} {argument}".strip()
     return f"**{words}:**" if words else ""
 
 
@@ -114,7 +175,7 @@ def _code(found: Directive) -> str:
     if found.name == "mermaid":
         kept = [line for line in found.body.split("\n") if line.strip() and not _MERMAID_STYLE.match(line)]
         return fence("\n".join(kept), "mermaid")
-    return fence(found.body, found.argument.split(" ")[0] if found.name != "math" else "latex")
+    return fence(found.body, _CODE_LANGUAGES.get(found.name) or found.argument.split(" ")[0])
 
 
 def _table(body: str) -> str:
@@ -132,27 +193,3 @@ def _table(body: str) -> str:
     if table:
         table.insert(1, "|" + " --- |" * len(rows[0]))
     return "\n".join(table)
-
-
-def _prose(line: str) -> list[str]:
-    """A line outside fences: `:::` containers opened up, targets dropped, roles as their text."""
-    container = _COLON_FENCE.match(line)
-    if container:
-        name, argument = container[2], (container[3] or "").strip()
-        if name is None:
-            return [""]
-        label = argument if name == "package" else _label(Directive(name, argument, {}, "")).strip("*:")
-        return ["", f"{container[1]}**{label}:**", ""] if label else [""]
-    if _TARGET.match(line.strip()):
-        return []
-    return [_ROLE.sub(lambda role: role[1], _without_comments(line))]
-
-
-def _without_comments(text: str) -> str:
-    # Not a regular expression: a page of unclosed comments would take it quadratic time.
-    kept: list[str] = []
-    at = 0
-    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
-        kept.append(text[at:start])
-        at = end + 3
-    return "".join(kept) + text[at:]

@@ -8,10 +8,20 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
+
+from flame_server.docs.inline import rewrite
 
 # Inline rules run only where a heading's plain text is needed: the blocks alone take a quarter of the time.
-_BLOCKS = MarkdownIt("commonmark").disable(["inline", "text_join"])
+_BLOCKS = (
+    MarkdownIt("commonmark").use(colon_fence_plugin).use(myst_block_plugin).disable(["inline", "text_join"])
+)
 _INLINE = MarkdownIt("commonmark")
+# As the Flame docs' site has it: quotes are curved and dashes joined before anchors are made of headings.
+_TYPESET = MarkdownIt("commonmark", {"typographer": True}).enable(["replacements", "smartquotes"])
+# What may hold a directive.
+FENCES = frozenset({"fence", "colon_fence"})
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
     "\ufeff\U000e0000-\U000e007f]"
@@ -19,16 +29,41 @@ _INVISIBLE = re.compile(
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\{([\w:.-]+)\}\s*(.*)$")
 _OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
-_FENCE_OPENING = re.compile(r"^[\s>]*(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}(?=[^`]*$)|~{3,})")
+_MARKED_OPTION = re.compile(r"^([\w-]+):\s*(.*)$")
+_FENCE_OPENING = re.compile(r"^[\s>]*(?:(?:[-*+]|\d+[.)])\s[\s>]*)*(`{3,}(?=[^`]*$)|~{3,})")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a page's blocks are.
+
+    Attributes:
+        tokens: markdown-it's block tokens.
+        definitions: Lines [start, end) of the link definitions.
+        references: What they define: destinations by normalised label.
+    """
+
+    tokens: list[Token]
+    definitions: list[tuple[int, int]]
+    references: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Heading:
-    """One heading of a page: its level (1-6), verbatim source, plain text and lines [start, end)."""
+    """One heading of a page.
+
+    Attributes:
+        level: 1 to 6.
+        source: Verbatim.
+        text: What a reader sees of it.
+        typeset: The same with the quotes and dashes that the site shows, which anchors are made of.
+        start: Its first line, and `end` the one behind it.
+    """
 
     level: int
     source: str
     text: str
+    typeset: str
     start: int
     end: int
 
@@ -49,30 +84,41 @@ def clean(text: str) -> str:
     return _FRONT_MATTER.sub("", _INVISIBLE.sub("", unified))
 
 
-def parse(text: str) -> tuple[list[Token], list[tuple[int, int]]]:
-    """The block tokens of `text`, and the line ranges [start, end) of its link definitions."""
+def parse(text: str) -> Structure:
+    """The blocks of MyST markdown."""
     env: dict[str, Any] = {}
     tokens = _BLOCKS.parse(text, env)
-    definitions = [*env.get("references", {}).values(), *env.get("duplicate_refs", [])]
-    spans = [tuple(entry["map"]) for entry in definitions]
-    return tokens, sorted(spans)
+    references = env.get("references", {})
+    definitions = [*references.values(), *env.get("duplicate_refs", [])]
+    return Structure(
+        tokens,
+        sorted(tuple(entry["map"]) for entry in definitions),
+        {label: entry["href"] for label, entry in references.items()},
+    )
 
 
-def headings(text: str) -> list[Heading]:
+def headings(structure: Structure) -> Iterator[Heading]:
     """The headings that cut a page: those at its top level, outside lists, quotes and fences."""
-    tokens, _ = parse(text)
-    found = []
-    for opening, inline in pairwise(tokens):
+    for opening, inline in pairwise(structure.tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             start, end = opening.map
             source = inline.content.strip()
-            found.append(Heading(int(opening.tag[1:]), source, plain_text(source), start, end))
-    return found
+            yield Heading(int(opening.tag[1:]), source, *inline_texts(source, structure), start, end)
+
+
+def inline_texts(source: str, structure: Structure) -> tuple[str, str]:
+    """What a reader sees of inline MyST: as it is written, and with the site's quotes and dashes."""
+    plain = rewrite(source, lambda _: None, structure.references)
+    return plain_text(plain), _text_of(_TYPESET.parseInline(plain))
 
 
 def plain_text(inline_source: str) -> str:
     """What a reader sees of inline markdown, without its marks."""
-    return " ".join("".join(_visible(_INLINE.parseInline(inline_source))).split())
+    return _text_of(_INLINE.parseInline(inline_source))
+
+
+def _text_of(tokens: list[Token]) -> str:
+    return " ".join("".join(_visible(tokens)).split())
 
 
 def _visible(tokens: list[Token]) -> Iterator[str]:
@@ -92,8 +138,13 @@ def directive(info: str, content: str) -> Directive | None:
         return None
     lines = content.split("\n")
     options: dict[str, str] = {}
-    while lines and (option := _OPTION.match(lines[0].strip())):
+    marked = lines[0].strip() == "---" and "---" in (line.strip() for line in lines[1:])
+    if marked:
+        lines.pop(0)
+    while lines and (option := (_MARKED_OPTION if marked else _OPTION).match(lines[0].strip())):
         options[option[1]] = option[2].strip()
+        lines.pop(0)
+    if marked and lines[0].strip() == "---":
         lines.pop(0)
     return Directive(match[1], match[2].strip(), options, "\n".join(lines).strip("\n"))
 
@@ -102,7 +153,8 @@ def fence(content: str, language: str = "") -> str:
     """`content` as a closed fence whose marker is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall(r"`{3,}", content)), default=2)
     marker = "`" * (longest + 1)
-    return f"{marker}{language}\n{content.rstrip(chr(10))}\n{marker}"
+    # With a backtick in what names the language, the line would open no fence.
+    return f"{marker}{language.replace('`', '')}\n{content.rstrip(chr(10))}\n{marker}"
 
 
 def split_blocks(text: str) -> list[str]:

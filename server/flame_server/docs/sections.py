@@ -1,17 +1,17 @@
 """Pages cut into sections, sections into chunks (what is returned) and passages (what is embedded)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from flame_server.docs.anchors import PageAnchors
-from flame_server.docs.directives import DartdocLookup, render
-from flame_server.docs.markdown import has_fence, headings, plain_text, split_blocks
+from flame_server.docs.directives import Context, DartdocLookup, render
+from flame_server.docs.markdown import has_fence, split_blocks
+from flame_server.docs.site import Site
 from flame_server.docs.source import Page
 
 # reference: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500
 PASSAGE_CHARS = 500
-SITE = "https://docs.flame-engine.org"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Chunk:
         breadcrumb: From the page's title down to this heading.
         anchor: The section's id on its page; empty for text above the first heading.
         source_path: Relative to the docs root, e.g. `flame/camera.md`.
+        version: Of the docs, as the URL has it.
         group: The first folder of the path, what the `section` argument of the tool selects.
     """
 
@@ -35,60 +36,61 @@ class Chunk:
     anchor: str
     url: str
     source_path: str
+    version: str
     group: str
     part: int
     content: str
 
 
-def chunks_of(page: Page, dartdoc: DartdocLookup, version: str) -> Iterator[Chunk]:
-    """The chunks of a page in reading order; a heading with nothing below it gives none."""
-    group = page.path.split("/")[0] if "/" in page.path else "general"
-    base = f"{SITE}/{version}/{page.path.removesuffix('.md')}.html"
-    for section in _sections(page, dartdoc):
-        anchor = f"#{section.anchor}" if section.anchor else ""
-        for part, content in enumerate(split_chunks(section.body)):
-            yield Chunk(
-                id=f"{version}/{page.path}{anchor}" + (f"~{part + 1}" if part else ""),
-                title=section.breadcrumb[-1],
-                heading=section.heading,
-                breadcrumb=section.breadcrumb,
-                anchor=section.anchor,
-                url=base + anchor,
-                source_path=page.path,
-                group=group,
-                part=part,
-                content=content,
-            )
-
-
 @dataclass(frozen=True)
-class _Section:
+class Section:
+    """A heading with the text below it, up to the next heading; see `Chunk`."""
+
     heading: str
     breadcrumb: tuple[str, ...]
     anchor: str
     body: str
 
 
-def _sections(page: Page, dartdoc: DartdocLookup) -> Iterator[_Section]:
-    found = headings(page.text)
+def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Section]:
+    """The sections of a markdown page in reading order, the text above its first heading first."""
+    outline = site.outline(page)
+    context = Context(dartdoc, partial(site.resolve, page=page.path), outline.references)
     lines = page.text.split("\n")
-    page_title = next((h.text for h in found if h.level == 1 and h.text), "") or _title_of(page.path)
-    preamble = lines[: found[0].start] if found else lines
-    yield _Section("", (page_title,), "", render("\n".join(preamble), dartdoc))
-    anchors = PageAnchors()
+    starts = [heading.start for heading, _ in outline.headings]
+    yield Section(
+        "", (outline.title,), "", render("\n".join(lines[: starts[0] if starts else None]), context)
+    )
     trail: list[tuple[int, str]] = []
-    for number, heading in enumerate(found):
-        end = found[number + 1].start if number + 1 < len(found) else len(lines)
+    for (heading, anchor), end in zip(outline.headings, [*starts[1:], len(lines)], strict=False):
         trail = [entry for entry in trail if entry[0] < heading.level]
-        trail.append((heading.level, heading.text or heading.source))
+        trail.append((heading.level, heading.text or heading.source or outline.title))
         names = tuple(name for _, name in trail)
-        breadcrumb = names if names[0] == page_title else (page_title, *names)
-        body = render("\n".join(lines[heading.end : end]), dartdoc)
-        yield _Section(heading.source, breadcrumb, anchors.next(heading.text), body)
+        breadcrumb = names if names[0] == outline.title else (outline.title, *names)
+        yield Section(
+            heading.source, breadcrumb, anchor, render("\n".join(lines[heading.end : end]), context)
+        )
 
 
-def _title_of(path: str) -> str:
-    return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
+def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Chunk]:
+    """The chunks of the page at `path`; a heading with nothing below it gives none."""
+    group = path.split("/", maxsplit=1)[0] if "/" in path else "general"
+    for section in sections:
+        anchor = f"#{section.anchor}" if section.anchor else ""
+        for part, content in enumerate(split_chunks(section.body)):
+            yield Chunk(
+                id=f"{site.version}/{path}{anchor}" + (f"~{part + 1}" if part else ""),
+                title=section.breadcrumb[-1],
+                heading=section.heading,
+                breadcrumb=section.breadcrumb,
+                anchor=section.anchor,
+                url=site.address(path, section.anchor),
+                source_path=path,
+                version=site.version,
+                group=group,
+                part=part,
+                content=content,
+            )
 
 
 def split_chunks(body: str) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flame_server.docs import dartdoc
-from flame_server.docs.markdown import clean, directive, parse
+from flame_server.docs.markdown import FENCES, clean, directive, parse
 from flame_server.errors import FlameMcpError
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
@@ -64,14 +64,17 @@ class Tree:
                 self.skipped += 1
                 self.warnings.append(f"{relative}: skipped: {_reason(error)}")
 
-    def dartdoc(self, options: Mapping[str, str], page: str) -> str:
-        """The markdown behind a `{dartdoc}` directive of `page`; empty with a warning when it is missing."""
+    def dartdoc(self, options: Mapping[str, str], references: Mapping[str, str], page: str) -> str:
+        """The markdown behind a `{dartdoc}` directive of `page`; empty with a warning when it is missing.
+
+        `[Name]` is a link when `references` has it, else a name in the code.
+        """
         package, symbol, file = (options.get(key, "") for key in ("package", "symbol", "file"))
         packages = self.root / "packages"
         for library in (packages / package / "lib", packages / f"flame_{package}" / package / "lib"):
             path = library / file
             if package and file and self._inside(path) and path.is_file():
-                found = dartdoc.doc_of(self._read(path), symbol)
+                found = dartdoc.doc_of(self._read(path), symbol, references)
                 if found:
                     return found
         self.warnings.append(f"{page}: no doc comment found for {symbol} of package {package} ({file})")
@@ -105,9 +108,8 @@ class Tree:
         if "{include}" not in text:
             return text
         lines = text.split("\n")
-        tokens, _ = parse(text)
-        for token in reversed(tokens):
-            found = directive(token.info, token.content) if token.type == "fence" else None
+        for token in reversed(parse(text).tokens):
+            found = directive(token.info, token.content) if token.type in FENCES else None
             if found and found.name == "include" and token.map:
                 start, end = token.map
                 lines[start:end] = self._included(path, found.argument, depth).split("\n")

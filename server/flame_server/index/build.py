@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -16,19 +17,30 @@ from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.sections import Chunk, chunks_of, passages
+from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
+from flame_server.docs.site import Site
 from flame_server.docs.source import Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
 from flame_server.index import files, reuse
 from flame_server.index.files import IndexData, StoredChunk
-from flame_server.index.manifest import NAME, Manifest, write_manifest
+from flame_server.index.manifest import (
+    LATEST,
+    NAME,
+    DocsVersion,
+    Manifest,
+    default_first,
+    read_manifest,
+    write_manifest,
+)
+from flame_server.index.versions import joined, without
 from flame_server.text import lexical
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 
 Report = Callable[[str], None]
 EmbeddingChoice = Literal["local", "none"] | Embedder
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _GENERATION = "generation-"
 _PROGRESS_SECONDS = 5.0
 
@@ -40,37 +52,75 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     ref: str | None = None,
     path: str | None = None,
     embedding: EmbeddingChoice = "local",
-    version: str = "latest",
+    version: str = LATEST,
+    keep_versions: bool = False,
     report: Report,
 ) -> Manifest:
     """Builds an index of `source` in `out`, replacing the one there only when the new one is complete.
 
+    Args:
+        source: A folder, or a git URL.
+        out: The index's folder.
+        ref: See `open_tree`.
+        path: See `open_tree`.
+        embedding: What makes the vectors.
+        version: The docs' version, which links have in them.
+        keep_versions: Keeps the other versions that the index in `out` has.
+        report: Hears what is done.
+
     Raises:
-        FlameMcpError: The source has no usable page, or `out` cannot be written.
+        FlameMcpError: The source has no usable page, the index in `out` cannot be kept, or `out` cannot be
+            written.
     """
+    if not _VERSION.fullmatch(version):
+        raise FlameMcpError(f"version {version!r} can be no part of a link: give one like 1.38.0 or latest")
     with open_tree(source, ref, path) as tree, _generation(out) as folder:
+        embedder = _embedder(embedding)
+        before = _before(out, version, embedder) if keep_versions else None
         documents, chunks = _read_docs(tree, version, report)
         if not chunks:
             raise FlameMcpError(
                 f"{tree.docs} has no usable markdown page ({tree.skipped} skipped): give a folder of pages"
             )
-        embedder = _embedder(embedding)
         data = _index_data(chunks, embedder, out, report)
+        versions = [DocsVersion(version, source, tree.revision, documents, len(chunks), tree.skipped)]
+        if before:
+            data = joined(before[1], data)
+            versions += before[0]
         manifest = Manifest(
             generation=folder.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            version=version,
-            source=source,
-            revision=tree.revision,
-            documents=documents,
-            chunks=len(chunks),
+            versions=default_first(versions),
             passages=len(data.passages),
-            skipped=tree.skipped,
             embedding=_identity(embedder, data.passages),
             checksums=files.write(folder, data),
         )
         write_manifest(out, manifest)
     return manifest
+
+
+def _before(
+    out: Path, version: str, embedder: Embedder | None
+) -> tuple[Sequence[DocsVersion], IndexData] | None:
+    """The other versions in `out`, which the new one must fit; None without an index there.
+
+    Raises:
+        FlameMcpError: It was made with another model, or cannot be read: it is not to be lost unasked.
+    """
+    if not (out / NAME).exists():
+        return None
+    manifest = read_manifest(out)
+    wanted = embedder.identity if embedder else NO_EMBEDDING
+    if not wanted.accepts(manifest.embedding):
+        found = manifest.embedding
+        raise FlameMcpError(
+            f"the versions in {out} have vectors of {found.model or found.type}, this build makes those of "
+            f"{wanted.model or wanted.type}: give the same --embedding, or another --out"
+        )
+    generation = out / manifest.generation
+    files.check(generation, manifest.checksums)
+    others = [known for known in manifest.versions if known.version != version]
+    return (others, without(files.read(generation), version)) if others else None
 
 
 def lexical_text(chunk: Chunk) -> str:
@@ -82,8 +132,11 @@ def lexical_text(chunk: Chunk) -> str:
 def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
     chunks: list[Chunk] = []
     documents = 0
-    for page in tree.pages():
-        found = list(chunks_of(page, partial(tree.dartdoc, page=page.path), version))
+    pages = list(tree.pages())
+    site = Site(version, pages)
+    for page in pages:
+        sections = sections_of(page, site, partial(tree.dartdoc, page=page.path))
+        found = list(chunks_of(page.path, sections, site))
         documents += bool(found)
         chunks.extend(found)
     for warning in tree.warnings:

@@ -84,6 +84,18 @@ def read(folder: Path) -> IndexData:
     return data
 
 
+def check(folder: Path, checksums: Mapping[str, str]) -> None:
+    """Makes sure that the files are those that were written.
+
+    Raises:
+        FlameMcpError: One is missing or differs.
+    """
+    for name, expected in checksums.items():
+        path = folder / name
+        if not path.is_file() or checksum(path) != expected:
+            raise FlameMcpError(f"{path} is missing or damaged")
+
+
 def checksum(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:

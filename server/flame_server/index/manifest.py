@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,29 @@ from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError
 
 # Raise when the files' layout, the chunks or the lexical terms change.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NAME = "manifest.json"
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class DocsVersion:
+    """One version of the docs in an index.
+
+    Attributes:
+        version: As its links have it, e.g. `latest` or `1.38.0`.
+        source: The folder or URL that it came from.
+        revision: The source's git commit, when known.
+        documents: Pages with text.
+        skipped: Pages that were left out as unusable.
+    """
+
+    version: str
+    source: str
+    revision: str | None
+    documents: int
+    chunks: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -21,38 +44,57 @@ class Manifest:
     Attributes:
         generation: Name of the folder beside the manifest that holds the files.
         created: UTC, ISO 8601.
-        version: The docs version that its links point to, e.g. `latest`.
-        source: The folder or URL that the docs came from.
-        revision: The source's git commit, when known.
-        documents: Pages with text.
-        skipped: Pages that were left out as unusable.
+        versions: At least one; the first is searched when none is asked for.
         checksums: SHA-256 of each file.
     """
 
     generation: str
     created: str
-    version: str
-    source: str
-    revision: str | None
-    documents: int
-    chunks: int
+    versions: tuple[DocsVersion, ...]
     passages: int
-    skipped: int
     embedding: EmbeddingIdentity
     checksums: dict[str, str]
     format: int = FORMAT_VERSION
 
-    def summary(self) -> dict[str, Any]:
-        """What answers and readiness say about the index."""
+    @property
+    def chunks(self) -> int:
+        """Those of all versions."""
+        return sum(version.chunks for version in self.versions)
+
+    def summary(self, version: str | None = None) -> dict[str, Any]:
+        """What answers and readiness say about the index.
+
+        Args:
+            version: The one that is told of; without it the default one, and the sizes of all together.
+
+        Raises:
+            KeyError: There is no such version.
+        """
+        told = {known.version: known for known in self.versions}[version or self.versions[0].version]
+        counted = self.versions if version is None else (told,)
         return {
-            "version": self.version,
-            "revision": self.revision,
+            "version": told.version,
+            "versions": [known.version for known in self.versions],
+            "revision": told.revision,
             "generation": self.generation,
             "created": self.created,
-            "documents": self.documents,
-            "chunks": self.chunks,
+            "documents": sum(known.documents for known in counted),
+            "chunks": sum(known.chunks for known in counted),
             "embedding": self.embedding.model or self.embedding.type,
         }
+
+
+def default_first(versions: Iterable[DocsVersion]) -> tuple[DocsVersion, ...]:
+    """Versions in the order of preference: `latest`, then numbers from the newest on, then other names."""
+    return tuple(sorted(versions, key=lambda known: _age(known.version), reverse=True))
+
+
+def _age(version: str) -> tuple[bool, bool, list[int], bool, str]:
+    numbered = re.match(r"v?\d+(?:\.\d+)*", version)
+    numbers = [int(number) for number in re.findall(r"\d+", numbered[0])] if numbered else []
+    # A suffix makes a release that comes before the one without: 2.0.0-dev.1, then 2.0.0.
+    released = numbered is not None and numbered.end() == len(version)
+    return version == LATEST, numbered is not None, numbers, released, version
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -83,9 +125,13 @@ def parse_manifest(data: object, where: str, remedy: str) -> Manifest:
         found = data.get("format") if isinstance(data, dict) else None
         raise FlameMcpError(f"{where} has format {found}, this release reads {FORMAT_VERSION}: {remedy}")
     try:
-        manifest = Manifest(**{**data, "embedding": EmbeddingIdentity(**data["embedding"])})
+        versions = tuple(DocsVersion(**version) for version in data["versions"])
+        embedding = EmbeddingIdentity(**data["embedding"])
+        manifest = Manifest(**{**data, "versions": versions, "embedding": embedding})
     except (KeyError, TypeError) as error:
         raise FlameMcpError(f"the manifest of {where} is incomplete: {remedy}") from error
+    if not versions:
+        raise FlameMcpError(f"{where} names no version of the docs: {remedy}")
     if Path(manifest.generation).name != manifest.generation:
         raise FlameMcpError(f"{where} names a generation outside its folder: {remedy}")
     return manifest

@@ -3,8 +3,9 @@
 # Names of a chunk's vectors.
 LEXICAL = "lexical"
 PASSAGES = "passages"
-# The payload field that a question may be limited by.
+# The payload fields that a question may be limited by.
 GROUP = "group"
+VERSION = "version"
 # How many of either list the fusion sees. A chunk that is missing in one of them counts nothing there, so the
 # lists are longer than what is ever shown.
 CANDIDATES = 200

@@ -23,8 +23,7 @@ def known_vectors(folder: Path, identity: EmbeddingIdentity) -> Mapping[bytes, V
         if not identity.accepts(manifest.embedding):
             return {}
         generation = folder / manifest.generation
-        if any(files.checksum(generation / name) != value for name, value in manifest.checksums.items()):
-            return {}
+        files.check(generation, manifest.checksums)
         data = files.read(generation)
     # No index, a damaged one or one of another format: everything is embedded anew.
     except (FlameMcpError, OSError):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import qdrant_edge as qdrant
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import IndexData
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, unit
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, VERSION, unit
 
 _UPSERT_BATCH = 256
 
@@ -42,13 +42,18 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def search(
-        self, terms: dict[int, float], vector: Vectors | None, limit: int, group: str | None = None
+        self,
+        terms: dict[int, float],
+        vector: Vectors | None,
+        limit: int,
+        group: str | None = None,
+        version: str | None = None,
     ) -> list[Hit]:
         """The best chunks for lexical terms and, when there is one, a query vector; best first.
 
         A score is the cosine of the chunk's best passage (MaxSim) and `LEXICAL_WEIGHT` times its BM25 score.
         """
-        where = _group_filter(group)
+        where = _filter({GROUP: group, VERSION: version})
         depth = max(CANDIDATES, limit)
         prefetches: list[qdrant.Prefetch] = []
         parts: list[qdrant.Expression] = []
@@ -81,7 +86,7 @@ def _config(dimensions: int) -> qdrant.EdgeConfig:
     )
     return qdrant.EdgeConfig(
         vectors={PASSAGES: passages},
-        sparse_vectors={LEXICAL: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
+        sparse_vectors={LEXICAL: qdrant.EdgeSparseVectorParams()},
         max_search_threads=1,
         wal_enabled=False,
     )
@@ -94,7 +99,8 @@ def _point(data: IndexData, number: int) -> qdrant.Point:
     first, last = data.passage_offsets[number : number + 2]
     if last > first:
         vectors[PASSAGES] = data.passages[first:last].tolist()
-    return qdrant.Point(number, vectors, {GROUP: data.chunks[number].group})
+    chunk = data.chunks[number]
+    return qdrant.Point(number, vectors, {GROUP: chunk.group, VERSION: chunk.version})
 
 
 def _score(number: int, weight: float) -> qdrant.Expression:
@@ -102,10 +108,13 @@ def _score(number: int, weight: float) -> qdrant.Expression:
     return qdrant.Expression.Mult([qdrant.Expression.Constant(weight), score])
 
 
-def _group_filter(group: str | None) -> qdrant.Filter | None:
-    if group is None:
-        return None
-    return qdrant.Filter(must=[qdrant.FieldCondition(key=GROUP, match=qdrant.MatchValue(value=group))])
+def _filter(wanted: Mapping[str, str | None]) -> qdrant.Filter | None:
+    conditions = [
+        qdrant.FieldCondition(key=key, match=qdrant.MatchValue(value=value))
+        for key, value in wanted.items()
+        if value is not None
+    ]
+    return qdrant.Filter(must=[*conditions]) if conditions else None
 
 
 def _scratch_space() -> str | None:

@@ -18,10 +18,10 @@ def verify_index(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     generation = folder / manifest.generation
-    for name, expected in manifest.checksums.items():
-        path = generation / name
-        if not path.is_file() or files.checksum(path) != expected:
-            raise FlameMcpError(f"{path} is missing or damaged: {rebuild_hint(folder)}")
+    try:
+        files.check(generation, manifest.checksums)
+    except FlameMcpError as error:
+        raise FlameMcpError(f"{error}: {rebuild_hint(folder)}") from error
     data = files.read(generation)
     if len(data.chunks) != manifest.chunks:
         raise FlameMcpError(

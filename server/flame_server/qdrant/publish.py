@@ -10,7 +10,7 @@ from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
-from flame_server.index.ranking import GROUP, LEXICAL, PASSAGES
+from flame_server.index.ranking import GROUP, LEXICAL, PASSAGES, VERSION
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def publish_index(folder: Path, target: QdrantTarget, report: Callable[[str], No
     """
     manifest = read_manifest(folder)
     generation = folder / manifest.generation
-    if any(files.checksum(generation / name) != value for name, value in manifest.checksums.items()):
-        raise FlameMcpError(f"the index in {folder} is damaged: {rebuild_hint(folder)}")
+    try:
+        files.check(generation, manifest.checksums)
+    except FlameMcpError as error:
+        raise FlameMcpError(f"{error}: {rebuild_hint(folder)}") from error
     return asyncio.run(_publish(manifest, files.read(generation), target, report))
 
 
@@ -40,7 +42,7 @@ async def _publish(
     manifest: Manifest, data: IndexData, target: QdrantTarget, report: Callable[[str], None]
 ) -> str:
     client = connect(target, _TIMEOUT_SECONDS)
-    name = f"{target.collection}__{manifest.version}__{manifest.generation}"
+    name = f"{target.collection}__{manifest.versions[0].version}__{manifest.generation}"
     try:
         with explained(target):
             before = await _behind_alias(client, target)
@@ -93,10 +95,11 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
     await client.create_collection(
         name,
         vectors_config={PASSAGES: passages},
-        sparse_vectors_config={LEXICAL: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        sparse_vectors_config={LEXICAL: models.SparseVectorParams()},
         metadata={METADATA: kept},
     )
-    await client.create_payload_index(name, GROUP, models.PayloadSchemaType.KEYWORD, wait=True)
+    for field in (GROUP, VERSION):
+        await client.create_payload_index(name, field, models.PayloadSchemaType.KEYWORD, wait=True)
     for start in range(0, len(data.chunks), _BATCH):
         stop = min(start + _BATCH, len(data.chunks))
         await client.upsert(name, [_point(data, number) for number in range(start, stop)], wait=True)

@@ -11,9 +11,9 @@ from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.files import stored_chunk
 from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, unit
+from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, VERSION, unit
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
-from flame_server.search import Answer, Found, QuestionVectors, vector_of
+from flame_server.search import Answer, Found, QuestionVectors, vector_of, version_filter
 from flame_server.text.lexical import query_vector
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class QdrantSearcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.index: dict[str, Any] | None = None
+        self._manifest: Manifest | None = None
         self.groups: Sequence[str] = ()
         self.count_tokens = count_tokens
         self.dimensions = 0
@@ -63,11 +64,23 @@ class QdrantSearcher:
         self._lock = asyncio.Lock()
         self._client: AsyncQdrantClient | None = None
 
-    async def answer(self, query: str, limit: int, group: str | None = None) -> Answer:
+    @property
+    def versions(self) -> Sequence[str]:
+        """See `SearchService`."""
+        return [known.version for known in self._manifest.versions] if self._manifest else []
+
+    def about(self, version: str | None) -> dict[str, Any]:
+        """See `SearchService`."""
+        return self._manifest.summary(version or self.versions[0]) if self._manifest else {}
+
+    async def answer(
+        self, query: str, limit: int, group: str | None = None, version: str | None = None
+    ) -> Answer:
         """See `SearchService`."""
         await self.check()
         vector, degraded = await vector_of(query, self._vectors)
-        request = _request(query_vector(query), vector, limit, group)
+        where = {GROUP: group, VERSION: version_filter(version, self.versions)}
+        request = _request(query_vector(query), vector, limit, where)
         if request is None:
             return Answer([], degraded)
         try:
@@ -115,7 +128,7 @@ class QdrantSearcher:
         summary = manifest.summary()
         if summary != self.index:
             self._changed(summary)
-        self.index, self.groups = summary, groups
+        self.index, self.groups, self._manifest = summary, groups, manifest
         self.dimensions = manifest.embedding.dimensions
         self._checked_at = self._clock()
 
@@ -153,14 +166,17 @@ def _read(kept: object, target: QdrantTarget) -> tuple[Manifest, Sequence[str]]:
 
 
 def _request(
-    terms: Mapping[int, float], vector: Vectors | None, limit: int, group: str | None
+    terms: Mapping[int, float], vector: Vectors | None, limit: int, wanted: Mapping[str, str | None]
 ) -> dict[str, Any] | None:
     """The same query as `Store.search` makes; None when there is nothing to search for."""
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
-    where: models.Filter | None = None
-    if group is not None:
-        where = models.Filter(must=[models.FieldCondition(key=GROUP, match=models.MatchValue(value=group))])
+    conditions: list[models.Condition] = [
+        models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        for key, value in wanted.items()
+        if value is not None
+    ]
+    where = models.Filter(must=conditions) if conditions else None
     depth = max(CANDIDATES, limit)
     prefetch: list[models.Prefetch] = []
     parts: list[models.Expression] = []

@@ -1,8 +1,9 @@
 """Identifier-aware words, and BM25 term weights for the engine's sparse vectors."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from zlib import crc32
 
@@ -53,18 +54,26 @@ def term_id(term: str) -> int:
 
 
 def document_vectors(documents: Sequence[Sequence[str]]) -> list[dict[int, float]]:
-    """BM25 term weights of each document; the inverse document frequency is the engine's part."""
+    """BM25 term weights of each document among these.
+
+    The inverse document frequency is part of the weight, not the engine's: that would count it over all
+    versions of the docs in an index, and what one version has would change the answers from another.
+    """
     average = sum(len(document) for document in documents) / max(len(documents), 1) or 1.0
-    return [_weights(document, average) for document in documents]
+    having = Counter(key for document in documents for key in {term_id(term) for term in document})
+    rarity = {
+        key: math.log1p((len(documents) - count + 0.5) / (count + 0.5)) for key, count in having.items()
+    }
+    return [_weights(document, average, rarity) for document in documents]
 
 
-def _weights(document: Sequence[str], average: float) -> dict[int, float]:
+def _weights(document: Sequence[str], average: float, rarity: Mapping[int, float]) -> dict[int, float]:
     norm = K1 * (1 - B + B * len(document) / average)
     weights: dict[int, float] = {}
     for term, count in Counter(document).items():
         # Two terms with one hash are one term from here on; adding keeps the vector valid.
         key = term_id(term)
-        weights[key] = weights.get(key, 0.0) + count * (K1 + 1) / (count + norm)
+        weights[key] = weights.get(key, 0.0) + rarity[key] * count * (K1 + 1) / (count + norm)
     return weights
 
 

@@ -1,0 +1,161 @@
+"""The pages of one version of the docs as their site has them: addresses, anchors and what links lead to."""
+
+import posixpath
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from flame_server.docs.anchors import PageAnchors, make_id
+from flame_server.docs.directives import NO_MARKDOWN
+from flame_server.docs.inline import Link
+from flame_server.docs.markdown import (
+    FENCES,
+    Heading,
+    Structure,
+    directive,
+    headings,
+    inline_texts,
+    parse,
+    plain_text,
+)
+from flame_server.docs.source import Page
+
+SITE = "https://docs.flame-engine.org"
+_DEEPEST = 10
+_EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+# What MyST makes the names of, by which links find headings, in the manner of GitHub.
+_NOT_IN_NAMES = re.compile(r"[^\w\u4e00-\u9fff\- ]")
+
+
+# Anchor and text of what a link can name.
+_Names = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A page's headings with the anchors that the site gives them.
+
+    Attributes:
+        title: The first heading of the first level, else the file's name in words.
+        headings: In the order of the page, with their anchors.
+        names: What links to this page can name behind `#`.
+        labels: Its explicit targets `(label)=`, which links from everywhere can name.
+        references: Destinations of the page's link definitions by label.
+    """
+
+    title: str
+    headings: list[tuple[Heading, str]]
+    names: _Names
+    labels: _Names
+    references: dict[str, str]
+
+
+def outline(page: Page) -> Outline:
+    """The outline of a page."""
+    structure = parse(page.text)
+    anchors = PageAnchors()
+    anchored: list[tuple[Heading, str]] = []
+    labels: _Names = {}
+    slugs: _Names = {}
+    seen: Counter[str] = Counter()
+    waiting: list[tuple[str, str]] = []
+    for taker in _takers(structure):
+        if not isinstance(taker, Heading):
+            waiting.append((taker, anchors.next(taker)))
+            continue
+        anchor = anchors.next(taker.typeset)
+        anchored.append((taker, anchor))
+        # A target is called like the next heading.
+        labels |= {label: (target, taker.text) for label, target in waiting}
+        waiting.clear()
+        slug = _NOT_IN_NAMES.sub("", taker.text.lower().replace(" ", "-"))
+        slugs.setdefault(f"{slug}-{seen[slug]}" if seen[slug] else slug, (anchor, taker.text))
+        seen[slug] += 1
+    names = {anchor: (anchor, heading.text) for heading, anchor in anchored} | slugs | labels
+    titles = (heading.text for heading, _ in anchored if heading.level == 1 and heading.text)
+    return Outline(next(titles, "") or _title_of(page.path), anchored, names, labels, structure.references)
+
+
+def _takers(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
+    """What takes ids on a page, in its order: its headings, and the texts of other ids.
+
+    Headings in quotes, lists and directives cut no page, but have ids.
+    """
+    tokens = structure.tokens
+    heads = deque(headings(structure))
+    for token, inline in zip(tokens, [*tokens[1:], None], strict=False):
+        if token.type == "myst_target":
+            yield token.content.strip()
+        elif token.type == "heading_open" and inline:
+            yield (
+                heads.popleft()
+                if token.level == 0 and depth == 0
+                else inline_texts(inline.content, structure)[1]
+            )
+        elif token.type in FENCES and depth < _DEEPEST:
+            found = directive(token.info, token.content)
+            if found and found.name not in NO_MARKDOWN:
+                yield from _takers(parse(found.body), depth + 1)
+
+
+def _title_of(path: str) -> str:
+    return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
+
+
+class Site:
+    """One version of the docs."""
+
+    def __init__(self, version: str, pages: Iterable[Page]) -> None:
+        self.version = version
+        self._outlines = {page.path: outline(page) for page in pages}
+
+    def outline(self, page: Page) -> Outline:
+        """The outline of one of the pages, or of another."""
+        return self._outlines.get(page.path) or outline(page)
+
+    def address(self, path: str, anchor: str = "") -> str:
+        """The URL of a page, or of a section on it."""
+        url = f"{SITE}/{self.version}/{quote(path.removesuffix('.md'))}.html"
+        return f"{url}#{anchor}" if anchor else url
+
+    def resolve(self, destination: str, page: str) -> Link | None:
+        """Where a link on `page` leads; None when it is neither to another site nor to one of the pages."""
+        if _EXTERNAL.match(destination):
+            return Link(destination, destination)
+        if _SCHEME.match(destination):
+            return None
+        path, _, fragment = destination.partition("#")
+        target = self._page(unquote(path), page) if path else page
+        if target is None or target not in self._outlines:
+            return None if "/" in path or "." in path else self._labelled(path, page)
+        found = self._outlines[target]
+        name = unquote(fragment)
+        anchor, title = found.names.get(name) or found.names.get(make_id(name)) or ("", found.title)
+        return Link(self.address(target, anchor), title)
+
+    def _labelled(self, label: str, page: str) -> Link | None:
+        """The target `(label)=` of this page, else of any."""
+        for path in (page, *self._outlines):
+            found = self._outlines.get(path)
+            if found and label in found.labels:
+                anchor, title = found.labels[label]
+                return Link(self.address(path, anchor), title)
+        return None
+
+    def _page(self, path: str, page: str) -> str | None:
+        """The page that a relative path on another one means, with or without its ending."""
+        folder = "" if path.startswith("/") else posixpath.dirname(page)
+        meant = posixpath.normpath(posixpath.join(folder, path.lstrip("/")))
+        stem = meant.removesuffix(".html")
+        for candidate in (
+            meant,
+            f"{stem}.md",
+            f"{meant}/index.md",
+            f"{meant}/{posixpath.basename(meant)}.md",
+        ):
+            if candidate in self._outlines:
+                return candidate
+        return None
