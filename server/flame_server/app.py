@@ -24,6 +24,7 @@ from mcp.types import ToolAnnotations
 from flame_server.calls import CountedCalls, PlainArgumentErrors
 from flame_server.errors import UnavailableError
 from flame_server.metrics import Metrics
+from flame_server.page import register as register_page
 from flame_server.results import Knowledge, knowledge
 from flame_server.search import SearchService
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
@@ -115,6 +116,7 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
             return JSONResponse({"status": "not ready", "problem": str(error)}, 503)
         return JSONResponse({"status": "ready", "index": searcher.index})
 
+    register_page(mcp, settings)
     return mcp
 
 
