@@ -7,8 +7,10 @@ from flame_server.credentials import Credentials
 from flame_server.embedding.choice import embedding_of
 from flame_server.embedding.identity import NO_EMBEDDING, LocalQueries, Vectors
 from flame_server.embedding.local import LocalEmbedder, return_free_memory
+from flame_server.embedding.queries import KEPT_VECTORS
 from flame_server.metrics import Metrics
 from flame_server.qdrant.connection import QdrantTarget
+from flame_server.recent import Recent
 from flame_server.search import QuestionVectors, SearchService, open_searcher, question_vectors
 from flame_server.settings import Settings
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
@@ -64,12 +66,17 @@ class LocalVectors:
 
     def __init__(self, embedder: LocalQueries) -> None:
         self._embedder = embedder
+        self._recent: Recent[str, Vectors] = Recent(KEPT_VECTORS)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
 
     async def embed_query(self, text: str) -> Vectors:
         """See `QuestionVectors`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, self._embedder.embed_query, text)
+        vector = self._recent.get(text)
+        if vector is None:
+            loop = asyncio.get_running_loop()
+            vector = await loop.run_in_executor(self._worker, self._embedder.embed_query, text)
+            self._recent.keep(text, vector)
+        return vector
 
     async def close(self) -> None:
         """See `QuestionVectors`."""

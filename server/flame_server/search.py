@@ -19,12 +19,15 @@ from flame_server.index import files
 from flame_server.index.files import IndexData, StoredChunk
 from flame_server.index.manifest import Manifest, check_embedding, read_manifest, rebuild_hint
 from flame_server.index.store import Store
+from flame_server.recent import Recent
 from flame_server.text.lexical import query_vector
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 
 EmbeddingChoice = Literal["Local", "None"] | ServiceModel
 Degraded = Literal["lexical"] | None
 _NOTHING_MISSING: Degraded = None
+# Numbers of chunks and scores: less than 2 MiB with 20 passages each.
+_KEPT_ANSWERS = 512
 _log = logging.getLogger(__name__)
 
 
@@ -136,11 +139,22 @@ class Searcher:
         self._embedder = embedder
         self._vectors = vectors
         self._store = Store(data)
+        # The index of a process never changes, so an answer never grows old.
+        self._recent: Recent[tuple[str, int, str | None], Answer] = Recent(_KEPT_ANSWERS)
         # One: the engine gains nothing from a second thread (measured), and memory stays flat under load.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
     async def answer(self, query: str, limit: int, group: str | None = None) -> Answer:
         """See `SearchService`."""
+        key = query, limit, group
+        answer = self._recent.get(key)
+        if answer is None:
+            answer = await self._search(query, limit, group)
+            if answer.degraded is None:
+                self._recent.keep(key, answer)
+        return answer
+
+    async def _search(self, query: str, limit: int, group: str | None) -> Answer:
         loop = asyncio.get_running_loop()
         if self._vectors is None:
             return await loop.run_in_executor(self._worker, partial(self.search, query, limit, group))

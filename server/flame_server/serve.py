@@ -83,11 +83,15 @@ def serve_stdio(settings: Settings, credentials: Credentials) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise FlameMcpError(
             f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"
         ) from error
+    # Connections inherit it. asyncio does not set it on sockets that it has not made itself, and then the
+    # second part of an answer waits 40 ms for the client to acknowledge the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _already_handled(number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from fastmcp.client.transports import StdioTransport
 
 from flame_server.cli import main
 from flame_server.client import ask
+from flame_server.serve import _listen
 from tests.flame_server.collector import collected
 from tests.flame_server.server_process import FLAME_MCP, call_tool, free_port, get, ready, running, wait_for
 
@@ -225,6 +226,16 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_part_of_an_answer_waits_for_the_client_to_acknowledge_another(host: str) -> None:
+    with (
+        _listen(host, 0) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_taken_port_is_a_failure(lexical_index: Path) -> None:
