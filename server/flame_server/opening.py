@@ -43,16 +43,17 @@ def qdrant_target(settings: Settings, credentials: Credentials) -> QdrantTarget:
 def _open_qdrant(settings: Settings, credentials: Credentials, metrics: Metrics) -> SearchService:
     from flame_server.qdrant.searcher import QdrantSearcher  # noqa: PLC0415 - only where it is used
 
-    tokenizer = load_tokenizer()
     embedding = embedding_of(settings, credentials)
     wanted = NO_EMBEDDING
     vectors: QuestionVectors | None = None
+    local = None
     if embedding == "Local":
-        local = LocalEmbedder(tokenizer=tokenizer)
+        local = LocalEmbedder()
         wanted, vectors = local.identity, LocalVectors(local)
     elif embedding != "None":
         wanted = embedding.identity
         vectors = question_vectors(embedding, lambda: searcher.dimensions, metrics.embedding_failed)
+    tokenizer = local.tokenizer if local else load_tokenizer()
     searcher = QdrantSearcher(
         qdrant_target(settings, credentials), wanted, vectors, TokenCounter(tokenizer), metrics.serves
     )

@@ -209,14 +209,15 @@ def open_searcher(
             f"the index in {folder} was built without embeddings: {rebuild_hint(folder)}, "
             "or search it lexically with FLAME_MCP_EMBEDDING_TYPE=None"
         )
-    tokenizer = load_tokenizer()
     embedder, vectors = None, None
     if embedding == "Local":
-        embedder = LocalEmbedder(tokenizer=tokenizer)
+        # Before anything else is loaded: nothing needs as much memory for a moment.
+        embedder = LocalEmbedder()
         check_embedding(manifest, embedder.identity, *_blame(folder))
     elif embedding != "None":
         check_embedding(manifest, embedding.identity, *_blame(folder))
         vectors = question_vectors(embedding, lambda: manifest.embedding.dimensions, failed)
+    tokenizer = embedder.tokenizer if embedder else load_tokenizer()
     searcher = Searcher(manifest, _read(folder, manifest), embedder, TokenCounter(tokenizer), vectors)
     return_free_memory()
     return searcher

@@ -126,6 +126,21 @@ def test_without_a_collector_its_library_is_not_imported(lexical_index: Path) ->
     assert out == "[]\n"
 
 
+def test_the_model_is_read_before_the_framework_is_there(local_index: Path) -> None:
+    program = (
+        "import sys; from flame_server.embedding import local\n"
+        "real = local._fingerprint\n"
+        "def seen(model): print('fastmcp' in sys.modules, flush=True); return real(model)\n"
+        "local._fingerprint = seen\n"
+        "from flame_server.cli import main; main(['serve'])"
+    )
+    with running([sys.executable, "-c", program], local_index, EMBEDDING_TYPE="Local") as (process, port):
+        ready(process, port)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert out == "False\n"
+
+
 def test_a_taken_metrics_port_is_a_failure(lexical_index: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
