@@ -141,6 +141,28 @@ def test_the_model_is_read_before_the_framework_is_there(local_index: Path) -> N
     assert out == "False\n"
 
 
+def test_the_first_question_waits_for_no_costly_imports(lexical_index: Path) -> None:
+    program = (
+        "import sys, atexit, uvicorn\n"
+        "real = uvicorn.Server.run\n"
+        "def run(server, sockets):\n"
+        "    before = set(sys.modules)\n"
+        "    atexit.register(lambda: print(sorted(set(sys.modules) - before)))\n"
+        "    real(server, sockets)\n"
+        "uvicorn.Server.run = run\n"
+        "from flame_server.cli import main; main(['serve'])"
+    )
+    with running([sys.executable, "-c", program], lexical_index) as (process, port):
+        ready(process, port)
+        assert call_tool(port, {"query": "viewport"})[0] == 200
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    # A few modules of the framework's own are cheap.
+    assert "uvicorn.lifespan" in out
+    assert "key_value" not in out
+    assert "beartype" not in out
+
+
 def test_a_taken_metrics_port_is_a_failure(lexical_index: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
