@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest
 HARNESS := $(BIN)/python -m tests.harness
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-unit test-cluster test-e2e bench-operator lint format docs lock images up down status clean
+.PHONY: help venv demo test test-unit test-cluster test-e2e bench-operator bench-server lint format docs lock images up down status clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-e2e: venv ## Tests of the images and of the main job on a real node
 bench-operator: venv ## Measure the operator on a control plane of its own (ARGS="--help" for options)
 	@$(HARNESS) tools
 	@$(BIN)/python -m benchmarks.operator $(ARGS)
+
+bench-server: venv ## Measure the search server on one core (ARGS="--help" for options)
+	@$(BIN)/python -m benchmarks.server $(ARGS)
 
 lint: venv ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -1,11 +1,11 @@
 """What was measured, what is wanted, and both as a table. Pure."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.operator.workload import Floor
+from benchmarks.table import table
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _phases(result: Result) -> str:
         ]
         for name, phase in phases.items()
     ]
-    return _table([head, *rows])
+    return table([head, *rows])
 
 
 def _floor(result: Result) -> str:
@@ -155,12 +155,4 @@ def _targets(result: Result) -> str:
         ]
         for check in checks(result)
     ]
-    return _table([["target", "measured", "wanted", ""], *rows])
-
-
-def _table(rows: Iterable[list[str]]) -> str:
-    rows = list(rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return table([["target", "measured", "wanted", ""], *rows])

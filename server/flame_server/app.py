@@ -16,7 +16,12 @@ from starlette.responses import JSONResponse
 os.environ.setdefault("FASTMCP_LOG_ENABLED", "false")
 os.environ.setdefault("FASTMCP_CHECK_FOR_UPDATES", "off")
 os.environ.setdefault("FASTMCP_SHOW_SERVER_BANNER", "false")
+# Types checked at run time in a library of FastMCP's, which cost 0.1 s when it is imported.
+os.environ.setdefault("PY_KEY_VALUE_DISABLE_BEARTYPE", "true")
 
+# What FastMCP would import in the first question.
+import key_value.aio.adapters.pydantic
+import key_value.aio.stores.memory  # noqa: F401
 from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError
 from mcp.types import ToolAnnotations
@@ -24,6 +29,7 @@ from mcp.types import ToolAnnotations
 from flame_server.calls import CountedCalls, PlainArgumentErrors
 from flame_server.errors import UnavailableError
 from flame_server.metrics import Metrics
+from flame_server.page import register as register_page
 from flame_server.results import Knowledge, knowledge
 from flame_server.search import SearchService
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
@@ -115,6 +121,7 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
             return JSONResponse({"status": "not ready", "problem": str(error)}, 503)
         return JSONResponse({"status": "ready", "index": searcher.index})
 
+    register_page(mcp, settings)
     return mcp
 
 

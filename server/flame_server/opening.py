@@ -7,8 +7,10 @@ from flame_server.credentials import Credentials
 from flame_server.embedding.choice import embedding_of
 from flame_server.embedding.identity import NO_EMBEDDING, LocalQueries, Vectors
 from flame_server.embedding.local import LocalEmbedder, return_free_memory
+from flame_server.embedding.queries import KEPT_VECTORS
 from flame_server.metrics import Metrics
 from flame_server.qdrant.connection import QdrantTarget
+from flame_server.recent import Recent
 from flame_server.search import QuestionVectors, SearchService, open_searcher, question_vectors
 from flame_server.settings import Settings
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
@@ -41,16 +43,17 @@ def qdrant_target(settings: Settings, credentials: Credentials) -> QdrantTarget:
 def _open_qdrant(settings: Settings, credentials: Credentials, metrics: Metrics) -> SearchService:
     from flame_server.qdrant.searcher import QdrantSearcher  # noqa: PLC0415 - only where it is used
 
-    tokenizer = load_tokenizer()
     embedding = embedding_of(settings, credentials)
     wanted = NO_EMBEDDING
     vectors: QuestionVectors | None = None
+    local = None
     if embedding == "Local":
-        local = LocalEmbedder(tokenizer=tokenizer)
+        local = LocalEmbedder()
         wanted, vectors = local.identity, LocalVectors(local)
     elif embedding != "None":
         wanted = embedding.identity
         vectors = question_vectors(embedding, lambda: searcher.dimensions, metrics.embedding_failed)
+    tokenizer = local.tokenizer if local else load_tokenizer()
     searcher = QdrantSearcher(
         qdrant_target(settings, credentials), wanted, vectors, TokenCounter(tokenizer), metrics.serves
     )
@@ -64,12 +67,17 @@ class LocalVectors:
 
     def __init__(self, embedder: LocalQueries) -> None:
         self._embedder = embedder
+        self._recent: Recent[str, Vectors] = Recent(KEPT_VECTORS)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
 
     async def embed_query(self, text: str) -> Vectors:
         """See `QuestionVectors`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker, self._embedder.embed_query, text)
+        vector = self._recent.get(text)
+        if vector is None:
+            loop = asyncio.get_running_loop()
+            vector = await loop.run_in_executor(self._worker, self._embedder.embed_query, text)
+            self._recent.keep(text, vector)
+        return vector
 
     async def close(self) -> None:
         """See `QuestionVectors`."""

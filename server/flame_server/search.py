@@ -19,12 +19,15 @@ from flame_server.index import files
 from flame_server.index.files import IndexData, StoredChunk
 from flame_server.index.manifest import Manifest, check_embedding, read_manifest, rebuild_hint
 from flame_server.index.store import Store
+from flame_server.recent import Recent
 from flame_server.text.lexical import query_vector
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 
 EmbeddingChoice = Literal["Local", "None"] | ServiceModel
 Degraded = Literal["lexical"] | None
 _NOTHING_MISSING: Degraded = None
+# Numbers of chunks and scores: less than 2 MiB with 20 passages each.
+_KEPT_ANSWERS = 512
 _log = logging.getLogger(__name__)
 
 
@@ -159,6 +162,8 @@ class Searcher:
         self._embedder = embedder
         self._vectors = vectors
         self._store = Store(data)
+        # The index of a process never changes, so an answer never grows old.
+        self._recent: Recent[tuple[str, int, str | None, str | None], Answer] = Recent(_KEPT_ANSWERS)
         # One: the engine gains nothing from a second thread (measured), and memory stays flat under load.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
 
@@ -170,6 +175,15 @@ class Searcher:
         self, query: str, limit: int, group: str | None = None, version: str | None = None
     ) -> Answer:
         """See `SearchService`."""
+        key = query, limit, group, version
+        answer = self._recent.get(key)
+        if answer is None:
+            answer = await self._search(query, limit, group, version)
+            if answer.degraded is None:
+                self._recent.keep(key, answer)
+        return answer
+
+    async def _search(self, query: str, limit: int, group: str | None, version: str | None) -> Answer:
         loop = asyncio.get_running_loop()
         if self._vectors is None:
             return await loop.run_in_executor(
@@ -231,14 +245,15 @@ def open_searcher(
             f"the index in {folder} was built without embeddings: {rebuild_hint(folder)}, "
             "or search it lexically with FLAME_MCP_EMBEDDING_TYPE=None"
         )
-    tokenizer = load_tokenizer()
     embedder, vectors = None, None
     if embedding == "Local":
-        embedder = LocalEmbedder(tokenizer=tokenizer)
+        # Before anything else is loaded: nothing needs as much memory for a moment.
+        embedder = LocalEmbedder()
         check_embedding(manifest, embedder.identity, *_blame(folder))
     elif embedding != "None":
         check_embedding(manifest, embedding.identity, *_blame(folder))
         vectors = question_vectors(embedding, lambda: manifest.embedding.dimensions, failed)
+    tokenizer = embedder.tokenizer if embedder else load_tokenizer()
     searcher = Searcher(manifest, _read(folder, manifest), embedder, TokenCounter(tokenizer), vectors)
     return_free_memory()
     return searcher

@@ -8,7 +8,6 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from flame_server.app import create_server
 from flame_server.credentials import Credentials
 from flame_server.edge import guarded
 from flame_server.errors import FlameMcpError
@@ -32,6 +31,9 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
     configure_logging(settings.log_level, settings.log_format)
     metrics = Metrics()
     searcher = open_service(settings, credentials, metrics)
+    # After the model: reading it needs 130 MiB for a moment, which the framework then takes over (measured).
+    from flame_server.app import create_server  # noqa: PLC0415
+
     app = create_server(searcher, settings, metrics).http_app(
         path="/mcp", stateless_http=True, json_response=True, host_origin_protection=False
     )
@@ -77,17 +79,23 @@ def serve_stdio(settings: Settings, credentials: Credentials) -> None:
     """
     configure_logging(settings.log_level, settings.log_format)
     searcher = open_service(settings, credentials, Metrics())
+    from flame_server.app import create_server  # noqa: PLC0415 - as above
+
     asyncio.run(create_server(searcher, settings).run_stdio_async(show_banner=False))
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise FlameMcpError(
             f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"
         ) from error
+    # Connections inherit it. asyncio does not set it on sockets that it has not made itself, and then the
+    # second part of an answer waits 40 ms for the client to acknowledge the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _already_handled(number: int, frame: FrameType | None) -> None:

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     tracing_endpoint: WebAddress | None = None
+    page: bool = True
     shutdown_grace_seconds: Annotated[int, Field(ge=0, le=3_600)] = 25
 
     @model_validator(mode="before")

@@ -69,8 +69,10 @@ async def test_two_tokens_are_refused() -> None:
     assert (await fetch(bearer(), headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/mcp/", "/docs", "/.well-known/oauth-protected-resource/mcp"])
-async def test_everything_but_probes_needs_a_token(path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/mcp/", "/docs", "/.well-known/oauth-protected-resource/mcp"]
+)
+async def test_everything_but_probes_and_the_page_needs_a_token(path: str) -> None:
     assert (await fetch(bearer(), "GET", path)).status_code == 401
     assert (await fetch(bearer(), "GET", "/health/ready")).status_code == 200
 

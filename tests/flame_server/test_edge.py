@@ -106,6 +106,11 @@ async def test_pages_of_other_origins_are_refused(origin: str, status: int) -> N
         # What a rebound name looks like: both headers agree.
         (EVERYWHERE, {"Host": "evil.org", "Origin": "http://evil.org"}, 403),
         (EVERYWHERE, {"Host": ""}, 403),
+        # This server's own page, opened by address; and one that another server at that address gave.
+        (EVERYWHERE, {"Host": "10.0.0.5:8000", "Origin": "http://10.0.0.5:8000"}, 200),
+        (EVERYWHERE, {"Host": "[2001:db8::1]", "Origin": "https://[2001:db8::1]"}, 200),
+        (EVERYWHERE, {"Host": "10.0.0.5:8000", "Origin": "http://10.0.0.5:9000"}, 403),
+        (EVERYWHERE, {"Host": "10.0.0.5:8000", "Origin": "http://10.0.0.6:8000"}, 403),
     ],
 )
 async def test_without_names_only_what_cannot_be_a_rebound_page_passes(

@@ -17,6 +17,7 @@ from fastmcp.client.transports import StdioTransport
 
 from flame_server.cli import main
 from flame_server.client import ask
+from flame_server.serve import _listen
 from tests.flame_server.collector import collected
 from tests.flame_server.server_process import FLAME_MCP, call_tool, free_port, get, ready, running, wait_for
 
@@ -125,6 +126,43 @@ def test_without_a_collector_its_library_is_not_imported(lexical_index: Path) ->
     assert out == "[]\n"
 
 
+def test_the_model_is_read_before_the_framework_is_there(local_index: Path) -> None:
+    program = (
+        "import sys; from flame_server.embedding import local\n"
+        "real = local._fingerprint\n"
+        "def seen(model): print('fastmcp' in sys.modules, flush=True); return real(model)\n"
+        "local._fingerprint = seen\n"
+        "from flame_server.cli import main; main(['serve'])"
+    )
+    with running([sys.executable, "-c", program], local_index, EMBEDDING_TYPE="Local") as (process, port):
+        ready(process, port)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert out == "False\n"
+
+
+def test_the_first_question_waits_for_no_costly_imports(lexical_index: Path) -> None:
+    program = (
+        "import sys, atexit, uvicorn\n"
+        "real = uvicorn.Server.run\n"
+        "def run(server, sockets):\n"
+        "    before = set(sys.modules)\n"
+        "    atexit.register(lambda: print(sorted(set(sys.modules) - before)))\n"
+        "    real(server, sockets)\n"
+        "uvicorn.Server.run = run\n"
+        "from flame_server.cli import main; main(['serve'])"
+    )
+    with running([sys.executable, "-c", program], lexical_index) as (process, port):
+        ready(process, port)
+        assert call_tool(port, {"query": "viewport"})[0] == 200
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    # A few modules of the framework's own are cheap.
+    assert "uvicorn.lifespan" in out
+    assert "key_value" not in out
+    assert "beartype" not in out
+
+
 def test_a_taken_metrics_port_is_a_failure(lexical_index: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -225,6 +263,16 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_part_of_an_answer_waits_for_the_client_to_acknowledge_another(host: str) -> None:
+    with (
+        _listen(host, 0) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_taken_port_is_a_failure(lexical_index: Path) -> None:

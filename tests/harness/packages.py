@@ -1,4 +1,4 @@
-"""Debian packages for the commands that the node and the Docker engine need."""
+"""Debian packages for the commands that the node, the Docker engine and the tests of the page need."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from tests.harness.proc import environment, run
 # Command or file -> package.
 _PACKAGES = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "chromium": "chromium",
     "conntrack": "conntrack",
     "containerd": "containerd",
     "debootstrap": "debootstrap",
@@ -30,6 +31,7 @@ NODE = (
 )  # fmt: skip
 ENGINE = ("dockerd", "docker", "iptables")
 BASE_IMAGE = ("debootstrap",)
+BROWSER = ("chromium",)
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 

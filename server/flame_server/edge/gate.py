@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flame_server.edge.auth import Caller, IssuerAwayError, Verifier
 from flame_server.edge.rates import RateLimiter, peer_of
-from flame_server.edge.replies import is_open, refusal
+from flame_server.edge.replies import is_open, is_page, refusal
 from flame_server.metrics import Metrics
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
@@ -45,7 +45,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or is_open(scope):
+        if scope["type"] != "http" or is_open(scope) or is_page(scope):
             await self._app(scope, receive, send)
             return
         app, reason, client = self._app, "", None

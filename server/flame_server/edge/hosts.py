@@ -18,7 +18,8 @@ class HostGuard:
 
     Loopback names always pass, and addresses, as no name server stands behind them. Without `allowed`, a
     server that listens beyond loopback takes every `Host`, since it cannot know its names, but still no page
-    of another host: browsers always name it in `Origin`.
+    of another host: browsers always name it in `Origin`. This server's own page passes when it was opened by
+    address.
     """
 
     def __init__(self, app: ASGIApp, bound_to: str, allowed: Sequence[str], metrics: Metrics) -> None:
@@ -36,7 +37,7 @@ class HostGuard:
             if not name or not (self._any_host or is_address(name) or self._passes(name)):
                 await self._refuse("host", "this server does not answer for that host", scope, receive, send)
                 return
-            if not all(self._passes(origin_name(origin)) for origin in origins):
+            if not all(self._passes(origin_name(origin)) or is_own(origin, hosts[0]) for origin in origins):
                 await self._refuse("origin", "pages of that origin may not ask here", scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -60,6 +61,11 @@ def origin_name(origin: str) -> str:
     """The host name in an `Origin` header; empty for `null` and for what is none."""
     scheme, _, host = origin.partition("://")
     return host_name(host) if scheme in ("http", "https") else ""
+
+
+def is_own(origin: str, host: str) -> bool:
+    """Whether an origin is the address and port that a request goes to: then the page came from here."""
+    return origin in (f"http://{host}", f"https://{host}") and is_address(host_name(host))
 
 
 def is_address(name: str) -> bool:

@@ -28,11 +28,14 @@ _SCHEME = b"mean pooling, L2; " + PASSAGES
 class LocalEmbedder:
     """MiniLM on `threads` cores.
 
+    Attributes:
+        tokenizer: The model's.
+
     Raises:
         FlameMcpError: The model's package is not installed.
     """
 
-    def __init__(self, threads: int = 1, tokenizer: Tokenizer | None = None) -> None:
+    def __init__(self, threads: int = 1) -> None:
         # Unless this is set the runtime reports its use to its maker and keeps an id in $HOME.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime as ort  # noqa: PLC0415 - 24 MiB that a lexical server need not hold
@@ -46,7 +49,7 @@ class LocalEmbedder:
         with _model_file() as model:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             self._identity = EmbeddingIdentity("Local", MODEL, DIMENSIONS, _fingerprint(model))
-        self._tokenizer = tokenizer or load_tokenizer()
+        self.tokenizer: Tokenizer = load_tokenizer()
 
     @property
     def identity(self) -> EmbeddingIdentity:
@@ -70,7 +73,7 @@ class LocalEmbedder:
         return vector
 
     def _pieces(self, text: str, limit: int) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text).ids
+        ids: list[int] = self.tokenizer.encode(text).ids
         return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
     def _run(self, batch: list[list[int]]) -> Vectors:

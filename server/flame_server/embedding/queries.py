@@ -1,17 +1,17 @@
 """Vectors of questions from a service: within seconds, or not at all."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 
 from flame_server.embedding.breaker import CircuitBreaker
 from flame_server.embedding.errors import EmbeddingError, Reason
 from flame_server.embedding.identity import Vectors
 from flame_server.embedding.service import EmbeddingService
+from flame_server.recent import Recent
 
 TIMEOUT_SECONDS = 3.0
-# 3 MiB with 1,536 dimensions. Assistants ask the same again when they follow a result up.
-_KEPT = 512
+# 3 MiB with 1,536 dimensions.
+KEPT_VECTORS = 512
 
 
 class QueryEmbedder:
@@ -36,7 +36,7 @@ class QueryEmbedder:
         self._failed = failed
         self._breaker = breaker or CircuitBreaker()
         self._seconds = seconds
-        self._kept: OrderedDict[str, Vectors] = OrderedDict()
+        self._recent: Recent[str, Vectors] = Recent(KEPT_VECTORS)
 
     async def embed_query(self, text: str) -> Vectors:
         """The unit vector of one question, shape [dimensions].
@@ -44,17 +44,15 @@ class QueryEmbedder:
         Raises:
             EmbeddingError: There is none now.
         """
-        if text in self._kept:
-            self._kept.move_to_end(text)
-            return self._kept[text]
+        known = self._recent.get(text)
+        if known is not None:
+            return known
         try:
             vector = await self._ask(text)
         except EmbeddingError as error:
             self._failed(error.reason)
             raise
-        self._kept[text] = vector
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        self._recent.keep(text, vector)
         return vector
 
     async def _ask(self, text: str) -> Vectors:
