@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(600)
 
 HOSTILE = """# Trap <img src=x onerror="window.trapped=1">
 
-<script>window.trapped = 1</script><img src=x onerror="window.trapped=1"> viewport
+`<script>window.trapped = 1</script>` `<img src=x onerror="window.trapped=1">` viewport
 
 ```html
 <svg onload="window.trapped=1">
