@@ -178,7 +178,7 @@ def _start(this: Run, index: Path) -> Start:
 
 
 def _first_call(served: Served) -> float:
-    """How long the first question takes, which finds much of the framework not yet imported."""
+    """How long the first question takes: what the framework does late falls to it."""
     started = time.perf_counter()
     call_tool(served.port, {"query": "How does the first question fare?"})
     return time.perf_counter() - started

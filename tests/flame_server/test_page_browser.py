@@ -96,7 +96,7 @@ def test_it_tells_what_the_server_knows(opened: Open, server: str) -> None:
         assert re.search(r"Pages\s+2\s", facts)
         assert re.search(r"Passages\s+4\s", facts)
         assert re.search(r"Docs version\s+latest\s", facts)
-        assert re.search(r"Embedding\s+None\s", facts)
+        assert re.search(r"Embedding\s+none, by words only\s", facts)
         assert re.search(r"Server\s+flame-mcp 0\.", facts)
         assert page.get_by_label("Token").is_hidden()
 

@@ -41,7 +41,9 @@ def register(mcp: FastMCP, settings: Settings) -> None:
     if not settings.page:
         return
     page = Template(_static("page.html")).substitute(
-        version=escape(version("flame-mcp")), auth=escape(settings.auth_type)
+        version=escape(version("flame-mcp")),
+        auth=escape(settings.auth_type),
+        embedding=escape(settings.embedding_type),
     )
     _serve(mcp, "/", page, "text/html")
     _serve(mcp, "/page.css", _static("page.css"), "text/css")

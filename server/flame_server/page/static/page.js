@@ -46,6 +46,8 @@ function showFacts(index) {
 }
 
 function fact(name, value) {
+  // An index may have vectors that this server does without.
+  if (name === "embedding" && document.body.dataset.embedding === "None") return "none, by words only";
   if (value === null || value === undefined || value === "") return "unknown";
   if (name === "revision") return String(value).slice(0, 12);
   if (typeof value === "number") return value.toLocaleString("en");
