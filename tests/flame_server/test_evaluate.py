@@ -11,7 +11,7 @@ from flame_server.search import Answer, Found
 
 
 def chunk(path: str, heading: str, part: int = 0) -> StoredChunk:
-    plain = Chunk("id", "t", heading, ("t",), "a", "u", path, "v", "g", part, "c")
+    plain = Chunk("id", "t", heading, ("t",), "a", "u", path, "v", "g", part, "c", ())
     return StoredChunk(**vars(plain), tokens=1)
 
 

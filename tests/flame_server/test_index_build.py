@@ -33,8 +33,9 @@ def test_manifest_says_what_was_built(lexical_index: Path, small_docs: Path) -> 
 
 def test_local_index_has_unit_vectors_for_every_chunk(local_index: Path) -> None:
     data = files.read(local_index / read_manifest(local_index).generation)
-    assert (np.diff(data.passage_offsets) > 0).all()
-    assert np.allclose(np.linalg.norm(data.passages, axis=1), 1, atol=1e-5)
+    for rows in (data.passages, data.asks):
+        assert (np.diff(rows.offsets) > 0).all()
+        assert np.allclose(np.linalg.norm(rows.values, axis=1), 1, atol=1e-5)
     assert all(chunk.tokens > 0 for chunk in data.chunks)
 
 

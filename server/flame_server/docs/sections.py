@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from flame_server.docs.asks import asks
 from flame_server.docs.directives import Context, DartdocLookup, render
 from flame_server.docs.markdown import has_fence, split_blocks
 from flame_server.docs.site import Site
@@ -27,6 +28,7 @@ class Chunk:
         source_path: Relative to the docs root, e.g. `flame/camera.md`.
         version: Of the docs, as the URL has it.
         group: The first folder of the path, what the `section` argument of the tool selects.
+        asks: What people ask when it is the answer, as far as that is known.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Chunk:
     group: str
     part: int
     content: str
+    asks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,9 @@ def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Ch
     for section in sections:
         anchor = f"#{section.anchor}" if section.anchor else ""
         for part, content in enumerate(split_chunks(section.body)):
+            name = f"{path}{anchor}" + (f"~{part + 1}" if part else "")
             yield Chunk(
-                id=f"{site.version}/{path}{anchor}" + (f"~{part + 1}" if part else ""),
+                id=f"{site.version}/{name}",
                 title=section.breadcrumb[-1],
                 heading=section.heading,
                 breadcrumb=section.breadcrumb,
@@ -90,6 +94,7 @@ def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Ch
                 group=group,
                 part=part,
                 content=content,
+                asks=tuple(asks(name)),
             )
 
 
@@ -101,9 +106,14 @@ def split_chunks(body: str) -> list[str]:
     return ["\n\n".join(group) for group in _packed(_bounded_blocks(body, CHUNK_CHARS), CHUNK_CHARS)]
 
 
+def title_line(chunk: Chunk) -> str:
+    """Where a chunk is, in one line."""
+    return " > ".join(chunk.breadcrumb)
+
+
 def passages(chunk: Chunk) -> list[str]:
     """What of a chunk is embedded: its title line with about `PASSAGE_CHARS` characters of text each."""
-    title = " > ".join(chunk.breadcrumb)
+    title = title_line(chunk)
     pieces = [
         piece
         for block in split_blocks(chunk.content)

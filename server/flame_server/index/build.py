@@ -11,20 +11,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
+from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of, title_line
 from flame_server.docs.site import Site
 from flame_server.docs.source import Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
 from flame_server.index import files, reuse
-from flame_server.index.files import IndexData, StoredChunk
+from flame_server.index.files import IndexData, Rows, StoredChunk, offsets
 from flame_server.index.manifest import (
     LATEST,
     NAME,
@@ -34,6 +33,7 @@ from flame_server.index.manifest import (
     read_manifest,
     write_manifest,
 )
+from flame_server.index.reuse import asked_texts, passage_texts
 from flame_server.index.versions import joined, without
 from flame_server.text import lexical
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
@@ -91,8 +91,8 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
             generation=folder.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=default_first(versions),
-            passages=len(data.passages),
-            embedding=_identity(embedder, data.passages),
+            passages=len(data.passages.values),
+            embedding=_identity(embedder, data.passages.values),
             checksums=files.write(folder, data),
         )
         write_manifest(out, manifest)
@@ -124,9 +124,9 @@ def _before(
 
 
 def lexical_text(chunk: Chunk) -> str:
-    """What of a chunk is searched by words: path, breadcrumb and content; its own heading counts twice."""
+    """What of a chunk is searched by words; its own heading counts twice."""
     path = chunk.source_path.removesuffix(".md").replace("/", " ")
-    return f"{path}\n{' > '.join(chunk.breadcrumb)}\n{chunk.title}\n{chunk.content}"
+    return "\n".join([path, title_line(chunk), chunk.title, chunk.content, *chunk.asks])
 
 
 def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
@@ -154,24 +154,25 @@ def _embedder(choice: EmbeddingChoice) -> Embedder | None:
 def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, out: Path, report: Report) -> IndexData:
     count = TokenCounter(load_tokenizer())
     vectors = lexical.document_vectors([list(lexical.tokens(lexical_text(chunk))) for chunk in chunks])
-    texts = [passages(chunk) if embedder else [] for chunk in chunks]
+    term_offsets = offsets(len(vector) for vector in vectors)
+    counts = [len(passages(chunk)) if embedder else 0 for chunk in chunks]
+    asked = [1 + len(chunk.asks) if embedder else 0 for chunk in chunks]
+    embedded = _embed([*passage_texts(chunks), *asked_texts(chunks)], embedder, out, report)
     return IndexData(
         chunks=[StoredChunk(**vars(chunk), tokens=count(chunk.content)) for chunk in chunks],
-        terms=np.array([term for vector in vectors for term in vector], dtype=np.uint32),
-        weights=np.array([weight for vector in vectors for weight in vector.values()], dtype=np.float32),
-        term_offsets=_offsets([len(vector) for vector in vectors]),
-        passages=_embed([text for group in texts for text in group], embedder, out, report),
-        passage_offsets=_offsets([len(group) for group in texts]),
+        terms=Rows(np.array([term for vector in vectors for term in vector], dtype=np.uint32), term_offsets),
+        weights=Rows(
+            np.array([weight for vector in vectors for weight in vector.values()], dtype=np.float32),
+            term_offsets,
+        ),
+        passages=Rows(embedded[: sum(counts)], offsets(counts)),
+        asks=Rows(embedded[sum(counts) :], offsets(asked)),
     )
 
 
 def _identity(embedder: Embedder | None, vectors: Vectors) -> EmbeddingIdentity:
     # Only now is it known how many dimensions a service gives that was not asked for a number.
     return replace(embedder.identity, dimensions=vectors.shape[1]) if embedder else NO_EMBEDDING
-
-
-def _offsets(lengths: Sequence[int]) -> "np.typing.NDArray[np.int64]":
-    return np.array([0, *accumulate(lengths)], dtype=np.int64)
 
 
 def _embed(texts: list[str], embedder: Embedder | None, out: Path, report: Report) -> Vectors:

@@ -3,16 +3,18 @@
 # Names of a chunk's vectors.
 LEXICAL = "lexical"
 PASSAGES = "passages"
+ASKS = "asks"
 # The payload fields that a question may be limited by.
 GROUP = "group"
 VERSION = "version"
 # How many of either list the fusion sees. A chunk that is missing in one of them counts nothing there, so the
 # lists are longer than what is ever shown.
 CANDIDATES = 200
-# What a point of BM25 is worth beside a cosine. Both are taken as they are: a query that shares hardly a word
-# with the docs has low BM25 scores, which must not be stretched until they drown what the vectors say, as any
-# fusion does that looks at ranks or at each list's own spread (measured, see docs/benchmarks.md).
-LEXICAL_WEIGHT = 0.03
+# What one point of each list is worth: a BM25 score beside cosines. They are taken as they are. A question
+# that shares hardly a word with the docs has low BM25 scores, which must not be stretched until they drown
+# what the vectors say, as any fusion does that looks at ranks or at each list's own spread (measured:
+# docs/benchmarks.md).
+WEIGHTS = {LEXICAL: 0.03, PASSAGES: 1.0, ASKS: 1.0}
 
 
 def unit(score: float) -> float:

@@ -1,10 +1,10 @@
 """Vectors of the index before: the same text and the same model give the same vector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from flame_server.docs.sections import passages
+from flame_server.docs.sections import Chunk, passages, title_line
 from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index import files
@@ -28,7 +28,18 @@ def known_vectors(folder: Path, identity: EmbeddingIdentity) -> Mapping[bytes, V
     # No index, a damaged one or one of another format: everything is embedded anew.
     except (FlameMcpError, OSError):
         return {}
-    texts = [text for chunk in data.chunks for text in passages(chunk)]
-    if len(texts) != len(data.passages):
+    texts, asked = passage_texts(data.chunks), asked_texts(data.chunks)
+    if (len(texts), len(asked)) != (len(data.passages.values), len(data.asks.values)):
         return {}
-    return {digest(text): vector for text, vector in zip(texts, data.passages, strict=True)}
+    vectors = zip([*texts, *asked], [*data.passages.values, *data.asks.values], strict=True)
+    return {digest(text): vector for text, vector in vectors}
+
+
+def passage_texts(chunks: Sequence[Chunk]) -> list[str]:
+    """The passages of all chunks."""
+    return [text for chunk in chunks for text in passages(chunk)]
+
+
+def asked_texts(chunks: Sequence[Chunk]) -> list[str]:
+    """What people ask for all chunks, each with its title line, so that none is without."""
+    return [text for chunk in chunks for text in (title_line(chunk), *chunk.asks)]

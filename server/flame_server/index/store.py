@@ -12,7 +12,7 @@ import qdrant_edge as qdrant
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import IndexData
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, VERSION, unit
+from flame_server.index.ranking import ASKS, CANDIDATES, GROUP, LEXICAL, PASSAGES, VERSION, WEIGHTS, unit
 
 _UPSERT_BATCH = 256
 
@@ -29,10 +29,10 @@ class Store:
     """The search engine over one index. Not for several threads at once (measured: they only contend)."""
 
     def __init__(self, data: IndexData) -> None:
-        self._has_vectors = len(data.passages) > 0
+        self._has_vectors = len(data.passages.values) > 0
         folder = tempfile.mkdtemp(prefix="flame-mcp-", dir=_scratch_space())
         try:
-            self._shard = qdrant.EdgeShard.create(folder, _config(data.passages.shape[1]))
+            self._shard = qdrant.EdgeShard.create(folder, _config(data.passages.values.shape[1]))
             for start in range(0, len(data.chunks), _UPSERT_BATCH):
                 stop = min(start + _UPSERT_BATCH, len(data.chunks))
                 points = [_point(data, number) for number in range(start, stop)]
@@ -51,26 +51,27 @@ class Store:
     ) -> list[Hit]:
         """The best chunks for lexical terms and, when there is one, a query vector; best first.
 
-        A score is the cosine of the chunk's best passage (MaxSim) and `LEXICAL_WEIGHT` times its BM25 score.
+        A score is the weighted sum of three: BM25, the cosine of the chunk's best passage (MaxSim), and that
+        of the best of what people ask.
         """
         where = _filter({GROUP: group, VERSION: version})
-        depth = max(CANDIDATES, limit)
-        prefetches: list[qdrant.Prefetch] = []
-        parts: list[qdrant.Expression] = []
+        queries: dict[str, qdrant.Query] = {}
         if terms:
             sparse = qdrant.SparseVector(list(terms), list(terms.values()))
-            query = qdrant.Query.Nearest(sparse, using=LEXICAL)
-            parts.append(_score(len(prefetches), LEXICAL_WEIGHT))
-            prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
+            queries[LEXICAL] = qdrant.Query.Nearest(sparse, using=LEXICAL)
         if vector is not None and self._has_vectors:
-            query = qdrant.Query.Nearest([vector.tolist()], using=PASSAGES)
-            parts.append(_score(len(prefetches), 1.0))
-            prefetches.append(qdrant.Prefetch(limit=depth, query=query, filter=where))
-        if not prefetches:
+            for name in (PASSAGES, ASKS):
+                queries[name] = qdrant.Query.Nearest([vector.tolist()], using=name)
+        if not queries:
             return []
-        missing = {f"$score[{number}]": 0.0 for number in range(len(prefetches))}
-        fusion = qdrant.Formula(qdrant.Expression.Sum(parts), missing)
-        request = qdrant.QueryRequest(limit=limit, prefetches=prefetches, query=fusion)
+        depth = max(CANDIDATES, limit)
+        request = qdrant.QueryRequest(
+            limit=limit,
+            prefetches=[
+                qdrant.Prefetch(limit=depth, query=query, filter=where) for query in queries.values()
+            ],
+            query=_weighted_sum(list(queries)),
+        )
         return [Hit(int(str(point.id)), unit(point.score)) for point in self._shard.query(request)]
 
     def close(self) -> None:
@@ -79,13 +80,13 @@ class Store:
 
 
 def _config(dimensions: int) -> qdrant.EdgeConfig:
-    passages = qdrant.EdgeVectorParams(
+    best_of_several = qdrant.EdgeVectorParams(
         size=max(dimensions, 1),
         distance=qdrant.Distance.Dot,
         multivector_config=qdrant.MultiVectorConfig(qdrant.MultiVectorComparator.MaxSim),
     )
     return qdrant.EdgeConfig(
-        vectors={PASSAGES: passages},
+        vectors={PASSAGES: best_of_several, ASKS: best_of_several},
         sparse_vectors={LEXICAL: qdrant.EdgeSparseVectorParams()},
         max_search_threads=1,
         wal_enabled=False,
@@ -93,19 +94,25 @@ def _config(dimensions: int) -> qdrant.EdgeConfig:
 
 
 def _point(data: IndexData, number: int) -> qdrant.Point:
-    first, last = data.term_offsets[number : number + 2]
-    sparse = qdrant.SparseVector(data.terms[first:last].tolist(), data.weights[first:last].tolist())
+    sparse = qdrant.SparseVector(data.terms.of(number).tolist(), data.weights.of(number).tolist())
     vectors: dict[str, qdrant.NamedVector] = {LEXICAL: sparse}
-    first, last = data.passage_offsets[number : number + 2]
-    if last > first:
-        vectors[PASSAGES] = data.passages[first:last].tolist()
+    for name, rows in ((PASSAGES, data.passages), (ASKS, data.asks)):
+        if len(found := rows.of(number)):
+            vectors[name] = found.tolist()
     chunk = data.chunks[number]
     return qdrant.Point(number, vectors, {GROUP: chunk.group, VERSION: chunk.version})
 
 
-def _score(number: int, weight: float) -> qdrant.Expression:
-    score = qdrant.Expression.Variable(f"$score[{number}]")
-    return qdrant.Expression.Mult([qdrant.Expression.Constant(weight), score])
+def _weighted_sum(names: Sequence[str]) -> qdrant.Formula:
+    """Adds the scores of the prefetches of these vectors; a chunk that one lacks gets nothing there."""
+    variables = [f"$score[{number}]" for number in range(len(names))]
+    parts = [
+        qdrant.Expression.Mult(
+            [qdrant.Expression.Constant(WEIGHTS[name]), qdrant.Expression.Variable(variable)]
+        )
+        for name, variable in zip(names, variables, strict=True)
+    ]
+    return qdrant.Formula(qdrant.Expression.Sum(parts), dict.fromkeys(variables, 0.0))
 
 
 def _filter(wanted: Mapping[str, str | None]) -> qdrant.Filter | None:

@@ -10,7 +10,7 @@ from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
-from flame_server.index.ranking import GROUP, LEXICAL, PASSAGES, VERSION
+from flame_server.index.ranking import ASKS, GROUP, LEXICAL, PASSAGES, VERSION
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
 ) -> None:
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
-    passages = models.VectorParams(
-        size=max(data.passages.shape[1], 1),
+    best_of_several = models.VectorParams(
+        size=max(data.passages.values.shape[1], 1),
         distance=models.Distance.DOT,
         multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
     )
@@ -94,7 +94,7 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
     kept = {"alias": target.collection, "manifest": asdict(manifest), "groups": groups}
     await client.create_collection(
         name,
-        vectors_config={PASSAGES: passages},
+        vectors_config={PASSAGES: best_of_several, ASKS: best_of_several},
         sparse_vectors_config={LEXICAL: models.SparseVectorParams()},
         metadata={METADATA: kept},
     )
@@ -112,14 +112,13 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
 def _point(data: IndexData, number: int) -> "models.PointStruct":
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
-    first, last = data.term_offsets[number : number + 2]
     terms = models.SparseVector(
-        indices=data.terms[first:last].tolist(), values=data.weights[first:last].tolist()
+        indices=data.terms.of(number).tolist(), values=data.weights.of(number).tolist()
     )
     vectors: dict[str, Any] = {LEXICAL: terms}
-    first, last = data.passage_offsets[number : number + 2]
-    if last > first:
-        vectors[PASSAGES] = data.passages[first:last].tolist()
+    for vector, rows in ((PASSAGES, data.passages), (ASKS, data.asks)):
+        if len(found := rows.of(number)):
+            vectors[vector] = found.tolist()
     return models.PointStruct(id=number, vector=vectors, payload=asdict(data.chunks[number]))
 
 

@@ -11,7 +11,7 @@ from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.files import stored_chunk
 from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
-from flame_server.index.ranking import CANDIDATES, GROUP, LEXICAL, LEXICAL_WEIGHT, PASSAGES, VERSION, unit
+from flame_server.index.ranking import ASKS, CANDIDATES, GROUP, LEXICAL, PASSAGES, VERSION, WEIGHTS, unit
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 from flame_server.search import Answer, Found, QuestionVectors, vector_of, version_filter
 from flame_server.text.lexical import query_vector
@@ -177,19 +177,23 @@ def _request(
         if value is not None
     ]
     where = models.Filter(must=conditions) if conditions else None
-    depth = max(CANDIDATES, limit)
-    prefetch: list[models.Prefetch] = []
-    parts: list[models.Expression] = []
+    queries: dict[str, Any] = {}
     if terms:
-        sparse = models.SparseVector(indices=list(terms), values=list(terms.values()))
-        parts.append(models.MultExpression(mult=[LEXICAL_WEIGHT, f"$score[{len(prefetch)}]"]))
-        prefetch.append(models.Prefetch(query=sparse, using=LEXICAL, filter=where, limit=depth))
+        queries[LEXICAL] = models.SparseVector(indices=list(terms), values=list(terms.values()))
     if vector is not None:
-        passages = [vector.tolist()]
-        parts.append(f"$score[{len(prefetch)}]")
-        prefetch.append(models.Prefetch(query=passages, using=PASSAGES, filter=where, limit=depth))
-    if not prefetch:
+        queries |= {name: [vector.tolist()] for name in (PASSAGES, ASKS)}
+    if not queries:
         return None
-    missing = {f"$score[{number}]": 0.0 for number in range(len(prefetch))}
-    fusion = models.FormulaQuery(formula=models.SumExpression(sum=parts), defaults=missing)
+    depth = max(CANDIDATES, limit)
+    prefetch = [
+        models.Prefetch(query=query, using=name, filter=where, limit=depth) for name, query in queries.items()
+    ]
+    variables = [f"$score[{number}]" for number in range(len(queries))]
+    parts: list[models.Expression] = [
+        models.MultExpression(mult=[WEIGHTS[name], variable])
+        for name, variable in zip(queries, variables, strict=True)
+    ]
+    fusion = models.FormulaQuery(
+        formula=models.SumExpression(sum=parts), defaults=dict.fromkeys(variables, 0.0)
+    )
     return {"prefetch": prefetch, "query": fusion, "limit": limit, "with_payload": True}

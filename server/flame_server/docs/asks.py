@@ -1,0 +1,27 @@
+"""What people ask when a section of the Flame docs is the answer, in words that the section does not use.
+
+Document expansion (Nogueira, Yang, Lin and Cho 2019, "Document Expansion by Query Prediction"): a question
+that shares hardly a word with the docs is close to one of these. A language model wrote them from the
+sections, not from the questions that the search is measured with.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+
+def asks(section: str) -> Sequence[str]:
+    """The texts for a section, or none.
+
+    Args:
+        section: A chunk's id without the version, e.g. `flame/camera.md#viewport`.
+    """
+    return _all().get(section, ())
+
+
+@cache
+def _all() -> Mapping[str, Sequence[str]]:
+    lines = resources.files("flame_server").joinpath("data/asks.jsonl").read_text(encoding="utf-8")
+    found = [json.loads(line) for line in lines.splitlines()]
+    return {entry["section"]: tuple(entry["asks"]) for entry in found}
