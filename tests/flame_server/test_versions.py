@@ -145,7 +145,7 @@ def test_vectors_are_kept_and_the_same_text_is_embedded_once(
     data = files.read(out / read_manifest(out).generation)
     assert data.passages.values.shape == (8, 4)
     assert list(data.passages.offsets) == list(range(9))
-    assert list(data.asks.offsets) == list(range(9))
+    assert (len(data.asks.offsets), data.asks.offsets[-1]) == (9, len(data.asks.values))
     assert data.terms.offsets[-1] == len(data.terms.values) == len(data.weights.values)
 
 
