@@ -1,6 +1,8 @@
 """Around every call of a tool: mistakes in plain words, and counted outcomes."""
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pydantic
 from fastmcp.exceptions import ToolError, ValidationError
@@ -9,6 +11,10 @@ from fastmcp.tools import ToolResult
 from mcp.types import CallToolRequestParams
 
 from flame_server.metrics import Metrics
+from flame_server.tools.arguments import renamed
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class CountedCalls(Middleware):
@@ -37,8 +43,8 @@ class CountedCalls(Middleware):
         return result
 
 
-class PlainArgumentErrors(Middleware):
-    """Wrong argument names and types in one line, without the validator's markup and without the values."""
+class PlainArguments(Middleware):
+    """Arguments under the names that models use, and what is wrong with them in one line, without values."""
 
     async def on_call_tool(
         self,
@@ -46,12 +52,28 @@ class PlainArgumentErrors(Middleware):
         call_next: CallNext[CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         """See `Middleware`."""
+        known = await self._known(context)
+        called = context.message
+        if known and called.arguments:
+            called = called.model_copy(update={"arguments": renamed(called.arguments, known)})
         try:
-            return await call_next(context)
+            return await call_next(context.copy(message=called))
         except ValidationError as error:
             cause = error.__cause__
             if not isinstance(cause, pydantic.ValidationError):
                 raise
-            problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in cause.errors()]
+            problems = [_problem(problem, known) for problem in cause.errors()]
             # None: the mistake is the caller's, and nothing of ours failed.
             raise ToolError("; ".join(problems)) from None
+
+    async def _known(self, context: MiddlewareContext[CallToolRequestParams]) -> list[str]:
+        server = context.fastmcp_context
+        tool = await server.fastmcp.get_tool(context.message.name) if server else None
+        return list(tool.parameters["properties"]) if tool else []
+
+
+def _problem(problem: "ErrorDetails", known: Sequence[str]) -> str:
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{name[:80]}: there is no such argument, there are {', '.join(known)}"
+    return f"{name}: {problem['msg']}"

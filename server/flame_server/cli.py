@@ -177,14 +177,14 @@ def search(index: Path, as_json: bool, limit: int, version: str | None, query: s
     """Search an index."""
     if not query.strip():
         raise click.UsageError("the query is empty")
-    from flame_server.results import knowledge  # noqa: PLC0415
+    from flame_server.results import whole  # noqa: PLC0415
 
     with _opened(index) as (searcher, ask_index):
         if version is not None and version not in searcher.versions:
             raise FlameMcpError(
                 f"there is no version {version!r}: give one of {', '.join(searcher.versions)}"
             )
-        found = knowledge(ask_index(query, limit, version=version), searcher.about(version), None, len)
+        found = whole(ask_index(query, limit, version=version), searcher.about(version))
     _print_answer(found.model_dump(), as_json)
 
 

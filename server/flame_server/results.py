@@ -1,12 +1,11 @@
 """What the tool and `flame-mcp search` answer: one shape for both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from flame_server.search import Answer, Found
-from flame_server.text.budget import fit
 
 
 class Result(BaseModel):
@@ -39,30 +38,28 @@ class Knowledge(BaseModel):
 
     results: list[Result]
     truncated: Annotated[bool, Field(description="Whether max_tokens cut something off")] = False
+    next_cursor: Annotated[str | None, Field(description="Give it as cursor for what comes next")] = None
     degraded: Annotated[
         Literal["lexical"] | None, Field(description="'lexical' when only words were matched, not meaning")
     ] = None
     index: IndexInfo
 
 
-def knowledge(
-    answer: Answer, index: dict[str, Any], budget: int | None, count: Callable[[str], int]
-) -> Knowledge:
-    """An answer within `budget` tokens of content; None for all of it."""
-    contents = [found.chunk.content for found in answer.found]
-    truncated = False
-    if budget is not None:
-        contents, truncated = fit([(f.chunk.content, f.chunk.tokens) for f in answer.found], budget, count)
+def index_info(index: Mapping[str, Any]) -> IndexInfo:
+    """Which docs were searched, from what `SearchService.about` says."""
+    return IndexInfo(**index)
+
+
+def whole(answer: Answer, index: Mapping[str, Any]) -> Knowledge:
+    """All of an answer, for `flame-mcp search`."""
+    contents = [hit.chunk.content for hit in answer.found]
     return Knowledge(
-        results=_results(answer.found, contents),
-        truncated=truncated,
-        degraded=answer.degraded,
-        index=IndexInfo(**index),
+        results=results(answer.found, contents), degraded=answer.degraded, index=index_info(index)
     )
 
 
-def _results(found: Sequence[Found], contents: Sequence[str]) -> list[Result]:
-    # A budget may have left fewer contents than there are chunks.
+def results(found: Sequence[Found], contents: Sequence[str]) -> list[Result]:
+    """Chunks as results with the contents that a budget has left; these may be fewer."""
     return [
         Result(
             id=hit.chunk.id,

@@ -19,6 +19,7 @@ from flame_server.index import files
 from flame_server.index.files import IndexData, StoredChunk
 from flame_server.index.manifest import Manifest, check_embedding, read_manifest, rebuild_hint
 from flame_server.index.store import Store
+from flame_server.pages import PageEntry, entries
 from flame_server.recent import Recent
 from flame_server.text.lexical import query_vector
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
@@ -26,6 +27,7 @@ from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 EmbeddingChoice = Literal["Local", "None"] | ServiceModel
 Degraded = Literal["lexical"] | None
 _NOTHING_MISSING: Degraded = None
+_RANKED = 101
 # Numbers of chunks and scores: less than 2 MiB with 20 passages each.
 _KEPT_ANSWERS = 512
 _log = logging.getLogger(__name__)
@@ -85,6 +87,22 @@ class SearchService(Protocol):
         """The `limit` best chunks for a query in one version of the docs, the default one without.
 
         Of one group of pages when it is given.
+
+        Raises:
+            UnavailableError: The index cannot be reached now.
+        """
+        ...
+
+    async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
+        """The chunks of a page in its order; none when there is no such page.
+
+        Raises:
+            UnavailableError: The index cannot be reached now.
+        """
+        ...
+
+    async def pages(self, version: str) -> Sequence[PageEntry]:
+        """The pages of one version.
 
         Raises:
             UnavailableError: The index cannot be reached now.
@@ -211,8 +229,17 @@ class Searcher:
         self, query: str, vector: Vectors | None, limit: int, group: str | None, version: str | None
     ) -> Sequence[Found]:
         wanted = version_filter(version, self.versions)
-        hits = self._store.search(query_vector(query), vector, limit, group, wanted)
-        return [Found(self._chunks[hit.number], hit.score) for hit in hits]
+        # Always as many: the engine may put equal ones in another order where it is asked for fewer.
+        hits = self._store.search(query_vector(query), vector, max(limit, _RANKED), group, wanted)
+        return [Found(self._chunks[hit.number], hit.score) for hit in hits[:limit]]
+
+    async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
+        """See `SearchService`."""
+        return [chunk for chunk in self._chunks if (chunk.source_path, chunk.version) == (path, version)]
+
+    async def pages(self, version: str) -> Sequence[PageEntry]:
+        """See `SearchService`."""
+        return entries(chunk for chunk in self._chunks if chunk.version == version)
 
     async def check(self) -> None:
         """See `SearchService`: the index is here, or the process would not have started."""

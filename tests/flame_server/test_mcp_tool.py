@@ -24,13 +24,22 @@ async def client(server: FastMCP) -> AsyncIterator[Client[Any]]:
 
 
 async def test_the_tool_is_described_for_models(client: Client[Any]) -> None:
-    (tool,) = await client.list_tools()
-    assert tool.name == "get_flame_knowledge"
-    assert tool.annotations
-    assert tool.annotations.read_only_hint
-    assert tool.annotations.idempotent_hint
+    tools = await client.list_tools()
+    assert [tool.name for tool in tools] == ["get_flame_knowledge", "get_flame_page", "list_flame_docs"]
+    for tool in tools:
+        assert tool.annotations
+        assert tool.annotations.read_only_hint
+        assert tool.annotations.idempotent_hint
+        assert tool.output_schema
+    tool = tools[0]
     assert tool.output_schema
-    assert set(tool.output_schema["properties"]) == {"results", "truncated", "degraded", "index"}
+    assert set(tool.output_schema["properties"]) == {
+        "results",
+        "truncated",
+        "next_cursor",
+        "degraded",
+        "index",
+    }
     assert tool.input_schema["required"] == ["query"]
     assert "bridge, flame" in tool.input_schema["properties"]["section"]["description"]
 
@@ -72,7 +81,7 @@ async def test_section_version_and_limit(client: Client[Any]) -> None:
         ({"query": "x", "version": "1.0"}, "there is no version '1.0': give one of latest"),
         ({"query": "x", "limit": "many"}, "limit: Input should be a valid integer"),
         ({}, "query: Missing required argument"),
-        ({"query": "x", "bogus": 1}, "bogus: Unexpected keyword argument"),
+        ({"query": "x", "bogus": 1}, "bogus: there is no such argument, there are query, version"),
     ],
 )
 async def test_mistakes_are_explained_in_plain_words(

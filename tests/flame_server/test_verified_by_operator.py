@@ -47,7 +47,10 @@ async def test_a_server_that_answers(server: FastMCP, json_response: bool) -> No
         verdict = await McpProbe()(target(url))
     assert (verdict.ok, verdict.limited, verdict.reason) == (True, False, Finding.ANSWERING)
     assert verdict.server == ServerInfo(
-        "flame-mcp", server.version or "", PROTOCOL_VERSION, ("get_flame_knowledge",)
+        "flame-mcp",
+        server.version or "",
+        PROTOCOL_VERSION,
+        ("get_flame_knowledge", "get_flame_page", "list_flame_docs"),
     )
     assert isinstance(verdict.index, IndexInfo)
     assert (verdict.index.documents, verdict.index.chunks, verdict.index.embedding) == (2, 4, "None")

@@ -180,15 +180,30 @@ def has_fence(block: str) -> bool:
     return any(_FENCE_OPENING.match(line) for line in block.split("\n"))
 
 
+@dataclass(frozen=True)
+class OpenFence:
+    """The line that opened a fence, and one that closes it."""
+
+    line: str
+    closing: str
+
+
+def open_fence(text: str, before: OpenFence | None = None) -> OpenFence | None:
+    """The fence that is open at the end of `text`; `before` was at its beginning."""
+    fence = before
+    for line in text.split("\n"):
+        if fence:
+            fence = None if _closes(line, fence.closing.strip(" \t>")) else fence
+        elif opening := _FENCE_OPENING.match(line):
+            # What follows a list marker on its line is indented by the marker's width; quotes repeat theirs.
+            closing = re.sub(r"[^>\s]", " ", line[: opening.start(1)]) + opening[1]
+            fence = OpenFence(line, closing)
+    return fence
+
+
 def fences_are_closed(text: str) -> bool:
     """Whether every fence that opens in `text` also closes there."""
-    marker = ""
-    for line in text.split("\n"):
-        if marker:
-            marker = "" if _closes(line, marker) else marker
-        elif opening := _FENCE_OPENING.match(line):
-            marker = opening[1]
-    return not marker
+    return open_fence(text) is None
 
 
 def _closes(line: str, marker: str) -> bool:

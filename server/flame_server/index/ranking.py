@@ -4,9 +4,10 @@
 LEXICAL = "lexical"
 PASSAGES = "passages"
 ASKS = "asks"
-# The payload fields that a question may be limited by.
+# The payload fields that a question may be limited by, and that of a page's path.
 GROUP = "group"
 VERSION = "version"
+PATH = "source_path"
 # How many of either list the fusion sees. A chunk that is missing in one of them counts nothing there, so the
 # lists are longer than what is ever shown.
 CANDIDATES = 200

@@ -72,7 +72,8 @@ class Store:
             ],
             query=_weighted_sum(list(queries)),
         )
-        return [Hit(int(str(point.id)), unit(point.score)) for point in self._shard.query(request)]
+        hits = [Hit(int(str(point.id)), unit(point.score)) for point in self._shard.query(request)]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.number))
 
     def close(self) -> None:
         """Gives the engine's memory back."""

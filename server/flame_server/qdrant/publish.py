@@ -10,7 +10,7 @@ from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
-from flame_server.index.ranking import ASKS, GROUP, LEXICAL, PASSAGES, VERSION
+from flame_server.index.ranking import ASKS, GROUP, LEXICAL, PASSAGES, PATH, VERSION
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
         sparse_vectors_config={LEXICAL: models.SparseVectorParams()},
         metadata={METADATA: kept},
     )
-    for field in (GROUP, VERSION):
+    for field in (GROUP, VERSION, PATH):
         await client.create_payload_index(name, field, models.PayloadSchemaType.KEYWORD, wait=True)
     for start in range(0, len(data.chunks), _BATCH):
         stop = min(start + _BATCH, len(data.chunks))

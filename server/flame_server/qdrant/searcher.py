@@ -9,19 +9,31 @@ import structlog
 
 from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.errors import FlameMcpError, UnavailableError
-from flame_server.index.files import stored_chunk
+from flame_server.index.files import StoredChunk, stored_chunk
 from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
-from flame_server.index.ranking import ASKS, CANDIDATES, GROUP, LEXICAL, PASSAGES, VERSION, WEIGHTS, unit
+from flame_server.index.ranking import (
+    ASKS,
+    CANDIDATES,
+    GROUP,
+    LEXICAL,
+    PASSAGES,
+    PATH,
+    VERSION,
+    WEIGHTS,
+    unit,
+)
+from flame_server.pages import PageEntry, entries
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
 from flame_server.search import Answer, Found, QuestionVectors, vector_of, version_filter
 from flame_server.text.lexical import query_vector
 
 if TYPE_CHECKING:
-    from qdrant_client import AsyncQdrantClient
+    from qdrant_client import AsyncQdrantClient, models
 
 _TIMEOUT_SECONDS = 5
 # A new collection behind the alias is noticed after this: probes ask more often than that.
 _FRESH_SECONDS = 10.0
+_SCROLLED = 200
 _log = structlog.get_logger(__name__)
 
 
@@ -63,6 +75,7 @@ class QdrantSearcher:
         self._checked_at = clock() - _FRESH_SECONDS
         self._lock = asyncio.Lock()
         self._client: AsyncQdrantClient | None = None
+        self._pages: dict[str, Sequence[PageEntry]] = {}
 
     @property
     def versions(self) -> Sequence[str]:
@@ -90,8 +103,37 @@ class QdrantSearcher:
             # Whatever it is, it is looked at before the next question is asked.
             self._checked_at = self._clock() - _FRESH_SECONDS
             raise
-        found = [Found(stored_chunk(point.payload or {}), unit(point.score)) for point in response.points]
+        points = sorted(response.points, key=lambda point: (-unit(point.score), point.id))
+        found = [Found(stored_chunk(point.payload or {}), unit(point.score)) for point in points]
         return Answer(found, degraded)
+
+    async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
+        """See `SearchService`."""
+        return await self._chunks({PATH: path, VERSION: version})
+
+    async def pages(self, version: str) -> Sequence[PageEntry]:
+        """See `SearchService`. Read once for each index, as all chunks are read for it."""
+        await self.check()
+        if version not in self._pages:
+            self._pages[version] = entries(await self._chunks({VERSION: version}))
+        return self._pages[version]
+
+    async def _chunks(self, wanted: Mapping[str, str | None]) -> list[StoredChunk]:
+        """Those that have these fields, in the order of the docs."""
+        await self.check()
+        found: list[StoredChunk] = []
+        following: Any = None
+        with explained(self._target):
+            while True:
+                points, following = await self._connected().scroll(
+                    self._target.collection,
+                    scroll_filter=_filter(wanted),
+                    limit=_SCROLLED,
+                    offset=following,
+                )
+                found += [stored_chunk(point.payload or {}) for point in points]
+                if following is None:
+                    return found
 
     async def check(self) -> None:
         """See `SearchService`."""
@@ -127,6 +169,7 @@ class QdrantSearcher:
         self._refuse_other(manifest)
         summary = manifest.summary()
         if summary != self.index:
+            self._pages.clear()
             self._changed(summary)
         self.index, self.groups, self._manifest = summary, groups, manifest
         self.dimensions = manifest.embedding.dimensions
@@ -165,10 +208,7 @@ def _read(kept: object, target: QdrantTarget) -> tuple[Manifest, Sequence[str]]:
         raise MismatchError(str(error)) from error
 
 
-def _request(
-    terms: Mapping[int, float], vector: Vectors | None, limit: int, wanted: Mapping[str, str | None]
-) -> dict[str, Any] | None:
-    """The same query as `Store.search` makes; None when there is nothing to search for."""
+def _filter(wanted: Mapping[str, str | None]) -> "models.Filter | None":
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
     conditions: list[models.Condition] = [
@@ -176,7 +216,16 @@ def _request(
         for key, value in wanted.items()
         if value is not None
     ]
-    where = models.Filter(must=conditions) if conditions else None
+    return models.Filter(must=conditions) if conditions else None
+
+
+def _request(
+    terms: Mapping[int, float], vector: Vectors | None, limit: int, wanted: Mapping[str, str | None]
+) -> dict[str, Any] | None:
+    """The same query as `Store.search` makes; None when there is nothing to search for."""
+    from qdrant_client import models  # noqa: PLC0415 - see connect
+
+    where = _filter(wanted)
     queries: dict[str, Any] = {}
     if terms:
         queries[LEXICAL] = models.SparseVector(indices=list(terms), values=list(terms.values()))

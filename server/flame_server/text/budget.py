@@ -1,58 +1,102 @@
-"""Answers within a budget of tokens."""
+"""Answers within a budget of tokens, and where the next one goes on."""
 
-from collections.abc import Callable
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from flame_server.docs.markdown import split_blocks
+from flame_server.docs.markdown import open_fence
 
-# Less of a passage than this tells a reader nothing: it is left out instead.
+# Less of a passage than this tells a reader nothing: it waits for the next answer.
 _SMALLEST_PART = 50
+_BLANKS = re.compile(r"\s+")
 
 
-def fit(contents: list[tuple[str, int]], budget: int, count: Callable[[str], int]) -> tuple[list[str], bool]:
-    """The leading contents that fit into `budget` tokens, the last one cut between paragraphs.
+class Part(NamedTuple):
+    """Text that fits, and the offset at which the rest begins; None when nothing is left."""
 
-    Fences stay whole. When not even the first paragraph fits, its words are cut, so that there is an answer.
+    text: str
+    end: int | None
+
+
+class Place(NamedTuple):
+    """Where an answer stopped: which text, counted from 0, and at which character of it."""
+
+    number: int
+    at: int
+
+
+def fit(
+    contents: Sequence[tuple[str, int]], budget: int, count: Callable[[str], int], start: int = 0
+) -> tuple[list[str], Place | None]:
+    """The leading contents that fit into `budget` tokens, the last one cut.
 
     Args:
         contents: Texts with their token counts, best first.
         budget: Tokens for all of them together.
         count: Counts the tokens of a text.
+        start: Where the first text begins.
 
     Returns:
-        The texts, and whether anything was left out.
+        The texts, at least a part of one, and where the rest begins.
     """
     kept: list[str] = []
     left = budget
-    for text, tokens in contents:
-        if tokens <= left:
-            kept.append(text)
-            left -= tokens
-            continue
-        part = _leading_blocks(text, left, count)
-        if part and (count(part) >= _SMALLEST_PART or not kept):
-            kept.append(part)
-        elif not kept:
-            kept.append(_leading_words(split_blocks(text)[0], left, count))
-        return kept, True
-    return kept, False
+    for number, (text, tokens) in enumerate(contents):
+        if start == 0 and tokens <= left:
+            part, size = Part(text, None), tokens
+        elif kept and left < _SMALLEST_PART:
+            return kept, Place(number, 0)
+        else:
+            part = take(text, start, left, count)
+            size = count(part.text)
+        if kept and part.end is not None and size < _SMALLEST_PART:
+            return kept, Place(number, 0)
+        kept.append(part.text)
+        if part.end is not None:
+            return kept, Place(number, part.end)
+        left -= size
+        start = 0
+    return kept, None
 
 
-def _leading_blocks(text: str, budget: int, count: Callable[[str], int]) -> str:
-    part = ""
-    for block in split_blocks(text):
-        longer = f"{part}\n\n{block}" if part else block
-        if count(longer) > budget:
-            break
-        part = longer
-    return part
+def take(text: str, start: int, budget: int, count: Callable[[str], int]) -> Part:
+    """What of `text[start:]` fits into `budget` tokens, and at least one character.
+
+    Cut between blocks, else between lines, else between words. A fence that is cut is closed, and the next
+    part opens it again.
+    """
+    if count(_between(text, start, len(text))) <= budget:
+        return Part(_between(text, start, len(text)), None)
+    for ends in _places(text, start):
+        # More text has more tokens: the last end that fits is found by halving.
+        fitting = bisect_right(ends, budget, key=lambda end: count(_between(text, start, end)))
+        if fitting:
+            return Part(_between(text, start, ends[fitting - 1]), ends[fitting - 1])
+    # A word that is longer than all that may be said: no token is shorter than a character.
+    end = start + max(1, budget - 1)
+    return Part(_between(text, start, end), end)
 
 
-def _leading_words(block: str, budget: int, count: Callable[[str], int]) -> str:
-    if block.lstrip(" >").startswith(("```", "~~~")):
-        return block
-    words = block.split(" ")
-    low, high = 1, len(words)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if count(" ".join(words[:middle])) <= budget else (low, middle - 1)
-    return " ".join(words[:low]) + " ..."
+def _between(text: str, start: int, end: int) -> str:
+    before, after = open_fence(text[:start]), open_fence(text[:end])
+    inner = text[start:end].strip("\n")
+    opening = f"{before.line}\n" if before else ""
+    closing = f"\n{after.closing}" if after else ""
+    return f"{opening}{inner}{closing}"
+
+
+def _places(text: str, start: int) -> tuple[list[int], list[int], list[int]]:
+    """Where `text` may be cut behind `start`: behind blocks, behind lines, behind words."""
+    blocks: list[int] = []
+    lines: list[int] = []
+    at = start
+    fence = open_fence(text[:start])
+    for line in text[start:].split("\n")[:-1]:
+        at += len(line) + 1
+        fence = open_fence(line, fence)
+        lines.append(at)
+        if fence is None and not line.strip():
+            blocks.append(at)
+    words = [start + blank.end() for blank in _BLANKS.finditer(text[start:]) if blank.end() > 0]
+    return blocks, lines, words

@@ -1,0 +1,1 @@
+"""The MCP tools: what they take, and what they answer."""

@@ -1,0 +1,97 @@
+"""`get_flame_page`: a whole page, or one section of it."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from flame_server.pages import as_markdown, part_of, wanted_page
+from flame_server.search import SearchService
+from flame_server.settings import Settings
+from flame_server.text.budget import take
+from flame_server.tools.arguments import MAX_PATH_CHARS, check_known, checked_tokens, closest, mistake
+from flame_server.tools.cursors import Cursor, foreign, key_of, read_cursor
+
+
+class Page(BaseModel):
+    """A page of the docs, or a part of it."""
+
+    title: str
+    url: Annotated[str, Field(description="Link to the page or section on docs.flame-engine.org")]
+    source_path: Annotated[str, Field(description="Markdown file, relative to the docs root")]
+    version: str
+    content: Annotated[str, Field(description="Markdown")]
+    truncated: Annotated[bool, Field(description="Whether max_tokens cut something off")] = False
+    next_cursor: Annotated[str | None, Field(description="Give it as cursor for what comes next")] = None
+
+
+async def page(  # noqa: PLR0913, PLR0917 - the tool's arguments
+    searcher: SearchService,
+    settings: Settings,
+    path: str,
+    version: str | None,
+    section: str | None,
+    max_tokens: int | None,
+    cursor: str | None,
+) -> Page:
+    """The page for one call.
+
+    Raises:
+        ToolError: What is wrong with the arguments.
+        UnavailableError: The index cannot be reached now.
+    """
+    budget, place = checked_tokens(max_tokens, settings), read_cursor(cursor)
+    whole = await whole_page(searcher, path, version, section)
+    about = searcher.about(whole.version)
+    key = key_of("page", whole.source_path, whole.version, whole.url, section, about["generation"])
+    start = 0
+    if place:
+        place.check(key)
+        start = place.at
+        if start >= len(whole.content):
+            raise foreign()
+    part = take(whole.content, start, budget, searcher.count_tokens)
+    following = None if part.end is None else str(Cursor(key, 0, part.end))
+    return whole.model_copy(
+        update={"content": part.text, "truncated": following is not None, "next_cursor": following}
+    )
+
+
+async def whole_page(
+    searcher: SearchService, path: str, version: str | None = None, section: str | None = None
+) -> Page:
+    """All of a page or of one of its sections.
+
+    Raises:
+        ToolError: There is none; the text names those that are most alike.
+    """
+    if not path.strip():
+        raise mistake("path is empty: give one that list_flame_docs names, e.g. flame/camera.md")
+    if len(path) > MAX_PATH_CHARS or len(section or "") > MAX_PATH_CHARS:
+        raise mistake(f"path and section may have {MAX_PATH_CHARS} characters")
+    wanted = wanted_page(path)
+    # A link's version need not be one that this server has: what is asked for expressly must be.
+    linked = wanted.version if wanted.version in searcher.versions or path.startswith("flame:") else None
+    version = version or linked
+    check_known("version", version, searcher.versions)
+    version = version or searcher.versions[0]
+    chunks = await searcher.page(wanted.path, version)
+    if not chunks:
+        known = [entry.path for entry in await searcher.pages(version)]
+        raise mistake(f"there is no page {path[:80]!r}: {closest(wanted.path, known)}")
+    section = section or wanted.anchor
+    if section:
+        part = part_of(chunks, section)
+        if not part:
+            titles = list(dict.fromkeys(chunk.title for chunk in chunks))
+            raise mistake(
+                f"{wanted.path} has no section {section[:80]!r}: give one of {'; '.join(titles[:40])}"
+            )
+        chunks = part
+    first = chunks[0]
+    return Page(
+        title=first.title if section else first.breadcrumb[0],
+        url=first.url if section else first.url.split("#", maxsplit=1)[0],
+        source_path=first.source_path,
+        version=version,
+        content=as_markdown(chunks),
+    )
