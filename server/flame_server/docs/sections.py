@@ -61,15 +61,40 @@ def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Sect
     yield Section(
         "", (outline.title,), "", render("\n".join(lines[: starts[0] if starts else None]), context)
     )
+    yield from with_breadcrumbs(
+        outline.title,
+        (
+            Cut(
+                heading.level,
+                heading.text,
+                heading.source,
+                anchor,
+                render("\n".join(lines[heading.end : end]), context),
+            )
+            for (heading, anchor), end in zip(outline.headings, [*starts[1:], len(lines)], strict=False)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A heading with its level (1 to 6), text, source and anchor, and the markdown below it."""
+
+    level: int
+    text: str
+    source: str
+    anchor: str
+    body: str
+
+
+def with_breadcrumbs(title: str, cuts: Iterable[Cut]) -> Iterator[Section]:
+    """The sections of a page of that title, each knowing those around it."""
     trail: list[tuple[int, str]] = []
-    for (heading, anchor), end in zip(outline.headings, [*starts[1:], len(lines)], strict=False):
-        trail = [entry for entry in trail if entry[0] < heading.level]
-        trail.append((heading.level, heading.text or heading.source or outline.title))
+    for cut in cuts:
+        trail = [entry for entry in trail if entry[0] < cut.level]
+        trail.append((cut.level, cut.text or cut.source or title))
         names = tuple(name for _, name in trail)
-        breadcrumb = names if names[0] == outline.title else (outline.title, *names)
-        yield Section(
-            heading.source, breadcrumb, anchor, render("\n".join(lines[heading.end : end]), context)
-        )
+        yield Section(cut.source, names if names[0] == title else (title, *names), cut.anchor, cut.body)
 
 
 def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Chunk]:
