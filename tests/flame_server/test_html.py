@@ -1,5 +1,7 @@
 """Docs from the HTML of a built site."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,13 @@ def test_a_page_is_cut_at_its_sections() -> None:
 def test_construct_becomes_markdown(html: str, expected: str) -> None:
     (above,) = sections(html)
     assert split_blocks(above.body) == split_blocks(expected)
+
+
+def test_a_server_and_other_builds_load_none_of_its_libraries() -> None:
+    loaded = "{'bs4', 'lxml', 'markdownify'} & {*sys.modules}"
+    code = f"import sys, flame_server.serve, flame_server.index.build; print(*{loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.split()
 
 
 def test_headings_without_sections_have_their_own_ids() -> None:

@@ -17,7 +17,7 @@ from flame_server.errors import FlameMcpError
 
 # A page of Sphinx nests some 30 deep; the converter calls itself for each level.
 _DEEPEST = 150
-# Flame's largest page has some 5,000; the libraries take some 10 s for as many as these.
+# Flame's largest page has some 9,000; the libraries take some 10 s for as many as these.
 _MAX_TAGS = 100_000
 _MAIN = ["[role=main]", "main", "article", "div.body", "div.document", "body"]
 _DROPPED = (

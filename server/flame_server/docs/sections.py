@@ -1,5 +1,6 @@
 """Pages cut into sections, sections into chunks (what is returned) and passages (what is embedded)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from flame_server.docs.source import Page
 # reference: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500
 PASSAGE_CHARS = 500
+_ADDRESS = re.compile(r"(?<=\])\(https?://[^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)")
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,17 @@ def split_chunks(body: str) -> list[str]:
     return ["\n\n".join(group) for group in _packed(_bounded_blocks(body, CHUNK_CHARS), CHUNK_CHARS)]
 
 
+def searched_text(content: str) -> str:
+    """What of a chunk's content is searched: the addresses of its links say nothing about it."""
+    return _ADDRESS.sub("", content)
+
+
 def passages(chunk: Chunk) -> list[str]:
     """What of a chunk is embedded: its title line with about `PASSAGE_CHARS` characters of text each."""
     title = " > ".join(chunk.breadcrumb)
     pieces = [
         piece
-        for block in split_blocks(chunk.content)
+        for block in split_blocks(searched_text(chunk.content))
         for piece in (_cut(block, PASSAGE_CHARS) if len(block) > PASSAGE_CHARS * 3 // 2 else [block])
     ]
     return [f"{title}\n" + "\n".join(group) for group in _packed(pieces, PASSAGE_CHARS)]

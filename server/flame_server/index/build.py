@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.sections import Chunk, Section, chunks_of, passages, sections_of
+from flame_server.docs.sections import Chunk, Section, chunks_of, passages, searched_text, sections_of
 from flame_server.docs.site import Site
 from flame_server.docs.source import AskedFormat, Page, Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
@@ -129,7 +129,7 @@ def _before(
 def lexical_text(chunk: Chunk) -> str:
     """What of a chunk is searched by words: path, breadcrumb and content; its own heading counts twice."""
     path = chunk.source_path.removesuffix(".md").replace("/", " ")
-    return f"{path}\n{' > '.join(chunk.breadcrumb)}\n{chunk.title}\n{chunk.content}"
+    return f"{path}\n{' > '.join(chunk.breadcrumb)}\n{chunk.title}\n{searched_text(chunk.content)}"
 
 
 def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
