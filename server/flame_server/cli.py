@@ -77,9 +77,19 @@ def index() -> None:
 
 
 @index.command()
-@click.option("--source", required=True, help="A folder of markdown, a Flame checkout, or a git URL.")
+@click.option(
+    "--source", required=True, help="A folder of markdown or of a built site, a Flame checkout, or a git URL."
+)
 @click.option("--ref", help="Branch, tag or commit of a git URL.")
 @click.option("--path", help="Folder of the pages inside the source (default: doc, when there is one).")
+@click.option(
+    "--format",
+    "page_format",
+    type=click.Choice(["auto", "markdown", "html"]),
+    default="auto",
+    show_default=True,
+    help="What the pages are; auto takes the HTML of a built site where there is no markdown.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the index.")
 @click.option(
     "--embedding",
@@ -95,6 +105,7 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     source: str,
     ref: str | None,
     path: str | None,
+    page_format: Literal["auto", "markdown", "html"],
     out: Path,
     embedding: Literal["local", "none", "azure-openai", "openai"],
     version: str,
@@ -111,6 +122,7 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
         out,
         ref=ref,
         path=path,
+        page_format=page_format,
         embedding=embedding if embedding in ("local", "none") else _service_embedder(embedding, report),
         version=version,
         keep_versions=keep_versions,

@@ -10,6 +10,7 @@ from flame_server.docs.sections import (
 )
 from flame_server.docs.site import Site
 from flame_server.docs.source import Page
+from flame_server.index.build import lexical_text
 
 
 def nothing(*_: object) -> str:
@@ -64,6 +65,13 @@ def test_one_endless_paragraph_is_cut_between_words() -> None:
     parts = split_chunks(body)
     assert all(0 < len(part) <= CHUNK_CHARS for part in parts)
     assert " ".join(parts).split() == body.split()
+
+
+def test_addresses_of_links_are_not_searched() -> None:
+    (chunk,) = chunks("# T\n\nSee [the docs](https://a.b/c_(d)#e), `f](x)` and <https://g.h>.")
+    assert "[the docs](https://a.b/c_(d)#e)" in chunk.content
+    assert passages(chunk) == ["T\nSee [the docs], `f](x)` and <https://g.h>."]
+    assert "c_" not in lexical_text(chunk)
 
 
 def test_passages_repeat_the_title_and_hold_all_of_the_text() -> None:

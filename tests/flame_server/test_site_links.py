@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.docs.markdown import Structure, clean, has_fence, inline_texts, split_blocks
+from flame_server.docs.html import sections_of_html
+from flame_server.docs.markdown import (
+    Structure,
+    clean,
+    fences_are_closed,
+    has_fence,
+    inline_texts,
+    split_blocks,
+)
 from flame_server.docs.sections import Chunk, chunks_of, sections_of
 from flame_server.docs.site import Site
 from flame_server.docs.source import open_tree
@@ -75,6 +83,22 @@ def test_every_link_in_the_content_leads_somewhere(flame_docs: Path, flame_site:
     assert len(inside) > 200
     assert not [link for link in found if not re.match(r"https?://|mailto:|[^ ]*\.(?:png|jpg|webp)$", link)]
     assert not [link for link in inside if is_dead(link, pages)]
+
+
+def test_the_sites_html_gives_the_same_sections(flame_docs: Path, flame_site: Path) -> None:
+    site = Site("latest", [])
+    with open_tree(str(flame_site)) as tree:
+        from_html = [
+            chunk
+            for page in tree.pages()
+            for chunk in chunks_of(page.path, sections_of_html(page, site.address(page.path)), site)
+        ]
+    # Only the typesetting of the headings differs.
+    assert {(c.source_path, c.anchor, c.title, c.url) for c in from_html} == {
+        (c.source_path, c.anchor, shown(c.heading) or c.title, c.url) for c in all_chunks(flame_docs)
+    }
+    assert not [chunk.id for chunk in from_html if not fences_are_closed(chunk.content)]
+    assert not [link for chunk in from_html for link in links(chunk.content) if "://" not in link]
 
 
 HARD = """(start)=

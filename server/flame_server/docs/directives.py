@@ -157,11 +157,14 @@ def resolve(found: Directive, context: Context) -> str:
 
 def _unwrapped(found: Directive, context: Context) -> str:
     """An admonition or another container as its prose, behind its label."""
-    inner = render(found.body, context)
-    label = _label(found)
+    return labelled(_label(found), render(found.body, context))
+
+
+def labelled(label: str, text: str) -> str:
+    """A text behind its label, above it where it begins with a list, a table or a fence."""
     if not label:
-        return inner
-    return f"{label}\n\n{inner}" if _BLOCK.match(inner) else f"{label} {inner}".strip()
+        return text
+    return f"{label}\n\n{text}" if _BLOCK.match(text) else f"{label} {text}".strip()
 
 
 def _label(found: Directive) -> str:

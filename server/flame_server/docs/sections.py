@@ -1,5 +1,6 @@
 """Pages cut into sections, sections into chunks (what is returned) and passages (what is embedded)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from flame_server.docs.source import Page
 # reference: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500
 PASSAGE_CHARS = 500
+_ADDRESS = re.compile(r"(?<=\])\(https?://[^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)")
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,40 @@ def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Sect
     yield Section(
         "", (outline.title,), "", render("\n".join(lines[: starts[0] if starts else None]), context)
     )
+    yield from with_breadcrumbs(
+        outline.title,
+        (
+            Cut(
+                heading.level,
+                heading.text,
+                heading.source,
+                anchor,
+                render("\n".join(lines[heading.end : end]), context),
+            )
+            for (heading, anchor), end in zip(outline.headings, [*starts[1:], len(lines)], strict=False)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A heading with its level (1 to 6), text, source and anchor, and the markdown below it."""
+
+    level: int
+    text: str
+    source: str
+    anchor: str
+    body: str
+
+
+def with_breadcrumbs(title: str, cuts: Iterable[Cut]) -> Iterator[Section]:
+    """The sections of a page of that title, each knowing those around it."""
     trail: list[tuple[int, str]] = []
-    for (heading, anchor), end in zip(outline.headings, [*starts[1:], len(lines)], strict=False):
-        trail = [entry for entry in trail if entry[0] < heading.level]
-        trail.append((heading.level, heading.text or heading.source or outline.title))
+    for cut in cuts:
+        trail = [entry for entry in trail if entry[0] < cut.level]
+        trail.append((cut.level, cut.text or cut.source or title))
         names = tuple(name for _, name in trail)
-        breadcrumb = names if names[0] == outline.title else (outline.title, *names)
-        yield Section(
-            heading.source, breadcrumb, anchor, render("\n".join(lines[heading.end : end]), context)
-        )
+        yield Section(cut.source, names if names[0] == title else (title, *names), cut.anchor, cut.body)
 
 
 def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Chunk]:
@@ -111,12 +138,17 @@ def title_line(chunk: Chunk) -> str:
     return " > ".join(chunk.breadcrumb)
 
 
+def searched_text(content: str) -> str:
+    """What of a chunk's content is searched: the addresses of its links say nothing about it."""
+    return _ADDRESS.sub("", content)
+
+
 def passages(chunk: Chunk) -> list[str]:
     """What of a chunk is embedded: its title line with about `PASSAGE_CHARS` characters of text each."""
     title = title_line(chunk)
     pieces = [
         piece
-        for block in split_blocks(chunk.content)
+        for block in split_blocks(searched_text(chunk.content))
         for piece in (_cut(block, PASSAGE_CHARS) if len(block) > PASSAGE_CHARS * 3 // 2 else [block])
     ]
     return [f"{title}\n" + "\n".join(group) for group in _packed(pieces, PASSAGE_CHARS)]

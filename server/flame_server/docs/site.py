@@ -76,7 +76,7 @@ def outline(page: Page) -> Outline:
         seen[slug] += 1
     names = {anchor: (anchor, heading.text) for heading, anchor in anchored} | slugs | labels
     titles = (heading.text for heading, _ in anchored if heading.level == 1 and heading.text)
-    return Outline(next(titles, "") or _title_of(page.path), anchored, names, labels, structure.references)
+    return Outline(next(titles, "") or title_of(page.path), anchored, names, labels, structure.references)
 
 
 def _takers(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
@@ -101,7 +101,8 @@ def _takers(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
                 yield from _takers(parse(found.body), depth + 1)
 
 
-def _title_of(path: str) -> str:
+def title_of(path: str) -> str:
+    """What a page without a heading is called."""
     return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from flame_server.docs import dartdoc
 from flame_server.docs.markdown import FENCES, clean, directive, parse
@@ -24,12 +25,21 @@ _MAX_INCLUDE_DEPTH = 5
 _GIT_TIMEOUT_SECONDS = 600
 _GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
 _HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
+PageFormat = Literal["markdown", "html"]
+AskedFormat = Literal["auto", "markdown", "html"]
+_ENDINGS: dict[PageFormat, str] = {"markdown": ".md", "html": ".html"}
+# What Sphinx makes beside the pages.
+_NO_PAGES = {"genindex.html", "search.html", "py-modindex.html", "404.html"}
 _SKIPPED_FOLDERS = {"node_modules", "build", "_build"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A readable page: its path relative to the docs root (`flame/camera.md`) and its clean text."""
+    """A readable page: its path relative to the docs root and its clean text.
+
+    The text is markdown or HTML, as the tree's format says; the path is that of the markdown for both, e.g.
+    `flame/camera.md`.
+    """
 
     path: str
     text: str
@@ -42,6 +52,7 @@ class Tree:
     Attributes:
         root: Nothing outside this folder is ever read.
         docs: The folder of pages inside it.
+        format: What the pages are.
         revision: The git commit, when known.
         warnings: One line for each thing that was left out, with the file's name.
         skipped: How many pages were left out.
@@ -49,20 +60,29 @@ class Tree:
 
     root: Path
     docs: Path
+    format: PageFormat = "markdown"
     revision: str | None = None
     warnings: list[str] = field(default_factory=list)
     skipped: int = 0
 
     def pages(self) -> Iterator[Page]:
         """Every usable page in the order of their paths; a bad one becomes a warning."""
-        for path in _markdown_files(self.docs):
+        for path in _page_files(self.docs, _ENDINGS[self.format]):
             relative = path.relative_to(self.docs).as_posix()
             try:
                 text = self._read(path)
-                yield Page(relative, self._expand_includes(text, path, depth=0))
+                if self.format == "markdown":
+                    _refuse_monsters(text)
+                    text = self._expand_includes(text, path, depth=0)
+                yield Page(Path(relative).with_suffix(".md").as_posix(), text)
             except (FlameMcpError, OSError) as error:
-                self.skipped += 1
-                self.warnings.append(f"{relative}: skipped: {_reason(error)}")
+                self.skip(relative, error)
+
+    def skip(self, page: str, error: Exception) -> None:
+        """Leaves the page at this path out, with a warning that names its file."""
+        file = Path(page).with_suffix(_ENDINGS[self.format]).as_posix()
+        self.skipped += 1
+        self.warnings.append(f"{file}: skipped: {_reason(error)}")
 
     def dartdoc(self, options: Mapping[str, str], references: Mapping[str, str], page: str) -> str:
         """The markdown behind a `{dartdoc}` directive of `page`; empty with a warning when it is missing.
@@ -98,11 +118,9 @@ class Tree:
         if b"\0" in raw:
             raise FlameMcpError("it is binary, not text")
         try:
-            text = clean(raw.decode("utf-8"))
+            return clean(raw.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise FlameMcpError(f"it is not valid UTF-8 (byte {error.start})") from error
-        _refuse_monsters(text)
-        return text
 
     def _expand_includes(self, text: str, path: Path, depth: int) -> str:
         if "{include}" not in text:
@@ -122,7 +140,9 @@ class Tree:
             self.warnings.append(f"{name}: include of {target} left out: includes are nested too deeply")
             return ""
         try:
-            return self._expand_includes(self._read(included), included, depth + 1)
+            text = self._read(included)
+            _refuse_monsters(text)
+            return self._expand_includes(text, included, depth + 1)
         except (FlameMcpError, OSError) as error:
             self.warnings.append(f"{name}: include of {target} left out: {_reason(error)}")
             return ""
@@ -141,13 +161,16 @@ def _refuse_monsters(text: str) -> None:
 
 
 @contextmanager
-def open_tree(source: str, ref: str | None = None, path: str | None = None) -> Iterator[Tree]:
+def open_tree(
+    source: str, ref: str | None = None, path: str | None = None, page_format: AskedFormat = "auto"
+) -> Iterator[Tree]:
     """A docs source as a `Tree`, a clone in a temporary folder for as long as the context lasts.
 
     Args:
         source: A folder, or a git URL (https, ssh, file).
         ref: A branch, tag or commit; only for git.
         path: The folder of pages inside the source; `doc` when there is one, else the source itself.
+        page_format: What the pages are; `auto` looks for markdown first.
 
     Raises:
         FlameMcpError: The source is not there, or cannot be cloned.
@@ -155,7 +178,7 @@ def open_tree(source: str, ref: str | None = None, path: str | None = None) -> I
     if _is_git_url(source):
         with tempfile.TemporaryDirectory(prefix="flame-mcp-clone-") as folder:
             revision = _clone(source, ref, Path(folder))
-            yield _tree(Path(folder), path, source, revision)
+            yield _tree(Path(folder), path, source, revision, page_format)
         return
     root = Path(source)
     if not root.exists():
@@ -164,16 +187,21 @@ def open_tree(source: str, ref: str | None = None, path: str | None = None) -> I
         raise FlameMcpError(f"docs source {source} is not a folder")
     if ref:
         raise FlameMcpError("--ref is for git URLs; a folder is read as it is")
-    yield _tree(root.resolve(), path, source, _revision(root))
+    yield _tree(root.resolve(), path, source, _revision(root), page_format)
 
 
-def _tree(root: Path, path: str | None, source: str, revision: str | None) -> Tree:
+def _tree(root: Path, path: str | None, source: str, revision: str | None, page_format: AskedFormat) -> Tree:
     docs = (root / (path or ("doc" if (root / "doc").is_dir() else "."))).resolve()
     if not docs.is_relative_to(root.resolve()):
         raise FlameMcpError(f"--path {path} leads outside {source}")
     if not docs.is_dir():
         raise FlameMcpError(f"{source} has no folder {path}: give the folder of the pages with --path")
-    return Tree(root.resolve(), docs, revision)
+    return Tree(root.resolve(), docs, _format(docs) if page_format == "auto" else page_format, revision)
+
+
+def _format(docs: Path) -> PageFormat:
+    has = {found: any(_page_files(docs, ending)) for found, ending in _ENDINGS.items()}
+    return "html" if has["html"] and not has["markdown"] else "markdown"
 
 
 def _is_git_url(source: str) -> bool:
@@ -228,11 +256,11 @@ def _revision(root: Path) -> str | None:
         return None
 
 
-def _markdown_files(docs: Path) -> Iterator[Path]:
+def _page_files(docs: Path, ending: str) -> Iterator[Path]:
     for folder, folders, files in os.walk(docs, followlinks=False):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "_")) and f not in _SKIPPED_FOLDERS)
         for name in sorted(files):
-            if name.lower().endswith(".md") and not name.startswith("."):
+            if name.lower().endswith(ending) and not name.startswith(".") and name not in _NO_PAGES:
                 yield Path(folder) / name
 
 

@@ -16,9 +16,17 @@ from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of, title_line
+from flame_server.docs.sections import (
+    Chunk,
+    Section,
+    chunks_of,
+    passages,
+    searched_text,
+    sections_of,
+    title_line,
+)
 from flame_server.docs.site import Site
-from flame_server.docs.source import Tree, open_tree
+from flame_server.docs.source import AskedFormat, Page, Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
@@ -51,6 +59,7 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     *,
     ref: str | None = None,
     path: str | None = None,
+    page_format: AskedFormat = "auto",
     embedding: EmbeddingChoice = "local",
     version: str = LATEST,
     keep_versions: bool = False,
@@ -63,6 +72,7 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
         out: The index's folder.
         ref: See `open_tree`.
         path: See `open_tree`.
+        page_format: See `open_tree`.
         embedding: What makes the vectors.
         version: The docs' version, which links have in them.
         keep_versions: Keeps the other versions that the index in `out` has.
@@ -74,13 +84,14 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     """
     if not _VERSION.fullmatch(version):
         raise FlameMcpError(f"version {version!r} can be no part of a link: give one like 1.38.0 or latest")
-    with open_tree(source, ref, path) as tree, _generation(out) as folder:
+    with open_tree(source, ref, path, page_format) as tree, _generation(out) as folder:
         embedder = _embedder(embedding)
         before = _before(out, version, embedder) if keep_versions else None
         documents, chunks = _read_docs(tree, version, report)
         if not chunks:
             raise FlameMcpError(
-                f"{tree.docs} has no usable markdown page ({tree.skipped} skipped): give a folder of pages"
+                f"{tree.docs} has no usable {tree.format} page ({tree.skipped} skipped): "
+                "give a folder of pages"
             )
         data = _index_data(chunks, embedder, out, report)
         versions = [DocsVersion(version, source, tree.revision, documents, len(chunks), tree.skipped)]
@@ -126,23 +137,34 @@ def _before(
 def lexical_text(chunk: Chunk) -> str:
     """What of a chunk is searched by words; its own heading counts twice."""
     path = chunk.source_path.removesuffix(".md").replace("/", " ")
-    return "\n".join([path, title_line(chunk), chunk.title, chunk.content, *chunk.asks])
+    return "\n".join([path, title_line(chunk), chunk.title, searched_text(chunk.content), *chunk.asks])
 
 
 def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
-    site = Site(version, pages)
+    site = Site(version, pages if tree.format == "markdown" else [])
     for page in pages:
-        sections = sections_of(page, site, partial(tree.dartdoc, page=page.path))
-        found = list(chunks_of(page.path, sections, site))
+        try:
+            found = list(chunks_of(page.path, _sections(tree, page, site), site))
+        except FlameMcpError as error:
+            tree.skip(page.path, error)
+            continue
         documents += bool(found)
         chunks.extend(found)
     for warning in tree.warnings:
         report(f"warning: {warning}")
     report(f"{documents} pages, {len(chunks)} chunks, {tree.skipped} pages skipped")
     return documents, chunks
+
+
+def _sections(tree: Tree, page: Page, site: Site) -> Iterator[Section]:
+    if tree.format == "markdown":
+        return sections_of(page, site, partial(tree.dartdoc, page=page.path))
+    from flame_server.docs.html import sections_of_html  # noqa: PLC0415 - only such a build needs its libraries
+
+    return sections_of_html(page, site.address(page.path))
 
 
 def _embedder(choice: EmbeddingChoice) -> Embedder | None:

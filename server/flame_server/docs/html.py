@@ -1,0 +1,202 @@
+"""Pages of a site that Sphinx has built: cut at their sections, as markdown."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from urllib.parse import urljoin, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+from markdownify import MarkdownConverter
+
+from flame_server.docs.directives import labelled
+from flame_server.docs.markdown import clean, fence
+from flame_server.docs.sections import Cut, Section, with_breadcrumbs
+from flame_server.docs.site import title_of
+from flame_server.docs.source import MAX_HEADINGS, Page
+from flame_server.errors import FlameMcpError
+
+# A page of Sphinx nests some 30 deep; the converter calls itself for each level.
+_DEEPEST = 150
+# Flame's largest page has some 9,000; the libraries take some 10 s for as many as these.
+_MAX_TAGS = 100_000
+_MAIN = ["[role=main]", "main", "article", "div.body", "div.document", "body"]
+_DROPPED = (
+    "script, style, template, noscript, nav, footer, form, button, svg, object, head, "
+    "[role=navigation], .headerlink, .sphinxsidebar, .related, .toctree-wrapper, .linenos, .copybtn"
+)
+_HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
+# A heading in one of these is part of a text and begins no section.
+_TEXTS = ["blockquote", "li", "td", "th", "pre", "dd", "figure", "details"]
+# Blocks of code where markdown can have none.
+_INLINE_CODE = ", ".join(
+    f"{around} pre" for around in ["a", "b", "i", "em", "strong", "code", "pre", "td", "th", "dt", *_HEADINGS]
+)
+# Stand in the text where a heading was: characters for private use, which are dropped from the page before.
+_MARK = re.compile(r"^[ \t]*\ue000(\d+)\ue001[ \t]*$", re.MULTILINE)
+_PRIVATE = re.compile("[\ue000\ue001]")
+_PLAIN = {"default", "none", "text"}
+_FENCE_LIKE = re.compile(r"`{3,}|~{3,}")
+
+
+def sections_of_html(page: Page, address: str) -> Iterator[Section]:
+    """The sections of an HTML page in reading order, the text above its first heading first.
+
+    Args:
+        page: Its text is the HTML.
+        address: The page's URL, which its links are relative to.
+
+    Raises:
+        FlameMcpError: It is nested too deeply or has too many tags or headings to be a page of docs.
+    """
+    main = _main(page.text)
+    for dropped in main.select(_DROPPED):
+        dropped.decompose()
+    _name_admonitions(main)
+    _name_apps(main)
+    for code in main.select(_INLINE_CODE):
+        code.name = "code"
+        code.string = " ".join(code.get_text().split())
+    converter = _Converter(address)
+    headings = _marked_headings(main, converter)
+    above, *parts = _MARK.split(clean(converter.convert_soup(main)))
+    bodies = {int(number): body.strip("\n") for number, body in zip(parts[::2], parts[1::2], strict=True)}
+    cuts = [Cut(*heading, bodies.get(number, "")) for number, heading in enumerate(headings)]
+    title = next((cut.text for cut in cuts if cut.level == 1 and cut.text), "") or title_of(page.path)
+    yield Section("", (title,), "", above.strip("\n"))
+    yield from with_breadcrumbs(title, cuts)
+
+
+def _main(text: str) -> Tag:
+    tags = text.count("<")
+    if tags > _MAX_TAGS:
+        raise FlameMcpError(f"it has {tags} tags; the limit is {_MAX_TAGS}")
+    with warnings.catch_warnings():
+        # About pages that look like XML or like a file's name.
+        warnings.simplefilter("ignore")
+        soup = BeautifulSoup(_PRIVATE.sub("", text), "lxml")
+    depths = {id(soup): 0}
+    for tag in soup.find_all(True):
+        depths[id(tag)] = depths[id(tag.parent)] + 1
+    deepest = max(depths.values())
+    if deepest > _DEEPEST:
+        raise FlameMcpError(f"it is nested {deepest} deep; the limit is {_DEEPEST}")
+    return next((found for pattern in _MAIN if (found := soup.select_one(pattern))), soup)
+
+
+def _name_admonitions(main: Tag) -> None:
+    """Moves the titles of admonitions to where the converter finds them."""
+    for box in main.select(".admonition"):
+        title = box.find(class_="admonition-title")
+        if isinstance(title, Tag):
+            box["data-label"] = " ".join(title.get_text().split())
+            title.decompose()
+
+
+def _name_apps(main: Tag) -> None:
+    for frame in main.select("iframe"):
+        parts = urlsplit(str(frame.get("src", "")))
+        frame.name = "p"
+        frame.string = (
+            f"(The docs page runs a live example here: {parts.query or 'demo'}.)" if parts.path else ""
+        )
+
+
+def _marked_headings(main: Tag, converter: "_Converter") -> list[tuple[int, str, str, str]]:
+    """Leaves marks for the headings that begin sections; gives their level, text, markdown and anchor."""
+    cuts: list[tuple[int, str, str, str]] = []
+    taken: set[str] = set()
+    for heading in main.find_all(_HEADINGS):
+        anchor = _anchor(heading)
+        # Without an id of its own nothing leads to it: it stays a part of the section before.
+        if not anchor or anchor in taken or _is_in_text(heading):
+            continue
+        taken.add(anchor)
+        text = " ".join(clean(heading.get_text()).split())
+        level = int(heading.name[1])
+        heading.name = "span"
+        source = " ".join(clean(converter.convert_soup(heading)).split())
+        cuts.append((level, text, source, anchor))
+        heading.name = "p"
+        heading.string = f"\ue000{len(cuts) - 1}\ue001"
+    if len(cuts) > MAX_HEADINGS:
+        raise FlameMcpError(f"it has more than {MAX_HEADINGS} headings")
+    return cuts
+
+
+def _is_in_text(heading: Tag) -> bool:
+    return bool(heading.find_parent(_TEXTS) or heading.find_parent(class_="admonition"))
+
+
+def _anchor(heading: Tag) -> str:
+    parent = heading.parent
+    is_section = parent is not None and (
+        parent.name == "section" or "section" in parent.get_attribute_list("class")
+    )
+    if is_section and parent is not None and parent.get("id") and heading is parent.find(_HEADINGS):
+        return str(parent["id"])
+    return str(heading.get("id") or "")
+
+
+class _Converter(MarkdownConverter):
+    """HTML as the markdown that the docs' own sources are made into."""
+
+    class Options:
+        """See `MarkdownConverter`."""
+
+        bullets = "-"
+        heading_style = "atx"
+        table_infer_header = True
+        escape_asterisks = False
+        escape_underscores = False
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+
+    def escape(self, text: str, parent_tags: set[str]) -> str:
+        """Text that would open a fence does not."""
+        del parent_tags
+        return _FENCE_LIKE.sub(lambda run: "\\" + run[0], text)
+
+    def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        """A link, absolute; what leads to a script is no link."""
+        url = urljoin(self._address, str(el.get("href") or ""))
+        if "_noformat" in parent_tags or not el.get("href") or not text.strip():
+            return text
+        return f"[{text.strip()}]({url})" if url.startswith(("https:", "http:", "mailto:")) else text
+
+    def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        """An image, absolute; only its text where its data is in the page."""
+        del text, parent_tags
+        url = urljoin(self._address, str(el.get("src") or ""))
+        alt = " ".join(str(el.get("alt") or "").split())
+        return f"![{alt}]({url})" if url.startswith(("https:", "http:")) else alt
+
+    def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        """A closed fence with the language that Sphinx has put around it."""
+        del text, parent_tags
+        code = el.get_text().strip("\n")
+        return f"\n\n{fence(code, _language(el))}\n\n" if code.strip() else ""
+
+    def convert_div(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        """A block; an admonition behind its label."""
+        label = str(el.get("data-label") or "")
+        if label and "_inline" not in parent_tags:
+            return f"\n\n{labelled(f'**{label}:**', text.strip())}\n\n"
+        text = text.strip()
+        block = f"\n\n{text}\n\n" if text else ""
+        return f" {text} " if "_inline" in parent_tags else block
+
+    convert_article = convert_div
+    convert_section = convert_div
+
+
+def _language(pre: Tag) -> str:
+    for tag in [pre, *list(pre.parents)[:2]]:
+        for name in tag.get_attribute_list("class"):
+            if name == "mermaid":
+                return "mermaid"
+            if name and name.startswith("highlight-"):
+                language = name.removeprefix("highlight-")
+                return "" if language in _PLAIN else language
+    return ""
