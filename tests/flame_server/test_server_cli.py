@@ -72,7 +72,7 @@ def test_an_index_of_a_service_is_built_and_searched(small_docs: Path, tmp_path:
         }
         command = ("index", "build", "--source", str(small_docs), "--out", index, "--embedding")
         built = run(*command, "azure-openai", **environment)
-        found = run("search", "--index", index, "--json", "load sound files early", **environment)
+        found = run("search", "--index", index, "--json", "Audio > Caching", **environment)
         incomplete = run(*command, "openai", **environment)
     assert built.exit_code == 0
     assert "at its list price" in built.stderr
