@@ -59,12 +59,18 @@ def main() -> None:
 
 @main.command()
 @click.option("--transport", type=click.Choice(["http", "stdio"]), default="http", show_default=True)
+@click.option("--source", help="Docs to make an index of first, if there is none (see index build).")
 @_plain_errors
-def serve(transport: Literal["http", "stdio"]) -> None:
-    """Serve the index in $FLAME_MCP_INDEX_DIR; every setting is a variable FLAME_MCP_*."""
+def serve(transport: Literal["http", "stdio"], source: str | None) -> None:
+    """Serve the index in $FLAME_MCP_INDEX_DIR; every setting is a variable FLAME_MCP_*.
+
+    Without that variable and an index, one of Flame's own docs is made in the user's cache first.
+    """
     settings, credentials = _configured()
     from flame_server import serve as server  # noqa: PLC0415
 
+    if settings.vector_store_type == "Embedded" and (source or "index_dir" not in settings.model_fields_set):
+        _make_first_index(settings, source)
     if transport == "stdio":
         server.serve_stdio(settings, credentials)
     else:
@@ -269,6 +275,17 @@ def _configured(**options: str) -> "tuple[Settings, Credentials]":
         return settings, load_credentials(settings)
     except SettingsError as error:
         _fail(str(error), 2)
+
+
+def _make_first_index(settings: "Settings", source: str | None) -> None:
+    from flame_server.index.first import build_first_index  # noqa: PLC0415
+
+    build_first_index(
+        settings.index_dir,
+        source,
+        vectors=settings.embedding_type != "None",
+        report=lambda line: click.echo(line, err=True),
+    )
 
 
 def _service_embedder(name: str, report: Callable[[str], None]) -> "Embedder":

@@ -55,12 +55,21 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecureAddress = Annotated[str, AfterValidator(_secure_address)]
 
 
+def default_index_dir() -> Path:
+    """The index of the image, else one in the user's cache."""
+    bundled = Path("/opt/flame-mcp/index")
+    if bundled.exists():
+        return bundled
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "flame-mcp" / "index"
+
+
 class Settings(BaseSettings):
     """What `flame-mcp serve` runs with."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
-    index_dir: Path = Path("/opt/flame-mcp/index")
+    index_dir: Path = Field(default_factory=default_index_dir)
     host: str = "127.0.0.1"
     port: Port = 8_000
     metrics_port: Port | None = None

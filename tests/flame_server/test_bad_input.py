@@ -1,6 +1,6 @@
 """Whatever is sent: a clear answer, never a failure of the server, and memory stays flat.
 
-FUZZ_CASES sets how many cases each test makes (300 by default; 10,000 take some minutes).
+FUZZ_CASES sets how many cases each of the four tests makes (2,500 by default, which take about a minute).
 """
 
 import http.client
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.flame_server.server_process import FLAME_MCP, get, ready, running
 
-CASES = int(os.environ.get("FUZZ_CASES", "300"))
+CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 # Growth in the second half of the cases: what an allocator may keep, not what each case would leave.
 MAX_GROWTH_MIB = 16
 fuzzed = settings(
@@ -57,9 +57,16 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
     max_leaves=8,
 )
-names = st.sampled_from(["query", "version", "section", "limit", "max_tokens", "cursor"])
-arguments = st.dictionaries(names | any_text, values, max_size=6) | st.fixed_dictionaries(
-    {"query": hostile | any_text}, optional={"limit": values, "max_tokens": values, "section": values}
+names = st.sampled_from(["query", "path", "version", "section", "limit", "max_tokens", "cursor"])
+tools = st.sampled_from(["get_flame_knowledge", "get_flame_page", "list_flame_docs"])
+arguments = (
+    st.dictionaries(names | any_text, values, max_size=6)
+    | st.fixed_dictionaries(
+        {"query": hostile | any_text}, optional={"limit": values, "max_tokens": values, "section": values}
+    )
+    | st.fixed_dictionaries(
+        {"path": hostile | any_text}, optional={"section": values, "cursor": values, "version": values}
+    )
 )
 methods = st.sampled_from(
     [
@@ -165,13 +172,16 @@ def encoded(content: Any) -> bytes:  # noqa: ANN401
     return json.dumps(content).encode()
 
 
-def test_any_arguments_of_the_tool(server: Server) -> None:
+def test_any_arguments_of_the_tools(server: Server) -> None:
     @fuzzed
-    @given(arguments)
-    @example({"query": "camera", "limit": "5"})
-    @example({"query": "camera", "cursor": "AAAA"})
-    def ask(given_arguments: dict[str, Any]) -> None:
-        params = {"name": "get_flame_knowledge", "arguments": given_arguments}
+    @given(tools, arguments)
+    @example("get_flame_knowledge", {"query": "camera", "limit": "5"})
+    @example("get_flame_knowledge", {"query": "camera", "cursor": "AAAA"})
+    @example("get_flame_page", {"path": "flame://[/x"})
+    @example("get_flame_page", {"path": "https://[::1/x"})
+    @example("get_flame_page", {"path": "flame/camera.md", "section": "#"})
+    def ask(tool: str, given_arguments: dict[str, Any]) -> None:
+        params = {"name": tool, "arguments": given_arguments}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         status, body = server.post(encoded(message), {"MCP-Protocol-Version": "2025-06-18"})
         check(status, body)
@@ -180,6 +190,18 @@ def test_any_arguments_of_the_tool(server: Server) -> None:
             assert ("result" in answer) != ("error" in answer)
 
     ask()
+
+
+def test_any_address_of_a_resource(server: Server) -> None:
+    @fuzzed
+    @given((hostile | any_text).map("flame://".__add__) | any_text)
+    @example("flame://latest/../../etc/passwd")
+    @example("flame://latest/flame/camera.md/")
+    def read(uri: str) -> None:
+        message = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}}
+        check(*server.post(encoded(message), {"MCP-Protocol-Version": "2025-06-18"}))
+
+    read()
 
 
 def test_any_message(server: Server) -> None:

@@ -7,8 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flame_server.cli import main
+from flame_server.index.manifest import read_manifest
+from flame_server.settings import Settings
 from tests.flame_server.embedding_service import DEPLOYMENT, KEY, served
 from tests.flame_server.qdrant_server import qdrant_served
+from tests.flame_server.server_process import FLAME_MCP, get, ready, running
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -113,3 +116,23 @@ def test_the_model_sends_nothing_home(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert not list(tmp_path.rglob("*"))
+
+
+def test_a_server_without_an_index_makes_one_first(small_docs: Path, tmp_path: Path) -> None:
+    command = [*FLAME_MCP, "serve", "--source", str(small_docs)]
+    folder = tmp_path / "new"
+    with running(command, folder) as (process, port):
+        ready(process, port)
+        assert get(port, "/health/ready")[1]["index"]["chunks"] == 4
+    generation = read_manifest(folder).generation
+    with running(command, folder) as (process, port):
+        ready(process, port)
+    assert read_manifest(folder).generation == generation
+
+
+def test_the_users_cache_is_where_the_index_is_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("FLAME_MCP_INDEX_DIR", raising=False)
+    assert Settings().index_dir == tmp_path / "flame-mcp" / "index"

@@ -97,7 +97,7 @@ def register(mcp: FastMCP, searcher: SearchService, settings: Settings) -> None:
         try:
             return (await seen(whole_page)(searcher, f"flame://{version}/{path}")).content
         except ToolError as error:
-            raise ResourceError(str(error)) from None
+            raise ResourceError(str(error), log_level=error.log_level) from None
 
 
 def _seen(searcher: SearchService, answer: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
