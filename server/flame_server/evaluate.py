@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from flame_server.errors import FlameMcpError
 from flame_server.search import Answer
 
 # Chunks of one section count once: enough of them are fetched that ten sections remain.
 _FETCHED = 50
+_RESAMPLES = 2000
 _METRICS = ("ndcg_at_10", "recall_at_5", "hit_at_5", "mrr", "page_ndcg_at_10")
 
 
@@ -29,15 +32,21 @@ class Question:
 
 @dataclass(frozen=True)
 class Report:
-    """Means over all questions and by kind."""
+    """Means over all questions and by kind, and 95 % confidence intervals of those over all."""
 
     queries: int
     overall: dict[str, float]
     by_kind: dict[str, dict[str, float]]
+    intervals: dict[str, tuple[float, float]]
 
     def as_dict(self) -> dict[str, object]:
         """The report as `evaluate --json` prints it."""
-        return {"queries": self.queries, **self.overall, "by_kind": self.by_kind}
+        return {
+            "queries": self.queries,
+            **self.overall,
+            "by_kind": self.by_kind,
+            "confidence_intervals": self.intervals,
+        }
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -78,6 +87,7 @@ def evaluate(search: Callable[[str, int], Answer], questions: Sequence[Question]
         len(questions),
         _means([score for _, score in scores]),
         {kind: {"queries": len(of), **_means(of)} for kind in kinds if (of := _of_kind(scores, kind))},
+        {name: interval([score[name] for _, score in scores]) for name in _METRICS},
     )
 
 
@@ -115,6 +125,17 @@ def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: round(sum(score[name] for score in scores) / len(scores), 4) for name in _METRICS}
 
 
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Within what the mean of such values lies with a probability of 95 %.
+
+    By the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13).
+    """
+    # Seeded: the same answers give the same report.
+    drawn = np.random.default_rng(0).choice(np.array(values), (_RESAMPLES, len(values)))
+    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
+    return round(float(low), 4), round(float(high), 4)
+
+
 def as_table(report: Report) -> str:
     """The report for people: a line a kind, and the mean of all."""
     rows = [*report.by_kind.items(), ("all", {"queries": report.queries, **report.overall})]
@@ -123,4 +144,6 @@ def as_table(report: Report) -> str:
         lines.append(
             f"{name:<14}{row['queries']:>9}" + "".join(f"{row[metric]:>18.3f}" for metric in _METRICS)
         )
+    ranges = [f"{low:.3f}-{high:.3f}" for low, high in report.intervals.values()]
+    lines.append(f"{'95 % within':<14}{'':>9}" + "".join(f"{text:>18}" for text in ranges))
     return "\n".join(lines)
