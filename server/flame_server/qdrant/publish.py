@@ -1,8 +1,10 @@
 """Loading a built index into a Qdrant server: a collection of its own, then the alias moves in one step."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ async def _publish(
     manifest: Manifest, data: IndexData, target: QdrantTarget, report: Callable[[str], None]
 ) -> str:
     client = connect(target, _TIMEOUT_SECONDS)
-    name = f"{target.collection}__{manifest.versions[0].version}__{manifest.generation}"
+    name = collection_name(target.collection, manifest)
     try:
         with explained(target):
             before = await _behind_alias(client, target)
@@ -63,6 +65,12 @@ async def _publish(
     finally:
         await client.close()
     return name
+
+
+def collection_name(alias: str, manifest: Manifest) -> str:
+    """A name that tells the docs' version, what the vectors are made with, and when it was built."""
+    embedding = sha256(json.dumps(manifest.embedding.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{alias}__{manifest.versions[0].version}__{embedding}__{manifest.generation}"
 
 
 async def _behind_alias(client: "AsyncQdrantClient", target: QdrantTarget) -> str | None:
