@@ -2,7 +2,7 @@
 
 Document expansion (Nogueira, Yang, Lin and Cho 2019, "Document Expansion by Query Prediction"): a question
 that shares hardly a word with the docs is close to one of these. A language model wrote them from the
-sections, not from the questions that the search is measured with.
+sections; docs/benchmarks.md tells which questions of the measurements it knew.
 """
 
 import json
