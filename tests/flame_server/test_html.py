@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flame_server.docs.html import sections_of_html
@@ -190,6 +190,8 @@ PIECES = [f"<{tag}>" for tag in TAGS] + [f"</{tag.split()[0]}>" for tag in TAGS]
 @given(
     st.lists(st.sampled_from([*PIECES, "text", "```", "~~~", "\n\n", " ", "&lt;", "<", "# x"]), max_size=40)
 )
+@example(["<code>", "<h1 id=a>", "<p>", "```"])
+@example(["&lt;", "<li>", "<pre>", "&lt;"])
 @settings(max_examples=300, deadline=None)
 def test_any_html_gives_sound_chunks(pieces: list[str]) -> None:
     site = Site("latest", [])

@@ -93,7 +93,7 @@ def test_an_index_is_published(lexical_index: Path, tmp_path: Path) -> None:
         published = run(*command, FLAME_MCP_QDRANT_API_KEY_FILE=str(tmp_path / "key"))
     assert (refused.exit_code, published.exit_code) == (1, 0)
     assert "check the API key" in refused.stderr
-    assert published.stdout.startswith("published flame-docs__latest__generation-")
+    assert published.stdout.startswith("published flame-docs__latest__")
 
 
 def test_help_and_healthcheck_load_nothing_heavy() -> None:

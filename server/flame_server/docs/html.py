@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup, Tag
 from markdownify import MarkdownConverter
 
 from flame_server.docs.directives import labelled
-from flame_server.docs.markdown import clean, fence
+from flame_server.docs.markdown import clean, fence, with_closed_fences
 from flame_server.docs.sections import Cut, Section, with_breadcrumbs
 from flame_server.docs.site import title_of
 from flame_server.docs.source import MAX_HEADINGS, Page
@@ -26,7 +26,7 @@ _DROPPED = (
 )
 _HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
 # A heading in one of these is part of a text and begins no section.
-_TEXTS = ["blockquote", "li", "td", "th", "pre", "dd", "figure", "details"]
+_TEXTS = ["blockquote", "li", "td", "th", "pre", "code", "dd", "figure", "details"]
 # Blocks of code where markdown can have none.
 _INLINE_CODE = ", ".join(
     f"{around} pre" for around in ["a", "b", "i", "em", "strong", "code", "pre", "td", "th", "dt", *_HEADINGS]
@@ -59,10 +59,14 @@ def sections_of_html(page: Page, address: str) -> Iterator[Section]:
     converter = _Converter(address)
     headings = _marked_headings(main, converter)
     above, *parts = _MARK.split(clean(converter.convert_soup(main)))
-    bodies = {int(number): body.strip("\n") for number, body in zip(parts[::2], parts[1::2], strict=True)}
+    # Bad nesting leads to a fence on a line with something before it, which is closed on one of its own.
+    bodies = {
+        int(number): with_closed_fences(body.strip("\n"))
+        for number, body in zip(parts[::2], parts[1::2], strict=True)
+    }
     cuts = [Cut(*heading, bodies.get(number, "")) for number, heading in enumerate(headings)]
     title = next((cut.text for cut in cuts if cut.level == 1 and cut.text), "") or title_of(page.path)
-    yield Section("", (title,), "", above.strip("\n"))
+    yield Section("", (title,), "", with_closed_fences(above.strip("\n")))
     yield from with_breadcrumbs(title, cuts)
 
 
@@ -171,6 +175,14 @@ class _Converter(MarkdownConverter):
         url = urljoin(self._address, str(el.get("src") or ""))
         alt = " ".join(str(el.get("alt") or "").split())
         return f"![{alt}]({url})" if url.startswith(("https:", "http:")) else alt
+
+    def convert_code(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        """Code within a line, whatever is inside."""
+        line: str = super().convert_code(el, " ".join(text.split()), parent_tags)  # type: ignore[misc]  # its type file lacks it
+        return line
+
+    convert_kbd = convert_code
+    convert_samp = convert_code
 
     def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         """A closed fence with the language that Sphinx has put around it."""

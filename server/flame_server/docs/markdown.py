@@ -201,6 +201,12 @@ def open_fence(text: str, before: OpenFence | None = None) -> OpenFence | None:
     return fence
 
 
+def with_closed_fences(text: str) -> str:
+    """`text`, and the line that closes a fence which is open at its end."""
+    fence = open_fence(text)
+    return f"{text}\n{fence.closing}" if fence else text
+
+
 def fences_are_closed(text: str) -> bool:
     """Whether every fence that opens in `text` also closes there."""
     return open_fence(text) is None
