@@ -22,8 +22,9 @@ from flame_operator.leader import Alone, Election, Leader
 from flame_operator.lifecycle import Lifecycle
 from flame_operator.mcp_probe import McpProbe
 from flame_operator.metrics import CONTENT_TYPE, Metrics
-from flame_operator.model import HTTP_ROUTE, MANAGER, SECRET, SERVICE_MONITOR, Key, Kind
+from flame_operator.model import HTTP_ROUTE, MANAGER, QDRANT, SECRET, SERVICE_MONITOR, Key, Kind
 from flame_operator.pacing import Pacer
+from flame_operator.pipeline import Turns
 from flame_operator.queue import WorkQueue
 from flame_operator.reconcile import Reconciler, resume_rollout, utc_now
 from flame_operator.references import References
@@ -113,16 +114,22 @@ def _work(  # noqa: PLR0913 - what the process consists of
     def reference_changed(key: Key) -> None:
         # The generated token is one too, and nobody else tells of it.
         cache.learn(SECRET.kind, key, None)
+        cache.learn(SECRET.kind, Key(key.namespace, key.name + QDRANT), None)
         queue.add(key)
 
     def defaults() -> Defaults:
         kinds = served()
         return replace(static, http_routes=HTTP_ROUTE in kinds, service_monitors=SERVICE_MONITOR in kinds)
 
-    static = Defaults(image=settings.server_image, operator_namespace=settings.namespace)
+    static = Defaults(
+        image=settings.server_image,
+        qdrant_image=settings.qdrant_image,
+        operator_namespace=settings.namespace,
+    )
     helpers = Helpers(
         references=References(api, digests, reference_changed, poll_seconds=settings.reference_poll_seconds),
         pacer=Pacer(settings.rollout_parallelism, again),
+        turns=Turns(settings.ingestion_parallelism),
         verifier=Verifier(
             McpProbe(),
             per_second=settings.verifications_per_second,
@@ -138,7 +145,8 @@ def _work(  # noqa: PLR0913 - what the process consists of
         ),
     )
     metrics.show_rollouts(lambda: helpers.pacer.waiting)
-    queue = WorkQueue(Reconciler(api, cache, defaults, helpers), workers=settings.workers, metrics=metrics)
+    reconcile = Reconciler(api, cache, defaults, helpers, metrics=metrics)
+    queue = WorkQueue(reconcile, workers=settings.workers, metrics=metrics)
     return helpers, queue
 
 

@@ -7,8 +7,27 @@ import structlog
 from flame_operator.cache import Cache
 from flame_operator.errors import Conflict, Invalid
 from flame_operator.kube import KubeApi
-from flame_operator.model import DEPLOYMENT, KINDS, MANAGER, Key, Manifest, Server
-from flame_operator.plan import Action, Apply, Delete, corrections, is_ours, without_replicas
+from flame_operator.model import (
+    DEPLOYMENT,
+    KINDS,
+    MANAGER,
+    STATEFUL_SET,
+    VOLUME_CLAIM,
+    Key,
+    Manifest,
+    Server,
+    key_of,
+)
+from flame_operator.plan import (
+    Action,
+    Apply,
+    Delete,
+    corrections,
+    grows,
+    is_ours,
+    storage_of,
+    without_replicas,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +55,7 @@ class Applier:
                         await self._apply(server, manifest, uid)
                         applied.append(manifest["kind"])
                     case Delete(child):
-                        await self._delete(server, child)
+                        await self._delete(child)
                         deleted.append(child["kind"])
         finally:
             if applied or deleted:
@@ -46,18 +65,22 @@ class Applier:
         """Replace what the cache knows of an object by what the API server says."""
         self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
 
-    def known(self, server: Server, kind: str) -> Manifest | None:
-        """The server's child of that kind, as the cache has it."""
-        child = self._cache.child(kind, server.key)
+    def known(self, server: Server, kind: str, suffix: str = "") -> Manifest | None:
+        """The server's child of that kind and name, as the cache has it."""
+        child = self._cache.child(kind, server.key, suffix)
         return child if child is not None and is_ours(server, child) else None
 
     async def _apply(self, server: Server, manifest: Manifest, uid: str | None) -> None:
         try:
+            known = self.known(server, manifest["kind"], _suffix(server, manifest))
+            if manifest["kind"] == STATEFUL_SET.kind and known is not None and grows(manifest, known):
+                await self._grow(manifest, known)
+                return
             if manifest["kind"] == DEPLOYMENT.kind and uid and "replicas" not in manifest["spec"]:
                 await self._leave_replicas(server)
             self._cache.put(await self._write(server, manifest, uid))
         except Conflict:
-            await self.look(manifest["kind"], server.key)
+            await self.look(manifest["kind"], key_of(manifest))
             raise
 
     async def _write(self, server: Server, manifest: Manifest, uid: str | None) -> Manifest:
@@ -69,7 +92,7 @@ class Applier:
         try:
             live = await self._api.apply(manifest, uid=uid)
         except Invalid:
-            known = self.known(server, manifest["kind"])
+            known = self.known(server, manifest["kind"], _suffix(server, manifest))
             fixes = corrections(manifest, known) if known is not None and uid is not None else []
             if known is None or not fixes:
                 raise
@@ -77,6 +100,25 @@ class Applier:
             return await self._api.apply(manifest, uid=uid)
         fixes = corrections(manifest, live)
         return await self._api.correct(live, fixes) if fixes else live
+
+    async def _grow(self, wanted: Manifest, known: Manifest) -> None:
+        """Make the volumes of a StatefulSet larger, which it can't do itself: its template never changes.
+
+        The volumes first. The StatefulSet is then replaced without its pods, by the pass that its
+        disappearance starts; whoever ends in between finds the old one, and begins anew.
+
+        Raises:
+            Refused: The volumes' class doesn't allow it.
+        """
+        size, template = storage_of(wanted), known["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
+        namespace, name = key_of(known)
+        for number in range(known["spec"].get("replicas", 1)):
+            claim = await self._api.get(VOLUME_CLAIM, Key(namespace, f"{template}-{name}-{number}"))
+            if claim is not None and claim["spec"]["resources"]["requests"]["storage"] != size:
+                path = "/spec/resources/requests/storage"
+                await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
+        await self._api.delete(known, propagation="Orphan")
+        await self.look(known["kind"], key_of(known))
 
     async def _leave_replicas(self, server: Server) -> None:
         """Give up the Deployment's replicas without changing them, when they are ours.
@@ -88,10 +130,15 @@ class Applier:
         if live is not None and (operations := without_replicas(live, MANAGER)):
             await self._api.correct(live, operations)
 
-    async def _delete(self, server: Server, child: Manifest) -> None:
+    async def _delete(self, child: Manifest) -> None:
         try:
             await self._api.delete(child)
         except Conflict:
-            await self.look(child["kind"], server.key)
+            await self.look(child["kind"], key_of(child))
             raise
-        self._cache.learn(child["kind"], server.key, None)
+        self._cache.learn(child["kind"], key_of(child), None)
+
+
+def _suffix(server: Server, manifest: Manifest) -> str:
+    name: str = manifest["metadata"]["name"]
+    return name.removeprefix(server.key.name)

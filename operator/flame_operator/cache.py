@@ -5,7 +5,17 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from flame_operator.model import CHILD_KINDS, DEPLOYMENT, KINDS, SERVER, Key, Manifest, key_of
+from flame_operator.model import (
+    CHILD_SLOTS,
+    DEPLOYMENT,
+    JOB,
+    KINDS,
+    SERVER,
+    Key,
+    Manifest,
+    key_of,
+    server_of,
+)
 
 REMEMBERED_DELETIONS = 4096
 
@@ -23,6 +33,8 @@ class Cache:
     def __init__(self) -> None:
         self._dictionaries: dict[str, bytes] = {}
         self._objects: dict[tuple[str, Key], tuple[int, bytes]] = {}
+        # Jobs' names have a part that only their own run knows.
+        self._jobs: dict[Key, set[Key]] = {}
         # The answer to a write may arrive after the news that the object is gone again.
         self._deleted: OrderedDict[tuple[str, Key], int] = OrderedDict()
 
@@ -37,6 +49,8 @@ class Cache:
             return False
         text = self._packed(body)
         self._objects[slot] = (version, text)
+        if body["kind"] == JOB.kind:
+            self._jobs.setdefault(server_of(body), set()).add(slot[1])
         return known is None or known[1] != text
 
     def drop(self, body: Manifest) -> bool:
@@ -68,14 +82,23 @@ class Cache:
 
     def children(self, key: Key) -> Iterator[Manifest]:
         """The known objects that have the names of this server's children."""
-        for kind in CHILD_KINDS:
-            child = self._get(kind.kind, key)
+        for kind, suffix in CHILD_SLOTS:
+            child = self.child(kind.kind, key, suffix)
             if child is not None:
                 yield child
 
-    def child(self, kind: str, key: Key) -> Manifest | None:
+    def child(self, kind: str, key: Key, suffix: str = "") -> Manifest | None:
         """The known object of that kind which has the name of this server's child."""
-        return self._get(kind, key)
+        return self._get(kind, Key(key.namespace, key.name + suffix))
+
+    def jobs(self, key: Key) -> list[Manifest]:
+        """The known Jobs of a server, by their names."""
+        names = self._jobs.get(key, set())
+        found = {name: self._get(JOB.kind, name) for name in sorted(names)}
+        names.difference_update(name for name, job in found.items() if job is None)
+        if not names:
+            self._jobs.pop(key, None)
+        return [job for job in found.values() if job is not None]
 
     def servers(self) -> Iterator[Key]:
         """The keys of all known servers."""
@@ -86,12 +109,13 @@ class Cache:
         return {key: version for (known, key), (version, _) in self._objects.items() if known == kind}
 
     def expire(self, kind: str, missing: dict[Key, int]) -> set[Key]:
-        """Forget objects that a full list lacks, if they haven't changed since; returns those forgotten."""
-        gone = {
-            key for key, version in missing.items() if self._objects.get((kind, key), (None,))[0] == version
-        }
-        for key in gone:
-            del self._objects[kind, key]
+        """Forget objects that a full list lacks, if they haven't changed since; returns whose they were."""
+        gone = set()
+        for key, version in missing.items():
+            body = self._get(kind, key) if self._objects.get((kind, key), (None,))[0] == version else None
+            if body is not None:
+                gone.add(server_of(body))
+                del self._objects[kind, key]
         return gone
 
     def _get(self, kind: str, key: Key) -> Manifest | None:

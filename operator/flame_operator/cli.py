@@ -11,7 +11,10 @@ import structlog
 import yaml
 from pydantic import ValidationError
 
-from flame_operator.desired import Defaults, Facts, desired, not_supported
+from flame_operator.desired import Defaults, Facts, desired
+from flame_operator.desired.ingestion import Run, inputs, job
+from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
+from flame_operator.desired.unions import loads
 from flame_operator.errors import Blind, LostLease, UserError
 from flame_operator.model import SERVER, Manifest, parse_server
 from flame_operator.settings import Settings
@@ -19,7 +22,17 @@ from flame_operator.settings import Settings
 # `render` has no cluster that would give the resource its uid.
 NO_UID = "00000000-0000-0000-0000-000000000000"
 # Nor is there a token that has been generated.
-WITHOUT_CLUSTER = Facts(token=base64.b64encode(b"generated-by-the-operator").decode())
+_GENERATED = base64.b64encode(b"generated-by-the-operator").decode()
+WITHOUT_CLUSTER = Facts(
+    token=_GENERATED, qdrant_keys={QDRANT_WRITE_KEY: _GENERATED, QDRANT_READ_KEY: _GENERATED}
+)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice: references are for programs to read."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - never, whatever it is
+        return True
 
 
 def _fail(message: str) -> NoReturn:
@@ -90,16 +103,20 @@ def render(source: IO[bytes], server_image: str | None) -> None:
     """Print the children of the FlameMCPServers in a file, as YAML, without a cluster.
 
     Printed as if all kinds were switched on. What only a cluster can give has a placeholder: the owner's uid
-    is all zeros, and a generated token says so.
+    is all zeros, and generated tokens and keys say so. Of Jobs the first load is printed.
     """
+    settings = _settings()
     defaults = Defaults(
-        image=server_image or _settings().server_image, http_routes=True, service_monitors=True
+        image=server_image or settings.server_image,
+        qdrant_image=settings.qdrant_image,
+        http_routes=True,
+        service_monitors=True,
     )
     try:
         children = [child for document in _documents(source) for child in _children(document, defaults)]
     except UserError as error:
         _fail(f"{getattr(source, 'name', '-')}: {error}")
-    click.echo(yaml.safe_dump_all(children, sort_keys=False, explicit_start=True), nl=False)
+    click.echo(yaml.dump_all(children, Dumper=_Plain, sort_keys=False, explicit_start=True), nl=False)
 
 
 def _documents(source: IO[bytes]) -> list[Any]:
@@ -125,6 +142,7 @@ def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
         raise UserError("metadata.namespace is no text; put it in quotes")
     placed = {**metadata, "namespace": metadata.get("namespace") or "default", "uid": NO_UID}
     server = parse_server({**document, "metadata": placed}, forbid_unknown=True)
-    if missing := not_supported(server):
-        raise UserError(f"{server.key} asks for what this operator can't do yet: {', '.join(missing)}")
-    return desired(server, defaults, WITHOUT_CLUSTER)
+    children = desired(server, defaults, WITHOUT_CLUSTER)
+    if not loads(server):
+        return children
+    return (*children, job(server, defaults, Run("ingest", "spec", inputs(server, defaults))))

@@ -28,6 +28,8 @@ LISTED_TOOLS = 10
 
 READY = "Ready"
 TOOLS_CHANGED = "ToolsChanged"
+PUBLISHED = "IndexPublished"
+INDEX_TROUBLE = {"IngestionFailed", "IndexHeldBack", "IndexStale"}
 ACTION = "ReportStatus"
 """What the operator was doing, as Events want to know."""
 # What somebody has asked for is no warning.
@@ -67,6 +69,8 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
         *_ready(before, after),
         *_turned_bad(before, after, "Stalled", "True"),
         *_turned_bad(before, after, "Verified", "False"),
+        *_index(before, after),
+        *_published(old, new),
         *_tools(old, new),
     )
     # Ready repeats the reason of the condition that it fails for: one cause, one event.
@@ -96,6 +100,19 @@ def _turned_bad(
     same = (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason"))
     if now.get("status") == bad and not same:
         yield Event("Warning", now["reason"], now["message"])
+
+
+def _index(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> Iterable[Event]:
+    # A server whose pods aren't ready hasn't loaded its index either: that is told already.
+    if after.get("IndexReady", {}).get("reason") in INDEX_TROUBLE:
+        yield from _turned_bad(before, after, "IndexReady", "False")
+
+
+def _published(old: Manifest, new: Manifest) -> Iterable[Event]:
+    was, now = old.get("ingestion") or {}, new.get("ingestion") or {}
+    if now.get("lastSuccessfulTime") and now["lastSuccessfulTime"] != was.get("lastSuccessfulTime"):
+        collection = (new.get("index") or {}).get("collection", "")
+        yield Event("Normal", PUBLISHED, f"{collection} is searched now: {now.get('message', '')}")
 
 
 def _tools(old: Manifest, new: Manifest) -> Iterable[Event]:

@@ -10,6 +10,7 @@ import structlog
 from flame_operator.events import Recorder
 from flame_operator.model import Key
 from flame_operator.pacing import Pacer
+from flame_operator.pipeline import Turns
 from flame_operator.references import References
 from flame_operator.verify import Verifier
 
@@ -27,12 +28,14 @@ class Helpers:
     pacer: Pacer
     verifier: Verifier
     recorder: Recorder
+    turns: Turns
 
     def forget(self, key: Key) -> None:
         """The server is gone."""
         self.references.forget(key)
         self.pacer.done(key)
         self.verifier.drop(key)
+        self.turns.note(key, busy=False)
 
     def background(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
         """What each does by itself, until it is cancelled."""

@@ -13,7 +13,7 @@ from flame_operator.cache import Cache
 from flame_operator.errors import Conflict, Refused, Unavailable, UserError
 from flame_operator.kube import KubeApi
 from flame_operator.metrics import Metrics
-from flame_operator.model import SERVER, Key, Kind, Manifest, key_of
+from flame_operator.model import SERVER, Key, Kind, Manifest, server_of
 from flame_operator.sight import Sight
 from flame_operator.status import readiness
 from flame_operator.sweep import Scope, sweep
@@ -92,7 +92,7 @@ class Informer:
         """Take an event of the watch."""
         changed = self.cache.drop(body) if deleted else self.cache.put(body)
         self.sight.delivered(body)
-        key = key_of(body)
+        key = server_of(body)
         if body["kind"] == SERVER.kind:
             self._note_readiness(key, None if deleted else body)
         if changed:

@@ -1,7 +1,7 @@
 """The Kubernetes API in the operator's words."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from flame_operator.errors import Conflict, Forbidden, Invalid, NamespaceTerminating, NotFound, Refused
 from flame_operator.model import EVENT, KINDS, LEASE, MANAGER, SERVER, Key, Kind, Manifest, key_of
@@ -15,6 +15,7 @@ LEASE_TIMEOUT = 2.0
 # No object has this version. An apply that asks for it creates, or fails with 409 when something is there, so
 # that a foreign object is never overwritten, and no read is needed before the write.
 ABSENT = "1"
+Propagation = Literal["Background", "Foreground", "Orphan"]
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -53,8 +54,12 @@ class KubeApi(Protocol):
             Conflict: The object has changed since.
         """
 
-    async def delete(self, child: Manifest) -> None:
+    async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
         """Delete exactly this object; not an error when it is gone.
+
+        Args:
+            child: The object.
+            propagation: What becomes of what it owns: deleted after it, deleted before it, or left.
 
         Raises:
             Conflict: Another object has its name now.
@@ -136,13 +141,13 @@ class AioKube:
             raise Conflict(str(answer.body["message"]))
         return _checked(answer)
 
-    async def delete(self, child: Manifest) -> None:
+    async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
         """See `KubeApi`."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": {"uid": child["metadata"]["uid"]},
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
         }
         answer = await self._request(Call("DELETE", _path(child), body=body))
         if answer.status != 404:

@@ -47,6 +47,7 @@ class Metrics:
         prometheus_client.ProcessCollector(registry=self.registry)
         self._readiness: dict[Key, str] = {}
         self._ready_counts: Count[str] = Count()
+        self._indexes: dict[Key, tuple[float, bool]] = {}
         self._add_work()
         self._add_requests()
         self._add_resources()
@@ -86,6 +87,15 @@ class Metrics:
         self._verifications = self._counter("verifications_total", "Looks at a running server", "result")
         self._verification_seconds = self._histogram(
             "verification_duration_seconds", "Time such a look took", VERIFICATION_SECONDS
+        )
+        self._ingestions = self._counter("ingestions_total", "Runs that load docs and have ended", "result")
+        for result in ("ok", "user", "world", "held", "internal"):
+            self._ingestions.labels(result)
+        self._gauge("indexes_stale", "Indexes older than twice their schedule's interval").set_function(
+            lambda: sum(stale for _, stale in self._indexes.values())
+        )
+        self._gauge("index_oldest_age_seconds", "Age of the index that was loaded longest ago").set_function(
+            lambda: max((time.time() - loaded for loaded, _ in self._indexes.values()), default=0.0)
         )
         self._rollouts_waiting = self._gauge("rollouts_waiting", "Rollouts that wait for their turn")
         self._events = self._counter("events_total", "Kubernetes Events to be written", "result")
@@ -141,15 +151,30 @@ class Metrics:
 
     def set_readiness(self, key: Key, status: str) -> None:
         """What a resource's condition Ready says now, one of `TRUTHS`."""
-        self.forget(key)
+        self._uncount(key)
         self._readiness[key] = status
         self._ready_counts[status] += 1
 
     def forget(self, key: Key) -> None:
         """A resource is gone."""
+        self._indexes.pop(key, None)
+        self._uncount(key)
+
+    def _uncount(self, key: Key) -> None:
         before = self._readiness.pop(key, None)
         if before is not None:
             self._ready_counts[before] -= 1
+
+    def ingested(self, result: str) -> None:
+        """A run that loads docs has ended: `ok`, or whose fault it was."""
+        self._ingestions.labels(result).inc()
+
+    def set_index(self, key: Key, loaded: float | None, *, stale: bool) -> None:
+        """When a resource's docs were last loaded, as Unix time; None for never."""
+        if loaded is None:
+            self._indexes.pop(key, None)
+        else:
+            self._indexes[key] = (loaded, stale)
 
     def verified(self, result: str, seconds: float) -> None:
         """A look at a running server has ended; `result` is the reason that its condition Verified gets."""

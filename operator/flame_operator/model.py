@@ -61,6 +61,9 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE = Kind("", "v1", "Service", "services")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
+JOB = Kind("batch", "v1", "Job", "jobs")
+VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
@@ -77,17 +80,60 @@ WATCHED_KINDS = (
     DISRUPTION_BUDGET,
     AUTOSCALER,
     INGRESS,
+    STATEFUL_SET,
+    JOB,
 )
 """Kinds of children that every cluster has; their events are watched."""
 OPTIONAL_KINDS = (HTTP_ROUTE, SERVICE_MONITOR)
 """Kinds of children whose API may be missing; the operator deals with them only when its settings say so."""
 CHILD_KINDS = (*WATCHED_KINDS, SECRET, *OPTIONAL_KINDS)
-KINDS = {kind.kind: kind for kind in (SERVER, *CHILD_KINDS)}
+KINDS = {kind.kind: kind for kind in (SERVER, *CHILD_KINDS, VOLUME_CLAIM)}
+
+QDRANT = "-qdrant"
+"""What the name of a server's own vector store has behind the server's."""
+QDRANT_PEERS = "-qdrant-headless"
+INGESTION = "-ingest"
+CHILD_SLOTS = (
+    *((kind, "") for kind in CHILD_KINDS if kind not in (STATEFUL_SET, JOB)),
+    (SERVICE, QDRANT),
+    (SERVICE, QDRANT_PEERS),
+    (SECRET, QDRANT),
+    (NETWORK_POLICY, QDRANT),
+    (STATEFUL_SET, QDRANT),
+    (DISRUPTION_BUDGET, QDRANT),
+    (NETWORK_POLICY, INGESTION),
+)
+"""Every child that a server may have, but for Jobs: its kind, and what stands behind the server's name."""
+INSTANCE = "app.kubernetes.io/instance"
+"""The label with the name of the server whose child an object is."""
 
 
 def key_of(manifest: Manifest) -> Key:
-    """Where an object is. Children carry their server's name, so this is a child's server as well."""
+    """Where an object is."""
     return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+
+
+def controller(child: Manifest) -> dict[str, Any] | None:
+    """The owner reference of the object's controller, if it has one."""
+    references = child["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def server_of(manifest: Manifest) -> Key:
+    """The server whose child an object is, or that it is itself.
+
+    Its owner says so, else its label; somebody may have removed either, and most children have the server's
+    own name.
+    """
+    metadata = manifest["metadata"]
+    owner = controller(manifest)
+    if manifest["kind"] == SERVER.kind:
+        name = metadata["name"]
+    elif owner is not None and owner.get("kind") == SERVER.kind:
+        name = owner["name"]
+    else:
+        name = (metadata.get("labels") or {}).get(INSTANCE) or metadata["name"]
+    return Key(metadata["namespace"], name)
 
 
 @dataclass(frozen=True)
@@ -98,6 +144,9 @@ class Server:
     uid: str
     generation: int
     labels: dict[str, str]
+    annotations: dict[str, str]
+    created: str
+    """When, as Kubernetes writes times; empty for one that isn't in a cluster."""
     spec: ServerSpec
 
 
@@ -138,5 +187,7 @@ def parse_server(body: Manifest, *, forbid_unknown: bool = False) -> Server:
         uid=metadata.get("uid", ""),
         generation=metadata.get("generation", 0),
         labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        created=metadata.get("creationTimestamp") or "",
         spec=spec,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from flame_operator.desired.naming import APPLIED_HASH, OWNS_SECRET
 from flame_operator.desired.quantity import same_quantity
-from flame_operator.model import SERVER, SERVICE, Manifest, Server
+from flame_operator.model import SECRET, SERVER, SERVICE, Manifest, Server, controller
 
 # Lists whose items the API server tells apart by a field; in them others may add items of their own.
 LIST_KEYS = {
@@ -70,9 +70,12 @@ def plan(server: Server, wanted: Iterable[Manifest], observed: Iterable[Manifest
         action = _towards(server, manifest, live.pop(_slot(manifest), None))
         if action is not None:
             actions.append(action)
+    # A Secret first: what tells that there is one must not be gone before it.
     unwanted = [
-        Delete(child) for child in live.values() if is_ours(server, child) and not _is_going(child)
-    ]  # fmt: skip
+        Delete(child)
+        for child in sorted(live.values(), key=lambda child: child["kind"] != SECRET.kind)
+        if is_ours(server, child) and not _is_going(child)
+    ]
     # Secrets aren't listed: only the Service's mark tells that there is one. So the mark comes before the
     # Secret does, and goes after it.
     first = [action for action in actions if _marks_secret(action)]
@@ -105,12 +108,6 @@ def _towards(server: Server, manifest: Manifest, live: Manifest | None) -> Actio
     if current and is_subset(manifest, live):
         return None
     return Apply(manifest, uid=live["metadata"]["uid"])
-
-
-def controller(child: Manifest) -> dict[str, Any] | None:
-    """The owner reference of the object's controller, if it has one."""
-    references = child["metadata"].get("ownerReferences") or []
-    return next((reference for reference in references if reference.get("controller")), None)
 
 
 def is_ours(server: Server, child: Manifest) -> bool:
@@ -184,6 +181,17 @@ def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], An
 def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
     """JSON Patch operations that remove what others have added where nothing but ours belongs."""
     return list(_corrections(wanted, live, "", ""))
+
+
+def storage_of(stateful_set: Manifest) -> str:
+    """How large its volumes are asked to be."""
+    size: str = stateful_set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+    return size
+
+
+def grows(wanted: Manifest, live: Manifest) -> bool:
+    """Whether a StatefulSet's volumes are to have another size; the schema lets them only grow."""
+    return not same_quantity(storage_of(wanted), storage_of(live))
 
 
 def without_replicas(live: Manifest, manager: str) -> list[Manifest]:

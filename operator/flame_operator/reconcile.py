@@ -8,24 +8,48 @@ from flame_operator.apply import Applier
 from flame_operator.cache import SCALED_BY_OTHERS, Cache
 from flame_operator.checks import check_of, is_verified, target_of
 from flame_operator.desired import Defaults, Facts, desired
-from flame_operator.desired.naming import OWNS_SECRET, REFERENCES_DIGEST, selector_labels
+from flame_operator.desired.naming import (
+    OWNS_SECRET,
+    QDRANT_READ_KEY,
+    QDRANT_WRITE_KEY,
+    REFERENCES_DIGEST,
+    TOKEN_KEY,
+    selector_labels,
+)
 from flame_operator.desired.references import references
-from flame_operator.desired.unions import generates_token
+from flame_operator.desired.unions import generates_token, loads, managed_qdrant
 from flame_operator.digests import only_values_differ
 from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
 from flame_operator.events import transitions
 from flame_operator.helpers import Helpers
 from flame_operator.kube import KubeApi
-from flame_operator.model import DEPLOYMENT, POD, SECRET, SERVICE, Key, Manifest, Server, parse_server
+from flame_operator.metrics import Metrics
+from flame_operator.model import (
+    DEPLOYMENT,
+    POD,
+    QDRANT,
+    SECRET,
+    SERVER,
+    SERVICE,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+    Server,
+    controller,
+    key_of,
+    parse_server,
+)
 from flame_operator.pacing import Pacer, is_rolling
+from flame_operator.pipeline import INGESTION, Pipeline
 from flame_operator.plan import Action, Apply, is_ours, is_subset, plan
 from flame_operator.plan import Conflict as Taken
 from flame_operator.plan import Wait as Going
 from flame_operator.pods import Pods, pods_of, why_not_ready
 from flame_operator.references import Resolved
+from flame_operator.runs import Loading
 from flame_operator.status import Check, Outcome, Reason, blocked_status, server_status
-from flame_operator.support import disabled, unsupported
-from flame_operator.tokens import Token
+from flame_operator.support import disabled
+from flame_operator.tokens import Tokens
 
 LOOK_AGAIN_SECONDS = 30.0
 """How soon a foreign object is looked at again: it isn't watched, so nothing tells when it goes away."""
@@ -50,13 +74,14 @@ def seconds_between(earlier: str, later: str) -> float:
 class Reconciler:
     """Makes the children and the status of a server what its spec asks for."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two are for tests
         self,
         api: KubeApi,
         cache: Cache,
         defaults: Callable[[], Defaults],
         helpers: Helpers,
         *,
+        metrics: Metrics | None = None,
         now: Callable[[], str] = utc_now,
     ) -> None:
         self._api = api
@@ -64,6 +89,8 @@ class Reconciler:
         self._defaults = defaults
         self._helpers = helpers
         self._applier = Applier(api, cache)
+        self._metrics = metrics or Metrics()
+        self._pipeline = Pipeline(api, cache, helpers.turns, self._metrics)
         self._now = now
 
     async def __call__(self, key: Key) -> float | None:
@@ -87,29 +114,37 @@ class Reconciler:
             message = f"The spec can't be used: {error}. Correct it and apply it again."
             await self._block(key, body, Reason.INVALID_SPEC, message)
             return None
-        if message := unsupported(server):
-            await self._block(key, body, Reason.NOT_SUPPORTED, message)
-            return None
         try:
             outcome, refusal = await self._act(server, body)
             deployment = self._applier.known(server, DEPLOYMENT.kind)
             check, overdue = self._check(server, body, deployment), self._is_overdue(body)
             why = await self._why(server, deployment) if overdue else ""
             outcome = replace(outcome, why=why, check=check)
+            loading = None
+            if refusal is None:
+                try:
+                    loading = await self._load(server, body)
+                except NamespaceTerminating:
+                    raise
+                except Refused as refused:
+                    outcome, refusal = replace(outcome, refused=str(refused)), refused
+            outcome = replace(outcome, loading=loading)
         except NamespaceTerminating:
             return None
         await self._report(key, lambda old: server_status(server, deployment, outcome, old, self._now()))
         if refusal is not None:
             raise refusal
-        return _look_again(outcome, pods_of(deployment), overdue=overdue)
+        waits = [_look_again(outcome, pods_of(deployment), overdue=overdue)]
+        waits += [loading.look_again] if loading else []
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _act(self, server: Server, body: Manifest) -> tuple[Outcome, Refused | None]:
         """Bring the children to what they should be, as far as they may be changed now."""
-        token, trouble = Token(), ""
+        tokens, trouble = Tokens(), ""
         await self._look_where_no_event_tells(server)
         for _ in range(ROUNDS):
             resolved = await self._helpers.references.resolve(server.key, references(server))
-            facts, waits = self._facts(server, body, resolved, token)
+            facts, waits = self._facts(server, body, resolved, tokens)
             defaults = self._defaults()
             actions = plan(server, desired(server, defaults, facts), self._cache.children(server.key))
             outcome = Outcome(
@@ -136,16 +171,37 @@ class Reconciler:
                 return outcome, None
         raise Conflict(f"its children changed {ROUNDS} times while they were looked at: {trouble}")
 
+    async def _load(self, server: Server, body: Manifest) -> Loading | None:
+        """The next step of loading docs; None when this server's come with the image."""
+        status = body.get("status") or {}
+        if not (loads(server) or status.get(INGESTION)):
+            return None
+        resolved = await self._helpers.references.resolve(server.key, references(server))
+        loading = await self._pipeline.advance(server, status, self._defaults(), resolved, self._now())
+        if not loads(server):
+            self._metrics.set_index(server.key, None, stale=False)
+            return None
+        loaded = loading.lane.succeeded
+        seconds = datetime.fromisoformat(loaded).timestamp() if loaded else None
+        self._metrics.set_index(server.key, seconds, stale=loading.stale)
+        return loading
+
     async def _look_where_no_event_tells(self, server: Server) -> None:
         for child in self._cache.children(server.key):
-            if not is_ours(server, child):
-                await self._applier.look(child["kind"], server.key)
+            if not is_ours(server, child) and not _is_of_another(server, child):
+                await self._applier.look(child["kind"], key_of(child))
         service = self._applier.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
             await self._applier.look(SECRET.kind, server.key)
+        # Its own Qdrant tells of the other Secret: it goes after that.
+        store = managed_qdrant(server) or self._applier.known(server, STATEFUL_SET.kind, QDRANT)
+        if store and self._cache.child(SECRET.kind, server.key, QDRANT) is None:
+            await self._applier.look(SECRET.kind, Key(server.key.namespace, server.key.name + QDRANT))
 
-    def _facts(self, server: Server, body: Manifest, resolved: Resolved, token: Token) -> tuple[Facts, bool]:
+    def _facts(
+        self, server: Server, body: Manifest, resolved: Resolved, tokens: Tokens
+    ) -> tuple[Facts, bool]:
         """What decides about children besides the spec, and whether the pods wait for their turn."""
         deployment = self._applier.known(server, DEPLOYMENT.kind)
         if deployment is None:
@@ -153,9 +209,14 @@ class Reconciler:
         else:
             scaled = SCALED_BY_OTHERS in deployment["metadata"]
             digest, wait = self._paced(server, body, deployment, resolved)
-        secret = self._applier.known(server, SECRET.kind)
-        generated = token.value(secret) if generates_token(server) else None
-        return Facts(references=digest, token=generated, scaled_by_others=scaled), wait
+        token, keys = None, None
+        if generates_token(server):
+            token = tokens.values(self._applier.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
+        if managed_qdrant(server):
+            secret = self._applier.known(server, SECRET.kind, QDRANT)
+            keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
+        facts = Facts(references=digest, token=token, qdrant_keys=keys, scaled_by_others=scaled)
+        return facts, wait
 
     def _paced(
         self, server: Server, body: Manifest, deployment: Manifest, resolved: Resolved
@@ -229,6 +290,12 @@ def resume_rollout(cache: Cache, pacer: Pacer, key: Key) -> None:
     deployment = cache.child(DEPLOYMENT.kind, key)
     if deployment is not None and _digest_of(deployment) and is_rolling(deployment):
         pacer.resume(key)
+
+
+def _is_of_another(server: Server, child: Manifest) -> bool:
+    """Whether it is another server's child: `docs` may have a Qdrant, and `docs-qdrant` be a server."""
+    owner = controller(child)
+    return owner is not None and owner.get("kind") == SERVER.kind and owner.get("name") != server.key.name
 
 
 def _digest_of(deployment: Manifest) -> str:

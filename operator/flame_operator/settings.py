@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_SERVER_IMAGE = "flame-mcp-server:0.1.0"
+DEFAULT_QDRANT_IMAGE = "qdrant/qdrant:v1.19.1-unprivileged"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
@@ -29,6 +30,10 @@ class Settings(BaseSettings):
 
     server_image: Annotated[str, Field(min_length=1)] = DEFAULT_SERVER_IMAGE
     """The image of servers whose spec names none."""
+    qdrant_image: Annotated[str, Field(min_length=1)] = DEFAULT_QDRANT_IMAGE
+    """The image of Qdrant servers whose spec names none."""
+    ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
+    """How many resources load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
     """How often everything is listed to find what a broken watch missed; up to 10 % sooner or later."""
     workers: Annotated[int, Field(ge=1, le=256)] = 16

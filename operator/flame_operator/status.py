@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from flame_operator.desired.naming import mode, selector_labels, url
+from flame_operator.desired.unions import loads
 from flame_operator.model import Manifest, Server
 from flame_operator.pods import Pods, pods_of
+from flame_operator.runs import Loading, as_status, is_rollback
 
 MESSAGE_LENGTH = 1024
 """Characters; the CRD bounds messages to the same."""
@@ -27,6 +29,10 @@ class Reason(StrEnum):
     NOT_VERIFIED = "NotVerified"
     AVAILABLE = "Available"
     INDEX_LOADED = "IndexLoaded"
+    INGESTING = "Ingesting"
+    INGESTION_FAILED = "IngestionFailed"
+    INDEX_HELD_BACK = "IndexHeldBack"
+    INDEX_STALE = "IndexStale"
     DEPLOYING = "Deploying"
     PODS_NOT_READY = "PodsNotReady"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -39,16 +45,17 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     REFERENCE_MISSING = "ReferenceMissing"
     FEATURE_DISABLED = "FeatureDisabled"
-    NOT_SUPPORTED = "NotSupported"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
 
 
 # With these the children aren't what the spec says, however well the pods of an earlier spec may run.
-NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED, Reason.NOT_SUPPORTED}
+NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED}
 
 # These explain why there are no pods.
 NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}
+# These explain why pods have nothing to serve.
+NO_INDEX = {Reason.INGESTING, Reason.INGESTION_FAILED, Reason.INDEX_HELD_BACK}
 _REASONS = {str(reason) for reason in Reason}
 
 
@@ -91,6 +98,8 @@ class Outcome:
     """Whether pods wait until others that read the same Secret have been replaced."""
     why: str = ""
     """Why pods aren't ready, as far as they say."""
+    loading: Loading | None = None
+    """Where loading docs has come to; None when nothing is loaded."""
     check: Check | None = None
     """None while the server hasn't been looked at since the operator started."""
 
@@ -111,13 +120,14 @@ def server_status(
     check = outcome.check if pods.available else None
     available = _available(pods, outcome.why)
     verified = _verified(pods, check, old)
-    stalled = _stalled(outcome, pods)
+    index = _index_ready(available, outcome.loading)
+    stalled = _stalled(outcome, pods, index)
     conditions = {
-        "Ready": _ready(server, available, verified, stalled),
+        "Ready": _ready(server, available, verified, stalled, index),
         "Available": available,
-        "IndexReady": _index_ready(available),
+        "IndexReady": index,
         "Verified": verified,
-        "Reconciling": _reconciling(server, pods, stalled, outcome),
+        "Reconciling": _reconciling(server, pods, stalled, outcome, index),
         "Stalled": stalled,
     }
     status = {
@@ -132,10 +142,34 @@ def server_status(
         "mode": mode(server),
     }
     # What was known of a server stays until something else is known.
-    for part, known in (("server", check and check.server), ("index", check and check.index)):
-        if found := known or old.get(part):
-            status[part] = found
-    return status
+    if known := (check and check.server) or old.get("server"):
+        status["server"] = known
+    if known := _index(outcome.loading, check, old.get("index") or {}):
+        status["index"] = known
+    return status | (_memory(outcome.loading) if outcome.loading else _kept(old) if loads(server) else {})
+
+
+def _kept(old: Manifest) -> Manifest:
+    """What has been remembered of loads: without it they would begin anew."""
+    return {part: old[part] for part in ("ingestion", "snapshots", "index") if old.get(part)}
+
+
+def _index(loading: Loading | None, check: Check | None, old: Manifest) -> Manifest:
+    """What is searched: what has been loaded, and where nothing is, what the server says."""
+    if loading is None:
+        return (check and check.index) or old
+    # The server notices some seconds later: until then it would still tell of the index before.
+    index = loading.index or old or (check and check.index) or {}
+    return index | ({"lastSuccessfulTime": loading.lane.succeeded} if loading.lane.succeeded else {})
+
+
+def _memory(loading: Loading) -> Manifest:
+    """What the next pass has to know, and what people want to."""
+    lane = as_status(loading.lane)
+    if loading.message:
+        lane["progress"] = _cut(loading.message)
+    snapshots = as_status(loading.snapshots)
+    return {"ingestion": lane} | ({"snapshots": snapshots} if snapshots else {})
 
 
 def blocked_status(generation: int, reason: Reason, message: str, old: Manifest, now: str) -> Manifest:
@@ -150,7 +184,8 @@ def blocked_status(generation: int, reason: Reason, message: str, old: Manifest,
         "Reconciling": Says("False", reason, "Nothing is done until the spec is another."),
         "Stalled": stalled,
     }
-    return {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
+    known = {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
+    return known | _kept(old)
 
 
 def readiness(server: Manifest) -> Truth:
@@ -182,7 +217,9 @@ def _failure(pods: Pods) -> Says | None:
     return None
 
 
-def _index_ready(available: Says) -> Says:
+def _index_ready(available: Says, loading: Loading | None) -> Says:
+    if loading is not None and (found := _loading_trouble(loading)):
+        return found
     match available.status:
         case "True":
             return Says("True", Reason.INDEX_LOADED, "A pod becomes ready only once it has loaded its index.")
@@ -190,6 +227,29 @@ def _index_ready(available: Says) -> Says:
             return Says("False", available.reason, "No pod is ready, so no index is loaded.")
         case _:
             return Says("Unknown", available.reason, available.message)
+
+
+def _loading_trouble(loading: Loading) -> Says | None:
+    """What keeps the index from being what the spec asks for, or what is remarkable about it."""
+    lane = loading.lane
+    before = " The index before is served." if lane.succeeded else ""
+    if lane.failure and lane.phase in ("Failed", "Running"):
+        reason = Reason.INDEX_HELD_BACK if lane.failure == "Held" else Reason.INGESTION_FAILED
+        again = f" Now: {loading.message}" if lane.phase == "Running" and loading.message else ""
+        return Says("False", reason, f"{lane.message}{again}{before}")
+    if not lane.succeeded:
+        return Says("False", Reason.INGESTING, f"The first index is on its way. {loading.message}".strip())
+    if loading.stale:
+        message = f"It was loaded at {lane.succeeded}, longer ago than twice the schedule's interval."
+        return Says("False", Reason.INDEX_STALE, message)
+    if lane.rollback and is_rollback(lane):
+        return Says(
+            "True",
+            Reason.INDEX_LOADED,
+            "Rolled back to the index before; nothing is loaded until the annotation flamemcp.dev/rollback "
+            "is removed.",
+        )
+    return None
 
 
 def _verified(pods: Pods, check: Check | None, old: Manifest) -> Says:
@@ -204,7 +264,7 @@ def _verified(pods: Pods, check: Check | None, old: Manifest) -> Says:
     return Says("Unknown", Reason.NOT_VERIFIED, "The server will be asked in a moment.")
 
 
-def _stalled(outcome: Outcome, pods: Pods) -> Says:
+def _stalled(outcome: Outcome, pods: Pods, index: Says) -> Says:  # noqa: PLR0911 - a list
     if outcome.taken:
         return Says(
             "True",
@@ -220,12 +280,21 @@ def _stalled(outcome: Outcome, pods: Pods) -> Says:
         )
     if failure := _failure(pods):
         return failure
+    if index.reason == Reason.INGESTION_FAILED and _needs_the_user(outcome.loading):
+        return index._replace(status="True")
     if outcome.disabled:
         return Says("True", Reason.FEATURE_DISABLED, "; ".join(outcome.disabled))
     return Says("False", Reason.UP_TO_DATE, "Nothing is in the way.")
 
 
-def _reconciling(server: Server, pods: Pods, stalled: Says, outcome: Outcome) -> Says:  # noqa: PLR0911 - a list
+def _needs_the_user(loading: Loading | None) -> bool:
+    """Whether nothing is tried any more before something changes."""
+    return loading is not None and loading.lane.phase == "Failed" and loading.look_again is None
+
+
+def _reconciling(  # noqa: PLR0911 - a list
+    server: Server, pods: Pods, stalled: Says, outcome: Outcome, index: Says
+) -> Says:
     if server.spec.suspend:
         return Says("False", Reason.SUSPENDED, "spec.suspend is true: the children are left as they are.")
     if stalled.status == "True":
@@ -242,6 +311,8 @@ def _reconciling(server: Server, pods: Pods, stalled: Says, outcome: Outcome) ->
         return Says("True", Reason.REFERENCE_MISSING, "; ".join(outcome.awaited))
     if not pods.seen:
         return Says("True", Reason.DEPLOYING, "The children are being created.")
+    if index.reason == Reason.INGESTING:
+        return index._replace(status="True")
     if not pods.complete:
         return Says(
             "True", Reason.ROLLOUT_IN_PROGRESS, "Not all pods run the current spec and are ready yet."
@@ -249,12 +320,13 @@ def _reconciling(server: Server, pods: Pods, stalled: Says, outcome: Outcome) ->
     return Says("False", Reason.UP_TO_DATE, "All children are as the spec says.")
 
 
-def _ready(server: Server, available: Says, verified: Says, stalled: Says) -> Says:
+def _ready(server: Server, available: Says, verified: Says, stalled: Says, index: Says) -> Says:
     blocked = NOT_APPLIED if available.status == "True" else NOT_APPLIED | NO_PODS
     if stalled.status == "True" and stalled.reason in blocked:
         return stalled._replace(status="False")
     if available.status != "True":
-        return available
+        # Pods aren't ready before there is an index: why there is none says more.
+        return index if index.reason in NO_INDEX else available
     if verified.status != "True":
         return verified._replace(status="False")
     if server.spec.suspend:

@@ -1,18 +1,7 @@
-"""What a spec asks for that can't be had: of this version of the operator, or of this installation. Pure."""
+"""What a spec asks for that this installation of the operator can't do. Pure."""
 
-from flame_operator.desired import Defaults, not_supported
+from flame_operator.desired import Defaults
 from flame_operator.model import Server
-
-
-def unsupported(server: Server) -> str:
-    """What this version can't do yet, in words for the user; empty when it can do all."""
-    fields = not_supported(server)
-    if not fields:
-        return ""
-    return (
-        f"{' and '.join(fields)}: not in this version of the operator yet. Meanwhile use vectorStore.type "
-        "Embedded or External without ingestion."
-    )
 
 
 def disabled(server: Server, defaults: Defaults) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flame_operator.cache import Cache
 from flame_operator.kube import KubeApi
-from flame_operator.model import MANAGER, SERVER, WATCHED_KINDS, Key, Kind, key_of
+from flame_operator.model import MANAGER, SERVER, WATCHED_KINDS, Key, Kind, key_of, server_of
 
 CHILD_SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
 
@@ -50,6 +50,6 @@ async def sweep(
                     version = int(body["metadata"]["resourceVersion"])
                     found.newest[scope] = max(version, found.newest.get(scope, -1))
                 if cache.put(body):
-                    found.changed.add(key_of(body))
+                    found.changed.add(server_of(body))
         found.changed.update(cache.expire(kind.kind, missing))
     return found

@@ -327,21 +327,3 @@ def test_the_scale_of_the_resource_reaches_the_deployment(cluster: Cluster, name
     settled(cluster, namespace)
     cluster.kubectl("scale", "fmcp/docs", "-n", namespace, "--replicas=3")
     cluster.wait_until("three replicas", lambda: replicas(cluster, namespace) == 3)
-
-
-@pytest.mark.usefixtures("operator")
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"vectorStore": {"type": "Managed"}},
-        {
-            "vectorStore": {"type": "External", "external": {"url": "http://qdrant:6333"}},
-            "ingestion": {"sources": [{"name": "docs", "bundled": {}}]},
-        },
-    ],
-    ids=["managed", "ingestion"],
-)
-def test_what_is_to_come_says_so(cluster: Cluster, namespace: str, spec: Json) -> None:
-    cluster.apply(server("docs", namespace, **spec))
-    cluster.wait_for_condition("docs", namespace, "Stalled", ("True", "NotSupported"))
-    assert cluster.get("deployment", "docs", namespace) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flame_operator.desired import Defaults, desired, not_supported
+from flame_operator.desired import Defaults, desired
 from flame_operator.desired.references import references
 from flame_operator.model import KINDS, parse_server
 from flame_server.index.build import build_index
@@ -487,8 +487,6 @@ def test_pods_pass_pod_security_restricted(cluster: Cluster) -> None:
     for example in examples():
         body = {**example, "metadata": {**example["metadata"], "namespace": namespace, "uid": "0"}}
         wanted = desired(parse_server(body, forbid_unknown=True), Defaults(image="x:1"))
-        if not wanted:
-            continue  # not supported yet
         deployment = copy.deepcopy(next(child for child in wanted if child["kind"] == "Deployment"))
         del deployment["metadata"]["ownerReferences"]
         result = cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(deployment))
@@ -514,8 +512,6 @@ def stalled(example: Json) -> tuple[str, str]:
     one = parse_server(
         {**example, "metadata": {**example["metadata"], "namespace": "any"}}, forbid_unknown=True
     )
-    if not_supported(one):
-        return "True", "NotSupported"
     if any(reference.rolls and not reference.own for reference in references(one)):
         return "True", "ReferenceMissing"
     return "False", "UpToDate"

@@ -1,4 +1,4 @@
-"""Sweeps find what no watch tells. Alone here: beside another operator both would write, now and then twice."""
+"""Sweeps find what no watch tells. Alone here: beside another operator both would write."""
 
 from pathlib import Path
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from flame_operator.desired import Defaults, Facts, desired
+from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
 from flame_operator.desired.references import references
-from flame_operator.desired.unions import generates_token
+from flame_operator.desired.unions import generates_token, managed_qdrant
 from flame_operator.model import Manifest, Server, parse_server
 from flame_operator.spec.backends import VectorStore
 from tests.flame_operator.fake_kube import server
@@ -26,6 +27,7 @@ def facts(one: Server) -> Facts:
     return Facts(
         references="0" * 32 if any(reference.rolls for reference in references(one)) else "",
         token=TOKEN if generates_token(one) else None,
+        qdrant_keys={QDRANT_WRITE_KEY: TOKEN, QDRANT_READ_KEY: TOKEN} if managed_qdrant(one) else None,
     )
 
 

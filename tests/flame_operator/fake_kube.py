@@ -88,7 +88,7 @@ class FakeKube:
             if found == kind.kind and namespace in (None, key.namespace) and chosen:
                 yield copy.deepcopy(body)
 
-    async def delete(self, child: Manifest) -> None:
+    async def delete(self, child: Manifest, *, propagation: str = "Background") -> None:  # noqa: ARG002 - at once
         slot = (child["kind"], key_of(child))
         self._begin(f"delete {child['kind']}")
         live = self.objects.get(slot)

@@ -10,6 +10,7 @@ from flame_operator.events import Event
 from flame_operator.helpers import Helpers
 from flame_operator.model import SERVER, Key, Manifest, parse_server
 from flame_operator.pacing import Pacer
+from flame_operator.pipeline import Turns
 from flame_operator.reconcile import Reconciler
 from flame_operator.references import References
 from flame_operator.sweep import sweep
@@ -60,7 +61,13 @@ class Operator:
         self.digests = Digests(b"k" * 32)
         self.references = References(kube, self.digests, self.turns.append)
         self.pacer = Pacer(1, self.turns.append)
-        helpers = Helpers(self.references, self.pacer, self.verifier, self.recorder)  # type: ignore[arg-type]
+        helpers = Helpers(
+            self.references,
+            self.pacer,
+            self.verifier,  # type: ignore[arg-type]
+            self.recorder,  # type: ignore[arg-type]
+            Turns(10),
+        )
         self.now = "2026-01-01T00:00:00Z"
         self.defaults = Defaults(image="image:1")
         self.reconcile = Reconciler(kube, self.cache, lambda: self.defaults, helpers, now=lambda: self.now)

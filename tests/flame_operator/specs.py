@@ -20,6 +20,12 @@ NASTY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.samp
     ["$(HOME)", "$$(X)", "a: b", "{{ .Values }}", "\n- x", "$", "null", "\u2028"]
 )
 
+# What a pattern alone can't tell: most texts that look like these mean nothing.
+SAMPLES: dict[str, st.SearchStrategy[Any]] = {
+    "schedule": st.sampled_from(["@hourly", "@yearly", "*/5 0-6 1,15 * 1-5", "0 3 * * *"]),
+    "timeZone": st.sampled_from(["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"]),
+}
+
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one per type
     """Values that a schema takes; lists and maps stay short."""
@@ -63,7 +69,9 @@ def _object(
     member = members.get(kind or "")
     properties = schema.get("properties", {})
     fields = {
-        name: values(properties[name]) for name in properties if name not in {*members.values()} - {member}
+        name: SAMPLES[name] if name in SAMPLES else values(properties[name])
+        for name in properties
+        if name not in {*members.values()} - {member}
     }
     required = {*schema.get("required", []), *([member] if member else [])}
     if kind:

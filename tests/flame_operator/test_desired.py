@@ -13,8 +13,10 @@ import pytest
 import yaml
 from hypothesis import given
 
-from flame_operator.desired import Defaults, desired, not_supported
+from flame_operator.desired import Defaults, desired
+from flame_operator.desired.ingestion import Run, inputs, job
 from flame_operator.desired.naming import APPLIED_HASH, mode
+from flame_operator.desired.unions import loads
 from flame_operator.errors import InvalidSpec
 from flame_operator.model import KINDS, Key, Server, parse_server
 from flame_operator.plan import is_subset
@@ -72,6 +74,8 @@ def test_golden(path: Path) -> None:
     """`UPDATE_GOLDEN=1 pytest` writes the files anew; read the difference before it is committed."""
     one = parse_server(yaml.safe_load(path.read_text()), forbid_unknown=True)
     wanted = list(desired(one, DEFAULTS, facts(one)))
+    if loads(one):
+        wanted.append(job(one, DEFAULTS, Run("ingest", "spec", inputs(one, DEFAULTS))))
     expected = path.with_name(path.name.replace(".in.", ".out."))
     if os.environ.get("UPDATE_GOLDEN"):
         expected.write_text(yaml.safe_dump_all(wanted, sort_keys=False))
@@ -189,23 +193,19 @@ def test_kinds_that_the_installation_switches_off_are_never_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "named", "kind"),
+    ("spec", "kind"),
     [
-        ({}, (), "Standalone"),
-        ({"vectorStore": QDRANT}, (), "Standalone"),
-        ({"vectorStore": {"type": "Managed"}}, ("spec.vectorStore.type Managed",), "WithQdrant"),
+        ({}, "Standalone"),
+        ({"vectorStore": QDRANT}, "Standalone"),
+        ({"vectorStore": {"type": "Managed"}}, "WithQdrant"),
         (
             {"vectorStore": QDRANT, "ingestion": {"sources": [{"name": "docs", "bundled": {}}]}},
-            ("spec.ingestion",),
             "FullStack",
         ),
     ],
 )
-def test_modes_and_what_has_no_children_yet(spec: dict[str, Any], named: tuple[str, ...], kind: str) -> None:
-    one = parse(**spec)
-    assert not_supported(one) == named
-    assert mode(one) == kind
-    assert bool(desired(one, DEFAULTS)) == (not named)
+def test_modes(spec: dict[str, Any], kind: str) -> None:
+    assert mode(parse(**spec)) == kind
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 from base64 import b64encode
 from typing import Any
 
-import pytest
-
 from flame_operator.desired import Defaults
 from flame_operator.model import DEPLOYMENT, SECRET, SERVER, SERVICE, Key, Manifest
 from flame_operator.verdict import Finding, ServerInfo, Verdict
 from tests.flame_operator.fake_kube import FakeKube, server
-from tests.flame_operator.reconciling import KEY, Operator, children, conditions, running, with_server
+from tests.flame_operator.reconciling import KEY, Operator, conditions, running, with_server
 
 
 def with_pods(kube: FakeKube, operator: Operator, pods: int = 2) -> None:
@@ -156,17 +154,6 @@ async def test_a_changed_secret_rolls_pods_in_turns() -> None:
     assert operator.turns == [other]
     await operator.reconcile(other)
     assert digest(kube, other) == digest(kube) != before
-
-
-@pytest.mark.parametrize("spec", [{"vectorStore": {"type": "Managed"}}], ids=["managed"])
-async def test_what_is_to_come_is_said_and_leaves_children_alone(spec: dict[str, Any]) -> None:
-    kube = with_server()
-    operator = await running(kube)
-    before = children(kube)
-    operator.cache.put(kube.edit(SERVER.kind, KEY, spec=spec))
-    assert await operator.settle() is None
-    assert children(kube) == before
-    assert conditions(kube)["Stalled"] == ("True", "NotSupported")
 
 
 async def test_optional_kinds_need_the_cluster_and_the_chart() -> None:

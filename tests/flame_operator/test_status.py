@@ -1,6 +1,7 @@
 # ruff: noqa: ANN401 - JSON values
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from flame_operator import reconcile as reconcile_module
 from flame_operator import status as status_module
 from flame_operator.model import Manifest, parse_server
+from flame_operator.runs import Lane, Loading
 from flame_operator.status import (
     MESSAGE_LENGTH,
     PENDING,
@@ -184,8 +186,16 @@ def test_an_invalid_spec_is_stalled_and_keeps_no_promise() -> None:
 def test_the_schema_has_a_place_for_everything() -> None:
     """What the schema doesn't know the API server would drop, and the operator write again for ever."""
     schema = SCHEMA["properties"]["status"]["properties"]
-    found = status(rolled_out())
+    every: Any = {one.name: 1 if one.type is int else NOW for one in fields(Lane)}
+    lane = Lane(**every)
+    loading = Loading(lane, lane, "progress", index={"chunks": 1})
+    found = status(
+        rolled_out(), outcome=Outcome(check=GOOD, loading=loading), vectorStore={"type": "Managed"}
+    )
     assert found.keys() == schema.keys()
+    for part in ("ingestion", "snapshots"):
+        assert found[part].keys() <= schema[part]["properties"].keys()
+    assert found["ingestion"].keys() == schema["ingestion"]["properties"].keys()
     assert found["server"].keys() <= schema["server"]["properties"].keys()
     assert found["index"].keys() <= schema["index"]["properties"].keys()
     assert all(

@@ -7,9 +7,11 @@ from flame_operator.desired.deployment import deployment
 from flame_operator.desired.disruption_budget import disruption_budget
 from flame_operator.desired.hashing import sealed
 from flame_operator.desired.http_route import http_route
+from flame_operator.desired.ingestion import ingestion_policy
 from flame_operator.desired.ingress import ingress
 from flame_operator.desired.naming import Defaults, Facts
 from flame_operator.desired.network_policy import network_policy
+from flame_operator.desired.qdrant import qdrant
 from flame_operator.desired.secret import secret
 from flame_operator.desired.service import service
 from flame_operator.desired.service_monitor import service_monitor
@@ -21,19 +23,19 @@ NOTHING_KNOWN = Facts()
 def desired(server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN) -> tuple[Manifest, ...]:
     """All children of `server`, in the order in which they are applied: what pods need comes before pods.
 
-    There are none while the spec asks for something in `not_supported`.
+    Jobs aren't among them: whether there is one depends on what has run before, see `runs`.
 
     Raises:
-        ValueError: The server needs a generated token and `facts` has none.
+        ValueError: The server needs a generated token or keys and `facts` has none.
     """
-    if not_supported(server):
-        return ()
     config = config_map(server)
     children = (
         service_account(server),
         config,
         secret(server, facts),
         network_policy(server, defaults),
+        *qdrant(server, defaults, facts),
+        ingestion_policy(server),
         deployment(server, defaults, facts, config),
         service(server),
         disruption_budget(server),
@@ -45,14 +47,4 @@ def desired(server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN) ->
     return tuple(sealed(child) for child in children if child is not None)
 
 
-def not_supported(server: Server) -> tuple[str, ...]:
-    """The fields whose behaviour this operator doesn't have yet."""
-    spec = server.spec
-    asked = {
-        "spec.vectorStore.type Managed": spec.vector_store.type == "Managed",
-        "spec.ingestion": spec.ingestion is not None,
-    }
-    return tuple(field for field, wanted in asked.items() if wanted)
-
-
-__all__ = ["Defaults", "Facts", "desired", "not_supported"]
+__all__ = ["Defaults", "Facts", "desired"]

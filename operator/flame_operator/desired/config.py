@@ -1,11 +1,15 @@
 """The ConfigMap with the server's environment."""
 
+from collections.abc import Mapping
+
 from flame_operator.desired import references
-from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts
-from flame_operator.desired.unions import azure_openai, external_qdrant, oidc, openai
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts, qdrant_url
+from flame_operator.desired.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
 from flame_operator.model import CONFIG_MAP, Manifest, Server
 
 SHUTDOWN_GRACE_SECONDS = 25
+MANAGED_COLLECTION = "flame-docs"
+"""The alias in a Qdrant server of the resource's own."""
 
 Environment = dict[str, str | int | None]
 """Variables and their values; None leaves the variable out."""
@@ -22,8 +26,8 @@ def config_map(server: Server) -> Manifest:
     }
     environment = {
         **_process(server),
-        **_embedding(server, files.get(references.EMBEDDING_API_KEY)),
-        **_vector_store(server, files),
+        **embedding(server, files.get(references.EMBEDDING_API_KEY)),
+        **vector_store(server, files),
         **_search(server),
         **_auth(server, files.get(references.AUTH_TOKEN)),
     }
@@ -48,7 +52,8 @@ def _process(server: Server) -> Environment:
     }
 
 
-def _embedding(server: Server, key_file: str | None) -> Environment:
+def embedding(server: Server, key_file: str | None) -> Environment:
+    """What makes the vectors, and the file of its key if it has one."""
     environment: Environment = {"EMBEDDING_TYPE": server.spec.embedding.type}
     if azure := azure_openai(server):
         environment |= {
@@ -68,7 +73,15 @@ def _embedding(server: Server, key_file: str | None) -> Environment:
     return environment
 
 
-def _vector_store(server: Server, files: dict[str, str]) -> Environment:
+def vector_store(server: Server, files: Mapping[str, str]) -> Environment:
+    """Where vectors are; `files` are the paths of credentials by their names."""
+    if managed_qdrant(server):
+        return {
+            "VECTOR_STORE_TYPE": "Qdrant",
+            "QDRANT_URL": qdrant_url(server),
+            "QDRANT_COLLECTION": MANAGED_COLLECTION,
+            "QDRANT_API_KEY_FILE": files.get(references.QDRANT_API_KEY),
+        }
     qdrant = external_qdrant(server)
     if qdrant is None:
         return {"VECTOR_STORE_TYPE": "Embedded"}

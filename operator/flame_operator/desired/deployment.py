@@ -4,6 +4,7 @@ from typing import Any
 
 from flame_operator.desired.config import SHUTDOWN_GRACE_SECONDS
 from flame_operator.desired.hashing import digest
+from flame_operator.desired.ingestion import LOAD_DEADLINE_SECONDS
 from flame_operator.desired.naming import (
     CONFIG_HASH,
     DEFAULT_REPLICAS,
@@ -18,20 +19,25 @@ from flame_operator.desired.naming import (
     labels,
     selector_labels,
 )
+from flame_operator.desired.pod import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    USER_ID,
+    WORKLOAD_IDENTITY_LABEL,
+    credentials_volume,
+    literal,
+    pull_secrets,
+)
 from flame_operator.desired.quantity import container_resources
-from flame_operator.desired.references import CREDENTIALS_PATH, Credential, credentials
+from flame_operator.desired.references import CREDENTIALS_PATH, credentials
 from flame_operator.desired.scheduling import scheduling
-from flame_operator.desired.unions import workload_identity
-from flame_operator.model import DEPLOYMENT, SECRET, Manifest, Server
+from flame_operator.desired.unions import loads, workload_identity
+from flame_operator.model import DEPLOYMENT, Manifest, Server
 
-USER_ID = 65532
 # A pod leaves the endpoints while it sleeps, so that nothing is sent to a server that has stopped listening.
 PRE_STOP_SECONDS = 5
 # preStop, then the server's own grace period, then 5 s to spare before SIGKILL.
 TERMINATION_GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_GRACE_SECONDS + 5
-CREDENTIALS_MODE = 0o440
-# Its webhook gives pods with this label a token of their ServiceAccount, and the variables that name it.
-WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 
 
 def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifest) -> Manifest:
@@ -40,6 +46,7 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
     spec: dict[str, Any] = {
         **({} if replicas is None else {"replicas": replicas}),
         "revisionHistoryLimit": 3,
+        **_patience(server),
         "selector": {"matchLabels": selector_labels(server.key.name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {
@@ -48,6 +55,14 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
         },
     }
     return {**child(DEPLOYMENT, server), "spec": spec}
+
+
+def _patience(server: Server) -> dict[str, int]:
+    """How long pods may take to be ready before their rollout counts as stuck: the first load goes before."""
+    if not loads(server):
+        return {}
+    deadline = server.spec.ingestion.deadline_seconds if server.spec.ingestion else LOAD_DEADLINE_SECONDS
+    return {"progressDeadlineSeconds": deadline + 600}
 
 
 def _replicas(server: Server, facts: Facts) -> int | None:
@@ -75,12 +90,7 @@ def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
         # One variable per Service of the namespace would end up in the server's environment.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         **scheduling(server),
         "containers": [_container(server, defaults)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
@@ -88,27 +98,10 @@ def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
     files = credentials(server)
     if files:
         pod["securityContext"]["fsGroup"] = USER_ID
-        pod["volumes"].append(_credentials_volume(files))
+        pod["volumes"].append(credentials_volume(files))
         mount = {"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
-    pull_secrets = [secret.name for secret in server.spec.image_pull_secrets] or defaults.image_pull_secrets
-    if pull_secrets:
-        pod["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
-    return pod
-
-
-def _credentials_volume(files: tuple[Credential, ...]) -> dict[str, Any]:
-    """As files, not variables: those end up in crash reports, and in the environment of every process."""
-    sources = [
-        {
-            "secret" if reference.kind is SECRET else "configMap": {
-                "name": reference.name,
-                "items": [{"key": reference.key, "path": file}],
-            }
-        }
-        for file, reference in files
-    ]
-    return {"name": "credentials", "projected": {"defaultMode": CREDENTIALS_MODE, "sources": sources}}
+    return pod | pull_secrets(server, defaults)
 
 
 def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
@@ -123,25 +116,27 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
             {"name": METRICS_PORT_NAME, "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "resources": container_resources(spec.resources),
-        # 60 tries: the index and the model are loaded before the first ready, on a throttled CPU.
-        "startupProbe": _probe("/health/ready", period=1, failures=60),
+        "startupProbe": _startup_probe(server),
         "readinessProbe": _probe("/health/ready", period=5, failures=3),
         "livenessProbe": _probe("/health", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
     }
     if spec.image_pull_policy:
         container["imagePullPolicy"] = spec.image_pull_policy
     if spec.env:
-        container["env"] = [{"name": env.name, "value": _literal(env.value)} for env in spec.env]
+        container["env"] = [{"name": env.name, "value": literal(env.value)} for env in spec.env]
     return container
+
+
+def _startup_probe(server: Server) -> dict[str, Any]:
+    """60 tries: the index and the model are loaded before the first ready, on a throttled CPU.
+
+    An index that others load into Qdrant may take an hour, and no restart makes it come sooner.
+    """
+    own = server.spec.vector_store.type == "Embedded"
+    return _probe("/health/ready" if own else "/health", period=1, failures=60)
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
@@ -151,8 +146,3 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
         "timeoutSeconds": 3,
         "failureThreshold": failures,
     }
-
-
-def _literal(value: str) -> str:
-    """The value as Kubernetes takes it literally: `$$` stands for `$`, so `$(NAME)` isn't expanded."""
-    return value.replace("$", "$$")

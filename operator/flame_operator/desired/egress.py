@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,24 +21,40 @@ ENTRA = "https://login.microsoftonline.com"
 NEVER_V4 = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32")
 NEVER_V6 = ("fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128")
 
+# Where clusters and the networks around them are.
+PRIVATE_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+PRIVATE_V6 = ("::1/128", "fc00::/7")
+
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _CLUSTER_DOMAINS = ("", "cluster.local")
 
 
 def urls(server: Server) -> tuple[str, ...]:
     """What the server's pods connect to."""
+    issuer, tracing = oidc(server), server.spec.observability.tracing
+    return (
+        *embedding_urls(server),
+        *external_qdrant_urls(server),
+        *((issuer.issuer,) if issuer else ()),
+        *((tracing.endpoint,) if tracing else ()),
+    )
+
+
+def embedding_urls(server: Server) -> tuple[str, ...]:
+    """What makes vectors, and what gives out tokens for it."""
     azure, endpoint = azure_openai(server), openai(server)
-    qdrant, issuer = external_qdrant(server), oidc(server)
-    tracing = server.spec.observability.tracing
     found = (
         azure and azure.endpoint,
         workload_identity(server) and ENTRA,
         endpoint and endpoint.base_url,
-        qdrant and qdrant.url,
-        issuer and issuer.issuer,
-        tracing and tracing.endpoint,
     )
     return tuple(url for url in found if url)
+
+
+def external_qdrant_urls(server: Server) -> tuple[str, ...]:
+    """Somebody else's Qdrant, if vectors are there."""
+    qdrant = external_qdrant(server)
+    return (qdrant.url,) if qdrant else ()
 
 
 def dns() -> Rule:
@@ -45,7 +62,7 @@ def dns() -> Rule:
     return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
-def rules(targets: Iterable[str]) -> list[Rule]:
+def rules(targets: Iterable[str], *, private: bool = True) -> list[Rule]:
     """What opens the way to each URL, every rule once.
 
     - An address: just that, at the URL's port.
@@ -53,14 +70,41 @@ def rules(targets: Iterable[str]) -> list[Rule]:
       need not be its Service's.
     - Another name: all addresses but those of `NEVER_V4` and `NEVER_V6`, at the URL's port.
     - `name.namespace` may be either, so it gets both; so does a Service of a cluster with its own domain.
+
+    Args:
+        targets: The URLs.
+        private: Whether other names may also mean private addresses, as those of private endpoints do.
     """
     found: list[Rule] = []
     for target in targets:
-        found += [rule for rule in _rules(target) if rule not in found]
+        found += [rule for rule in _rules(target, private=private) if rule not in found]
     return found
 
 
-def _rules(target: str) -> Iterator[Rule]:
+def beyond_cluster(targets: Iterable[str]) -> list[Rule]:
+    """What opens the way to the world's addresses at the ports of these URLs, and to no private address."""
+    ports = sorted({port for target in targets if (port := _port(target))})
+    if not ports:
+        return []
+    # Exceptions inside exceptions are refused.
+    v4 = tuple(sorted({*PRIVATE_V4, *NEVER_V4} - {"100.100.100.200/32"}))
+    v6 = tuple(sorted({*PRIVATE_V6, "fe80::/10"}))
+    return [
+        {
+            "to": [_anywhere("0.0.0.0/0", v4), _anywhere("::/0", v6)],
+            "ports": [{"protocol": "TCP", "port": port} for port in ports],
+        }
+    ]
+
+
+def _port(target: str) -> int | None:
+    with suppress(ValueError):
+        parts = urlsplit(target)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    return None
+
+
+def _rules(target: str, *, private: bool) -> Iterator[Rule]:
     try:
         parts = urlsplit(target)
         host = (parts.hostname or "").rstrip(".")
@@ -82,8 +126,10 @@ def _rules(target: str) -> Iterator[Rule]:
     namespace, outside = _service(labels)
     if namespace:
         yield {"to": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}}]}
-    if outside:
+    if outside and private:
         yield {"to": [_anywhere("0.0.0.0/0", NEVER_V4), _anywhere("::/0", NEVER_V6)], "ports": ports}
+    elif outside:
+        yield from beyond_cluster([target])
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

@@ -1,12 +1,32 @@
 """Names, labels and the metadata that all children share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flame_operator.model import GROUP, MANAGER, SERVER, Kind, Manifest, Server
+from flame_operator.model import (
+    GROUP,
+    INSTANCE,
+    MANAGER,
+    QDRANT,
+    SERVER,
+    Kind,
+    Manifest,
+    Server,
+)
 
 APPLIED_HASH = f"{GROUP}/applied-hash"
 CONFIG_HASH = f"{GROUP}/config-hash"
+TASK = f"{GROUP}/task"
+TRIGGER = f"{GROUP}/trigger"
+INPUTS = f"{GROUP}/inputs"
+ATTEMPT = f"{GROUP}/attempt"
+"""On a Job: which run it is."""
+REINDEX = f"{GROUP}/reindex"
+"""On a resource: a new value asks for an ingestion now."""
+ROLLBACK = f"{GROUP}/rollback"
+"""On a resource: the index before is searched, and nothing new is loaded until this is removed."""
+KEYS_HASH = f"{GROUP}/keys-hash"
 REFERENCES_DIGEST = f"{GROUP}/references-digest"
 OWNS_SECRET = f"{GROUP}/owns-secret"
 """On the Service of a server with a generated token: tells that there is a Secret, as none are listed."""
@@ -18,12 +38,22 @@ METRICS_PORT = 9090
 TOKEN_KEY = "token"  # noqa: S105 - where the generated Secret holds the token
 DEFAULT_REPLICAS = 2
 
+QDRANT_PORT = 6333
+QDRANT_PEER_PORT = 6335
+QDRANT_WRITE_KEY = "api-key"
+"""Where the generated Secret holds what may write; only ingestion has it."""
+QDRANT_READ_KEY = "read-only-api-key"
+
+Component = Literal["server", "qdrant", "ingestion"]
+
 
 @dataclass(frozen=True)
 class Defaults:
     """What the operator's installation decides for resources that don't say."""
 
     image: str
+    qdrant_image: str = "qdrant"
+    """The image of Qdrant servers whose spec names none."""
     operator_namespace: str = ""
     """Where the operator's own pods are, which verify every server; empty outside a cluster."""
     image_pull_secrets: tuple[str, ...] = ()
@@ -42,27 +72,34 @@ class Facts:
     """Digest of the Secrets and ConfigMaps that pods read; empty for none. A change rolls the pods."""
     token: str | None = field(default=None, repr=False)
     """The generated bearer token, as base64; None when none is wanted."""
+    qdrant_keys: Mapping[str, str] | None = field(default=None, repr=False)
+    """The generated keys of the server's own Qdrant, as base64; None when none are wanted."""
     scaled_by_others: bool = False
     """Whether somebody else, an autoscaler perhaps, has set the Deployment's replicas."""
 
 
-def selector_labels(name: str) -> dict[str, str]:
-    """What finds a server's pods. Selectors are immutable, so nothing that may ever change belongs here."""
-    return {"app.kubernetes.io/name": "flame-mcp-server", "app.kubernetes.io/instance": name}
+def selector_labels(name: str, component: Component = "server") -> dict[str, str]:
+    """What finds pods of a server. Selectors are immutable, so nothing that may ever change belongs here."""
+    return {"app.kubernetes.io/name": f"flame-mcp-{component}", INSTANCE: name}
 
 
-def labels(name: str) -> dict[str, str]:
+def labels(name: str, component: Component = "server") -> dict[str, str]:
     """The labels of every child and pod."""
     return {
-        **selector_labels(name),
+        **selector_labels(name, component),
         "app.kubernetes.io/managed-by": MANAGER,
         "app.kubernetes.io/part-of": "flame-mcp",
-        "app.kubernetes.io/component": "server",
+        "app.kubernetes.io/component": component,
     }
 
 
-def child(
-    kind: Kind, server: Server, annotations: dict[str, str] | None = None, own: dict[str, str] | None = None
+def child(  # noqa: PLR0913, PLR0917 - all of it is a head
+    kind: Kind,
+    server: Server,
+    annotations: dict[str, str] | None = None,
+    own: dict[str, str] | None = None,
+    suffix: str = "",
+    component: Component = "server",
 ) -> Manifest:
     """A child's head: its kind, and metadata with labels and the server as controlling owner.
 
@@ -71,6 +108,8 @@ def child(
         server: Whose it is.
         annotations: The user's, of which none may pass for one of the operator's.
         own: The operator's.
+        suffix: What its name has behind the server's.
+        component: Which part of the server it belongs to.
     """
     name, namespace = server.key.name, server.key.namespace
     users = {key: value for key, value in (annotations or {}).items() if not key.startswith(f"{GROUP}/")}
@@ -78,9 +117,9 @@ def child(
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {
-            "name": name,
+            "name": name + suffix,
             "namespace": namespace,
-            "labels": labels(name),
+            "labels": labels(name, component),
             "annotations": users | (own or {}),
             "ownerReferences": [
                 {
@@ -95,6 +134,11 @@ def child(
         },
     }
     return manifest
+
+
+def qdrant_url(server: Server) -> str:
+    """Where the server's own Qdrant is reached."""
+    return f"http://{server.key.name}{QDRANT}.{server.key.namespace}.svc:{QDRANT_PORT}"
 
 
 def url(server: Server) -> str:

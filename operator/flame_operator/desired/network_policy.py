@@ -4,6 +4,8 @@ from typing import Any
 
 from flame_operator.desired.egress import NAMESPACE_LABEL, Rule, dns, rules, urls
 from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, Defaults, child, selector_labels
+from flame_operator.desired.qdrant import to_qdrant
+from flame_operator.desired.unions import managed_qdrant
 from flame_operator.model import NETWORK_POLICY, Manifest, Server
 from flame_operator.spec.access import EgressPeer, NetworkPolicySpec, Peer
 
@@ -22,7 +24,12 @@ def network_policy(server: Server, defaults: Defaults) -> Manifest | None:
             "podSelector": {"matchLabels": selector_labels(server.key.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": _ingress(given, defaults),
-            "egress": [dns(), *rules(urls(server)), *(_egress(peer) for peer in given.egress_to)],
+            "egress": [
+                dns(),
+                *((to_qdrant(server),) if managed_qdrant(server) else ()),
+                *rules(urls(server)),
+                *extra_egress(given),
+            ],
         },
     }
 
@@ -39,6 +46,11 @@ def _ingress(given: NetworkPolicySpec, defaults: Defaults) -> list[Rule]:
         }
         found.append({"from": [operator], "ports": [_tcp(HTTP_PORT)]})
     return found
+
+
+def extra_egress(given: NetworkPolicySpec) -> list[Rule]:
+    """Where the user lets pods connect to as well."""
+    return [_egress(peer) for peer in given.egress_to]
 
 
 def _egress(given: EgressPeer) -> Rule:

@@ -1,6 +1,7 @@
 """Kubernetes quantities: exact comparison, and the container's resources."""
 
 import re
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 
@@ -17,8 +18,19 @@ _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|(n|u|m|
 _MOST = Decimal(2**63 - 1)
 _FINEST = Decimal("0.001")
 
-REQUESTS = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"}
-LIMITS = {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "256Mi"}
+
+@dataclass(frozen=True)
+class Figures:
+    """What a container requests and may use where the spec doesn't say."""
+
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+SERVER_FIGURES = Figures(
+    requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+    limits={"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
+)
 
 
 @lru_cache(maxsize=1024)  # a dozen a pass, nearly always the same
@@ -49,7 +61,7 @@ def _most(one: str, other: str) -> str:
     return other if _least(one, other) == one else one
 
 
-def container_resources(resources: Resources) -> dict[str, dict[str, str]]:
+def container_resources(resources: Resources, figures: Figures = SERVER_FIGURES) -> dict[str, dict[str, str]]:
     """The user's figures over the defaults.
 
     A default request never exceeds the user's limit, and a default limit is raised to the user's request: who
@@ -59,7 +71,7 @@ def container_resources(resources: Resources) -> dict[str, dict[str, str]]:
     capped = resources.limits.model_dump(by_alias=True, exclude_none=True)
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
-    for name, default in REQUESTS.items():
+    for name, default in figures.requests.items():
         requests[name] = asked.get(name) or _least(default, capped.get(name, default))
-        limits[name] = capped.get(name) or _most(LIMITS[name], requests[name])
+        limits[name] = capped.get(name) or _most(figures.limits[name], requests[name])
     return {"requests": requests, "limits": limits}

@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flame_operator.desired.naming import TOKEN_KEY
-from flame_operator.desired.unions import azure_openai, external_qdrant, generates_token, openai
-from flame_operator.model import CONFIG_MAP, SECRET, Kind, Server
+from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
+from flame_operator.desired.unions import (
+    azure_openai,
+    external_qdrant,
+    generates_token,
+    managed_qdrant,
+    openai,
+)
+from flame_operator.model import CONFIG_MAP, QDRANT, SECRET, Kind, Server
 from flame_operator.spec.common import KeyRef
 
 CREDENTIALS_PATH = "/etc/flame-mcp/credentials"
@@ -55,8 +61,22 @@ def references(server: Server) -> tuple[Reference, ...]:
     return (
         *(credential.reference for credential in credentials(server)),
         *pull,
+        *_sources(server),
         *((Reference(SECRET, tls.name, "tls.crt", "spec.ingress.tlsSecretRef", rolls=False),) if tls else ()),
     )
+
+
+def _sources(server: Server) -> Iterator[Reference]:
+    """What ingestion's pods read of docs: they need it, the server's pods don't."""
+    for index, source in enumerate(server.spec.ingestion.sources if server.spec.ingestion else ()):
+        field = f"spec.ingestion.sources[{index}]"
+        if source.git and source.git.credentials_secret_ref:
+            name = source.git.credentials_secret_ref.name
+            yield Reference(SECRET, name, "password", f"{field}.git.credentialsSecretRef", rolls=False)
+        if source.config_map_ref:
+            yield Reference(
+                CONFIG_MAP, source.config_map_ref.name, None, f"{field}.configMapRef", rolls=False
+            )
 
 
 def _credentials(server: Server) -> Iterator[Credential]:
@@ -66,12 +86,34 @@ def _credentials(server: Server) -> Iterator[Credential]:
         yield Credential(AUTH_TOKEN, own)
     elif server.spec.auth.type == "Bearer" and bearer:
         yield from _file(AUTH_TOKEN, SECRET, bearer.token_secret_ref, "auth.bearer.tokenSecretRef")
+    yield from embedding_credentials(server)
+    if managed_qdrant(server):
+        yield _own_qdrant_key(server, QDRANT_READ_KEY)
+    yield from _external_qdrant(server)
+
+
+def ingestion_credentials(server: Server) -> tuple[Credential, ...]:
+    """The files for making vectors and writing them; what the sources need is apart."""
+    own = (_own_qdrant_key(server, QDRANT_WRITE_KEY),) if managed_qdrant(server) else ()
+    return (*embedding_credentials(server), *own, *_external_qdrant(server))
+
+
+def _own_qdrant_key(server: Server, key: str) -> Credential:
+    name = f"{server.key.name}{QDRANT}"
+    return Credential(QDRANT_API_KEY, Reference(SECRET, name, key, "", rolls=True, own=True))
+
+
+def embedding_credentials(server: Server) -> Iterator[Credential]:
+    """The file of the key for the embedding service, if it has one."""
     if azure := azure_openai(server):
         field = "embedding.azureOpenAI.apiKeySecretRef"
         yield from _file(EMBEDDING_API_KEY, SECRET, azure.api_key_secret_ref, field)
     if endpoint := openai(server):
         field = "embedding.openAI.apiKeySecretRef"
         yield from _file(EMBEDDING_API_KEY, SECRET, endpoint.api_key_secret_ref, field)
+
+
+def _external_qdrant(server: Server) -> Iterator[Credential]:
     if qdrant := external_qdrant(server):
         field = "vectorStore.external.apiKeySecretRef"
         yield from _file(QDRANT_API_KEY, SECRET, qdrant.api_key_secret_ref, field)

@@ -11,16 +11,23 @@ SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 def scheduling(server: Server) -> dict[str, Any]:
     """The fields of a pod's spec that decide on its node."""
     given = server.spec.scheduling
-    fields: dict[str, Any] = {"topologySpreadConstraints": _spread(server)}
+    fields: dict[str, Any] = {"topologySpreadConstraints": _spread(server), **placement(server)}
+    if given.affinity:
+        # Without defaults: an empty selector means all, and an absent one something else.
+        fields["affinity"] = given.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return fields
+
+
+def placement(server: Server) -> dict[str, Any]:
+    """Those of the fields that hold for every pod of the server's."""
+    given = server.spec.scheduling
+    fields: dict[str, Any] = {}
     if given.node_selector:
         fields["nodeSelector"] = dict(given.node_selector)
     if given.tolerations:
         fields["tolerations"] = [
             toleration.model_dump(by_alias=True, exclude_none=True) for toleration in given.tolerations
         ]
-    if given.affinity:
-        # Without defaults: an empty selector means all, and an absent one something else.
-        fields["affinity"] = given.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     if given.priority_class_name:
         fields["priorityClassName"] = given.priority_class_name
     return fields

@@ -2,7 +2,7 @@
 
 from flame_operator.model import Server
 from flame_operator.spec.access import OIDC
-from flame_operator.spec.backends import AzureOpenAI, External, OpenAI, WorkloadIdentity
+from flame_operator.spec.backends import AzureOpenAI, External, Managed, OpenAI, WorkloadIdentity
 
 
 def azure_openai(server: Server) -> AzureOpenAI | None:
@@ -27,6 +27,17 @@ def external_qdrant(server: Server) -> External | None:
     """The Qdrant server of somebody else, if vectors are there."""
     store = server.spec.vector_store
     return store.external if store.type == "External" else None
+
+
+def managed_qdrant(server: Server) -> Managed | None:
+    """The Qdrant server of its own, if it has one."""
+    store = server.spec.vector_store
+    return (store.managed or Managed()) if store.type == "Managed" else None
+
+
+def loads(server: Server) -> bool:
+    """Whether Jobs load docs into the vector store."""
+    return server.spec.vector_store.type == "Managed" or server.spec.ingestion is not None
 
 
 def oidc(server: Server) -> OIDC | None:

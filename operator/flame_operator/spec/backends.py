@@ -1,8 +1,8 @@
 """Where vectors come from and go to: embedding, vector store, ingestion."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flame_operator.spec.common import (
     Dimensions,
@@ -20,6 +20,7 @@ from flame_operator.spec.common import (
     TimeZone,
     Union,
 )
+from flame_operator.ticks import is_schedule
 
 
 class WorkloadIdentity(Spec):
@@ -78,11 +79,23 @@ class Storage(Spec):
     storage_class_name: ObjectName | None = None
 
 
+def _comes_due(schedule: str, zone: str | None) -> None:
+    if not is_schedule(schedule, zone):
+        raise ValueError(
+            f"{schedule!r} in time zone {zone or 'UTC'} never comes due; correct the schedule or the zone"
+        )
+
+
 class Snapshots(Spec):
     """Snapshots of the collection."""
 
     schedule: Schedule
     keep: Annotated[int, Field(ge=1, le=100)] = 7
+
+    @model_validator(mode="after")
+    def _schedule_comes_due(self) -> Self:
+        _comes_due(self.schedule, None)
+        return self
 
 
 class Managed(Spec):
@@ -113,6 +126,7 @@ class GitSource(Spec):
     )
     path: RelativePath = "doc"
     credentials_secret_ref: NameRef | None = None
+    ca_bundle_config_map_ref: KeyRef | None = None
 
 
 class HttpSource(Spec):
@@ -154,4 +168,11 @@ class Ingestion(Spec):
     suspend: bool = False
     resources: Resources = Resources()
     history_limit: Annotated[int, Field(ge=0, le=20)] = 3
+    minimum_chunks_percent: Annotated[int, Field(ge=0, le=100)] = 90
     deadline_seconds: Annotated[int, Field(ge=60, le=86400)] = 3600
+
+    @model_validator(mode="after")
+    def _schedule_comes_due(self) -> Self:
+        if self.schedule is not None:
+            _comes_due(self.schedule, self.time_zone)
+        return self

@@ -72,7 +72,7 @@ WildcardHostName = Annotated[
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     ),
 ]
-RelativePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00-\x1f][^\x00-\x1f]*$")]
+RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^/\x00-\x1f][^\x00-\x1f]*$")]
 Schedule = Annotated[
     str,
     Field(

@@ -1,0 +1,291 @@
+"""The Jobs that load docs, take snapshots and roll back, and their NetworkPolicy."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flame_operator.desired import references
+from flame_operator.desired.config import MANAGED_COLLECTION, Environment, embedding, vector_store
+from flame_operator.desired.egress import beyond_cluster, dns, embedding_urls, external_qdrant_urls, rules
+from flame_operator.desired.hashing import digest
+from flame_operator.desired.naming import (
+    ATTEMPT,
+    INPUTS,
+    TASK,
+    TRIGGER,
+    Defaults,
+    child,
+    labels,
+    selector_labels,
+)
+from flame_operator.desired.network_policy import extra_egress
+from flame_operator.desired.pod import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    USER_ID,
+    WORKLOAD_IDENTITY_LABEL,
+    credentials_volume,
+    literal,
+    pull_secrets,
+)
+from flame_operator.desired.qdrant import to_qdrant
+from flame_operator.desired.quantity import Figures, container_resources
+from flame_operator.desired.references import CREDENTIALS_PATH, ingestion_credentials
+from flame_operator.desired.scheduling import placement
+from flame_operator.desired.sources import source_mounts, source_volumes, sources_as_json, urls_of_sources
+from flame_operator.desired.unions import external_qdrant, loads, managed_qdrant, workload_identity
+from flame_operator.model import INGESTION, JOB, NETWORK_POLICY, Key, Manifest, Server
+from flame_operator.spec.common import Resources
+
+Task = Literal["ingest", "rollback", "snapshot"]
+
+LOAD_DEADLINE_SECONDS = 3600
+"""How long a run may take where the spec doesn't say."""
+RETRIES = 4
+"""How often a Job starts a pod anew: Kubernetes waits 10, 20, 40 and 80 seconds between them."""
+FINAL_EXIT_CODES = (1, 2, 3)
+"""Of `flame-mcp`: what the user has to change, and an index that was held back. No retry would help."""
+FIGURES = Figures(
+    requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
+    limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "4Gi"},
+)
+BUNDLED_INDEX = "/opt/flame-mcp/index"
+EMBEDDINGS = {"Local": "local", "None": "none", "AzureOpenAI": "azure-openai", "OpenAI": "openai"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One Job.
+
+    Attributes:
+        task: What it does.
+        trigger: Why it runs: what asked for it, and which time of asking.
+        inputs: Digest of all that its result depends on.
+        attempt: From 1; the next when one has failed.
+    """
+
+    task: Task
+    trigger: str
+    inputs: str
+    attempt: int = 1
+
+    def name(self, server: Server) -> str:
+        """The same for the same run, so that whoever has crashed doesn't start it twice."""
+        own = digest([server.uid, self.task, self.trigger, self.inputs, self.attempt])[:8]
+        return f"{server.key.name}-{self.task}-{own}"
+
+
+def run_of(job: Manifest) -> Run | None:
+    """What a Job was made for; None when it doesn't say."""
+    found = job["metadata"].get("annotations") or {}
+    if found.get(TASK) not in ("ingest", "rollback", "snapshot"):
+        return None
+    return Run(found[TASK], found.get(TRIGGER, ""), found.get(INPUTS, ""), int(found.get(ATTEMPT, "1")))
+
+
+def inputs(server: Server, defaults: Defaults) -> str:
+    """Digest of all that a load's result depends on, but for what the sources hold."""
+    managed = managed_qdrant(server)
+    depends = {
+        "image": _image(server, defaults),
+        "sources": sources_as_json(server),
+        "embedding": embedding(server, None),
+        "store": vector_store(server, {}),
+        "replicas": managed.replicas if managed else 0,
+    }
+    return digest(depends)[:16]
+
+
+def ingestion_policy(server: Server) -> Manifest | None:
+    """Out go requests to the world's addresses, to what the spec names for vectors, and to nothing else.
+
+    Neither the cluster's addresses nor link-local ones, where nodes keep their secrets: a source's URL is
+    a tenant's choice, and so is what it redirects to. `networkPolicy.egressTo` opens more.
+    """
+    if not loads(server) or server.spec.network_policy.type == "Disabled":
+        return None
+    return {
+        **child(NETWORK_POLICY, server, suffix=INGESTION, component="ingestion"),
+        "spec": {
+            "podSelector": {"matchLabels": selector_labels(server.key.name, "ingestion")},
+            "policyTypes": ["Ingress", "Egress"],
+            "egress": [
+                dns(),
+                *((to_qdrant(server),) if managed_qdrant(server) else ()),
+                *rules((*embedding_urls(server), *external_qdrant_urls(server)), private=False),
+                *beyond_cluster(urls_of_sources(server)),
+                *extra_egress(server.spec.network_policy),
+            ],
+        },
+    }
+
+
+def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
+    """One run. Nothing of it can change later, so it holds all that it needs."""
+    given = server.spec.ingestion
+    manifest = child(JOB, server, component="ingestion", own=_says(run))
+    manifest["metadata"]["name"] = run.name(server)
+    template: dict[str, Any] = {
+        "metadata": {"labels": labels(server.key.name, "ingestion"), "annotations": {}},
+        "spec": _pod(server, defaults, run),
+    }
+    if workload_identity(server):
+        template["metadata"]["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
+        # What fetches from a tenant's URL has no business with the tenant's identity.
+        template["metadata"]["annotations"]["azure.workload.identity/skip-containers"] = "fetch"
+    return {
+        **manifest,
+        "spec": {
+            "backoffLimit": RETRIES,
+            "activeDeadlineSeconds": given.deadline_seconds if given else LOAD_DEADLINE_SECONDS,
+            # Never two at once, not even while one is being stopped.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"operator": "In", "values": list(FINAL_EXIT_CODES)},
+                    },
+                ]
+            },
+            "template": template,
+        },
+    }
+
+
+def _says(run: Run) -> dict[str, str]:
+    return {TASK: run.task, TRIGGER: run.trigger, INPUTS: run.inputs, ATTEMPT: str(run.attempt)}
+
+
+def _image(server: Server, defaults: Defaults) -> str:
+    return server.spec.image or defaults.image
+
+
+def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
+    files = ingestion_credentials(server)
+    steps = _steps(server, defaults, run)
+    return {
+        "serviceAccountName": server.key.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "securityContext": {**POD_SECURITY, "fsGroup": USER_ID},
+        **placement(server),
+        **pull_secrets(server, defaults),
+        **({"initContainers": steps[:-1]} if steps[:-1] else {}),
+        "containers": steps[-1:],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *([{"name": "work", "emptyDir": {"sizeLimit": "4Gi"}}] if steps[:-1] else []),
+            *([credentials_volume(files)] if files else []),
+            *(source_volumes(server) if steps[:-1] else []),
+        ],
+    }
+
+
+def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]:
+    """The containers, which run one after the other; each has only what it needs."""
+    target = ["--collection", _collection(server)]
+    if run.task == "rollback":
+        return [_container(server, defaults, "rollback", ["index", "rollback", *target])]
+    if run.task == "snapshot":
+        managed = managed_qdrant(server)
+        keep = managed.snapshots.keep if managed and managed.snapshots else 1
+        return [_container(server, defaults, "snapshot", ["index", "snapshot", *target, "--keep", str(keep)])]
+    if _loads_the_images_index(server):
+        return [_container(server, defaults, "publish", _publish(server, BUNDLED_INDEX))]
+    build = ["index", "build", "--fetched", "/work/sources", "--out", "/work/index"]
+    build += ["--embedding", EMBEDDINGS[server.spec.embedding.type]]
+    build += ["--reuse", BUNDLED_INDEX, "--reuse-qdrant"]
+    return [
+        _fetch(server, defaults),
+        _container(server, defaults, "build", build, work=True),
+        _container(server, defaults, "publish", _publish(server, "/work/index"), work=True),
+    ]
+
+
+def _loads_the_images_index(server: Server) -> bool:
+    """Whether there is nothing to build: the image's docs, with vectors of the model that it carries."""
+    given = server.spec.ingestion
+    bundled = given is None or all(source.bundled is not None for source in given.sources)
+    return bundled and server.spec.embedding.type in ("Local", "None")
+
+
+def _publish(server: Server, index: str) -> list[str]:
+    managed = managed_qdrant(server)
+    given = server.spec.ingestion
+    percent = given.minimum_chunks_percent if given else 90
+    return [
+        *("index", "publish", "--index", index, "--collection", _collection(server)),
+        *("--min-ratio", f"{percent / 100:g}", "--canary", server.spec.verification.query),
+        *("--replicas", str(managed.replicas if managed else 1)),
+    ]
+
+
+def _collection(server: Server) -> str:
+    qdrant = external_qdrant(server)
+    return qdrant.collection if qdrant else MANAGED_COLLECTION
+
+
+def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
+    """Talks to the sources; has their credentials and no others."""
+    container = _container(
+        server, defaults, "fetch", ["index", "fetch", "--out", "/work/sources"], work=True, credentials=False
+    )
+    sources = literal(json.dumps(sources_as_json(server)))
+    container["env"].append({"name": "FLAME_MCP_SOURCES", "value": sources})
+    container["volumeMounts"] += source_mounts(server, credentials=True)
+    return container
+
+
+def _container(  # noqa: PLR0913 - all of it describes one container
+    server: Server,
+    defaults: Defaults,
+    name: str,
+    args: list[str],
+    *,
+    work: bool = False,
+    credentials: bool = True,
+) -> dict[str, Any]:
+    files = {one.file: f"{CREDENTIALS_PATH}/{one.file}" for one in ingestion_credentials(server)}
+    settings: Environment = {"RESULT_FILE": "/dev/termination-log"}
+    if credentials:
+        settings |= embedding(server, files.get(references.EMBEDDING_API_KEY)) | vector_store(server, files)
+    given = server.spec.ingestion.resources if server.spec.ingestion else Resources()
+    container: dict[str, Any] = {
+        "name": name,
+        "image": _image(server, defaults),
+        # As an argument may begin with `$(`, it must not be expanded.
+        "args": [literal(arg) for arg in args],
+        "env": _variables(settings),
+        "resources": container_resources(given, FIGURES),
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *([{"name": "work", "mountPath": "/work"}] if work else []),
+            *(
+                [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]
+                if credentials and files
+                else []
+            ),
+            *(source_mounts(server, credentials=False) if work else []),
+        ],
+    }
+    if server.spec.image_pull_policy:
+        container["imagePullPolicy"] = server.spec.image_pull_policy
+    return container
+
+
+def _variables(settings: Mapping[str, str | int | None]) -> list[dict[str, str]]:
+    return [
+        {"name": f"FLAME_MCP_{name}", "value": literal(str(value))}
+        for name, value in settings.items()
+        if value is not None
+    ]
+
+
+def job_key(server: Server, run: Run) -> Key:
+    """Where a run's Job is."""
+    return Key(server.key.namespace, run.name(server))

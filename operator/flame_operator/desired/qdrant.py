@@ -1,0 +1,265 @@
+"""The Qdrant server that a resource has of its own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flame_operator.desired.egress import Rule, dns
+from flame_operator.desired.hashing import digest
+from flame_operator.desired.naming import (
+    KEYS_HASH,
+    QDRANT_PEER_PORT,
+    QDRANT_PORT,
+    QDRANT_READ_KEY,
+    QDRANT_WRITE_KEY,
+    Component,
+    Defaults,
+    Facts,
+    child,
+    labels,
+    selector_labels,
+)
+from flame_operator.desired.pod import CONTAINER_SECURITY, pull_secrets
+from flame_operator.desired.quantity import Figures, container_resources
+from flame_operator.desired.scheduling import placement
+from flame_operator.desired.unions import managed_qdrant
+from flame_operator.model import (
+    DISRUPTION_BUDGET,
+    NETWORK_POLICY,
+    QDRANT,
+    QDRANT_PEERS,
+    SECRET,
+    SERVICE,
+    STATEFUL_SET,
+    Kind,
+    Manifest,
+    Server,
+)
+from flame_operator.spec.backends import Managed
+
+# Those of Qdrant's own unprivileged image and chart.
+USER_ID, GROUP_ID, VOLUME_GROUP_ID = 1000, 2000, 3000
+VOLUME = "storage"
+FIGURES = Figures(
+    requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
+    limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "512Mi"},
+)
+TERMINATION_GRACE_SECONDS = 60
+_PORTS = (("http", QDRANT_PORT), ("grpc", 6334), ("p2p", QDRANT_PEER_PORT))
+# A peer says where others find it, and all but the first where they find the first.
+_JOIN = (
+    'peers="{peers}"; first="{first}.$peers"; me="http://$HOSTNAME.$peers:6335"; '
+    'if [ "$HOSTNAME" = "{first}" ]; then exec ./entrypoint.sh --uri "$me"; fi; '
+    'exec ./entrypoint.sh --bootstrap "http://$first:6335" --uri "$me"'
+)
+
+
+def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifest]:
+    """All that the server's own Qdrant consists of; nothing when it has none.
+
+    Raises:
+        ValueError: The keys aren't known. To leave the Secret out instead would delete the one there is.
+    """
+    managed = managed_qdrant(server)
+    if managed is None:
+        return
+    if facts.qdrant_keys is None:
+        raise ValueError(f"{server.key}: the generated keys have to be known")
+    yield {**_child(SECRET, server), "type": "Opaque", "data": dict(facts.qdrant_keys)}
+    if server.spec.network_policy.type != "Disabled":
+        yield _network_policy(server)
+    yield _service(server)
+    yield _peers(server)
+    yield _stateful_set(server, managed, defaults, facts.qdrant_keys)
+    if managed.replicas > 1:
+        yield {
+            **_child(DISRUPTION_BUDGET, server),
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": selector_labels(server.key.name, "qdrant")},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            },
+        }
+
+
+def _child(kind: Kind, server: Server, suffix: str = QDRANT) -> Manifest:
+    return child(kind, server, suffix=suffix, component="qdrant")
+
+
+def _service(server: Server) -> Manifest:
+    """What clients use: only pods that are ready."""
+    return {
+        **_child(SERVICE, server),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector_labels(server.key.name, "qdrant"),
+            "ports": [{"name": "http", "port": QDRANT_PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def _peers(server: Server) -> Manifest:
+    """What gives each pod a name, for the peers, which have to meet before any of them is ready."""
+    return {
+        **_child(SERVICE, server, QDRANT_PEERS),
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": selector_labels(server.key.name, "qdrant"),
+            "ports": [
+                {"name": name, "port": port, "targetPort": name, "protocol": "TCP"} for name, port in _PORTS
+            ],
+        },
+    }
+
+
+def _network_policy(server: Server) -> Manifest:
+    """In come the server's pods, its ingestion and the peers; out goes nothing but to peers."""
+    name = server.key.name
+    peers = {"podSelector": {"matchLabels": selector_labels(name, "qdrant")}}
+    users: tuple[Component, ...] = ("server", "ingestion")
+    return {
+        **_child(NETWORK_POLICY, server),
+        "spec": {
+            "podSelector": {"matchLabels": selector_labels(name, "qdrant")},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {
+                    "from": [{"podSelector": {"matchLabels": selector_labels(name, user)}} for user in users],
+                    "ports": [{"protocol": "TCP", "port": QDRANT_PORT}],
+                },
+                {"from": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
+            ],
+            "egress": [
+                dns(),
+                {"to": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
+            ],
+        },
+    }
+
+
+def to_qdrant(server: Server) -> Rule:
+    """The egress rule for pods that use the server's own Qdrant."""
+    return {
+        "to": [{"podSelector": {"matchLabels": selector_labels(server.key.name, "qdrant")}}],
+        "ports": [{"protocol": "TCP", "port": QDRANT_PORT}],
+    }
+
+
+def _stateful_set(
+    server: Server,
+    managed: Managed,
+    defaults: Defaults,
+    keys: Any,  # noqa: ANN401 - a mapping of texts
+) -> Manifest:
+    name = server.key.name
+    storage: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": str(managed.storage.size)}},
+    }
+    if managed.storage.storage_class_name is not None:
+        storage["storageClassName"] = managed.storage.storage_class_name
+    return {
+        **_child(STATEFUL_SET, server),
+        "spec": {
+            "replicas": managed.replicas,
+            "serviceName": f"{name}{QDRANT_PEERS}",
+            "selector": {"matchLabels": selector_labels(name, "qdrant")},
+            # In order, the first pod would wait to be ready, and for that it needs peers.
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": {"type": "RollingUpdate"},
+            "minReadySeconds": 5,
+            "revisionHistoryLimit": 3,
+            "persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": managed.reclaim_policy,
+                "whenScaled": "Retain",
+            },
+            "template": {
+                "metadata": {
+                    "labels": labels(name, "qdrant"),
+                    # New keys, if somebody has deleted the Secret, need a new process. They are too long to
+                    # be guessed from their digest.
+                    "annotations": {KEYS_HASH: digest(dict(keys))},
+                },
+                "spec": _pod(server, managed, defaults),
+            },
+            "volumeClaimTemplates": [{"metadata": {"name": VOLUME}, "spec": storage}],
+        },
+    }
+
+
+def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]:
+    selector = {"labelSelector": {"matchLabels": selector_labels(server.key.name, "qdrant")}}
+    apart = {"weight": 100, "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"}}
+    return {
+        # Qdrant never talks to the Kubernetes API, and has no identity of the server's.
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": GROUP_ID,
+            "fsGroup": VOLUME_GROUP_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **placement(server),
+        "affinity": {
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]},
+        },
+        **pull_secrets(server, defaults),
+        "containers": [_container(server, managed, defaults)],
+        "volumes": [
+            {"name": "init", "emptyDir": {"sizeLimit": "1Mi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+        ],
+    }
+
+
+def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]:
+    name = server.key.name
+    container: dict[str, Any] = {
+        "name": "qdrant",
+        "image": managed.image or defaults.qdrant_image,
+        "env": [
+            _from_secret(server, "QDRANT__SERVICE__API_KEY", QDRANT_WRITE_KEY),
+            _from_secret(server, "QDRANT__SERVICE__READ_ONLY_API_KEY", QDRANT_READ_KEY),
+            {"name": "QDRANT__SERVICE__HTTP_PORT", "value": str(QDRANT_PORT)},
+            {"name": "QDRANT__STORAGE__STORAGE_PATH", "value": "/qdrant/storage"},
+            {"name": "QDRANT__STORAGE__SNAPSHOTS_PATH", "value": "/qdrant/snapshots"},
+            {"name": "QDRANT__TELEMETRY_DISABLED", "value": "true"},
+            {"name": "QDRANT_INIT_FILE_PATH", "value": "/qdrant/init/.qdrant-initialized"},
+        ],
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _PORTS],
+        "resources": container_resources(managed.resources, FIGURES),
+        # No liveness probe, and none for the start: a restart while segments load only makes it load again.
+        "readinessProbe": {
+            "httpGet": {"path": "/readyz", "port": "http"},
+            "periodSeconds": 5,
+            "timeoutSeconds": 3,
+            "failureThreshold": 3,
+        },
+        # Its address leaves the Service before it stops to listen.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+        "securityContext": CONTAINER_SECURITY,
+        # Snapshots beside the data: one volume to grow, and one policy for what happens to it.
+        "volumeMounts": [
+            {"name": VOLUME, "mountPath": "/qdrant/storage", "subPath": "storage"},
+            {"name": VOLUME, "mountPath": "/qdrant/snapshots", "subPath": "snapshots"},
+            {"name": "init", "mountPath": "/qdrant/init"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+        ],
+    }
+    if managed.replicas > 1:
+        container["env"].append({"name": "QDRANT__CLUSTER__ENABLED", "value": "true"})
+        join = _JOIN.format(peers=f"{name}{QDRANT_PEERS}", first=f"{name}{QDRANT}-0")
+        container["command"] = ["/bin/sh", "-c", join]
+    if server.spec.image_pull_policy:
+        container["imagePullPolicy"] = server.spec.image_pull_policy
+    return container
+
+
+def _from_secret(server: Server, variable: str, key: str) -> dict[str, Any]:
+    reference = {"name": f"{server.key.name}{QDRANT}", "key": key}
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}

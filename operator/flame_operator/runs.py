@@ -1,0 +1,350 @@
+"""Which Job is due: decides on loads, rollbacks and snapshots from what has run before. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from flame_operator.desired.ingestion import Run, Task, run_of
+from flame_operator.desired.naming import REINDEX, ROLLBACK
+from flame_operator.desired.unions import loads, managed_qdrant
+from flame_operator.job_pods import Ended, Failure, finished
+from flame_operator.model import Manifest, Server
+from flame_operator.ticks import next_tick, tick_between
+
+LOOK_SECONDS = 10.0
+"""How often a running Job's pod is asked how far it is: the Job itself tells only when it ends."""
+FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
+"""Seconds between a failed run and the next, which double."""
+MOST_CRASHES = 3
+"""So many runs in a row may end in a way that nobody foresaw."""
+
+Phase = Literal["Running", "Succeeded", "Failed"]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is remembered of one kind of work between passes: it is kept in the status.
+
+    Attributes:
+        job: The last Job that was started.
+        phase: How it went; empty before the first.
+        message: What it says of itself.
+        failure: Whose fault it was.
+        trigger: Why it ran.
+        inputs: Digest of what it was made from.
+        attempt: The how manieth in a row.
+        started: When; as conditions write times.
+        ended: When.
+        loaded: The inputs of the last run that succeeded.
+        succeeded: When that ended.
+        scheduled: The last time of the schedule that was acted on.
+        reindex: The value of the annotation that was acted on.
+        rollback: Likewise; empty once it has been removed and a run has followed.
+    """
+
+    job: str = ""
+    phase: Phase | Literal[""] = ""
+    message: str = ""
+    failure: Failure = ""
+    trigger: str = ""
+    inputs: str = ""
+    attempt: int = 0
+    started: str = ""
+    ended: str = ""
+    loaded: str = ""
+    succeeded: str = ""
+    scheduled: str = ""
+    reindex: str = ""
+    rollback: str = ""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Where a server's loads have come to, for its status."""
+
+    lane: Lane
+    snapshots: Lane = Lane()
+    message: str = ""
+    """What is done now, or what is waited for."""
+    index: Manifest = field(default_factory=dict)
+    """What has been published in this pass, as `status.index` has it."""
+    stale: bool = False
+    """Whether the index is older than twice its schedule's interval."""
+    look_again: float | None = None
+    """Seconds until something is due without an event."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a run needs to know of the cluster before it may start."""
+
+    ready: bool = True
+    """Whether the vector store takes requests, as far as the operator knows."""
+    missing: tuple[str, ...] = ()
+    """What a run's pods would wait for, in words for the user."""
+    may_start: bool = True
+    """Whether the operator has not too many running elsewhere."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, and what to remember afterwards."""
+
+    lane: Lane
+    start: Run | None = None
+    stop: tuple[Manifest, ...] = ()
+    """Jobs to delete: made useless by a newer spec, or older than the history is long."""
+    look_again: float | None = None
+    """Seconds until something is due without an event."""
+    waits_for: str = ""
+    """Why a run that is due doesn't start."""
+
+
+def decide(  # noqa: PLR0913 - all that a decision depends on
+    server: Server,
+    lane: Lane,
+    jobs: Sequence[Manifest],
+    *,
+    inputs: str,
+    store: Store,
+    ended: Ended | None,
+    now: str,
+) -> Decision:
+    """The next step of loading docs into a server's vector store.
+
+    Args:
+        server: The resource.
+        lane: What is remembered.
+        jobs: All Jobs of the server.
+        inputs: Digest of what a load would be made from now.
+        store: What a run needs.
+        ended: How the Job that is remembered as running has ended; None while it hasn't.
+        now: The time.
+    """
+    lane = _caught_up(lane, jobs, ended, now, ("ingest", "rollback"))
+    old = tuple(_beyond_history(server, lane, jobs))
+    if not loads(server):
+        return Decision(Lane(), stop=tuple(jobs))
+    if lane.phase == "Running":
+        useless = [
+            job
+            for job in jobs
+            if job["metadata"]["name"] == lane.job and lane.inputs != inputs and not is_rollback(lane)
+        ]
+        return Decision(lane, stop=(*old, *useless), look_again=LOOK_SECONDS)
+    due, seconds = _due(server, lane, inputs, now)
+    if due is None:
+        return Decision(lane, stop=old, look_again=seconds)
+    if why := _not_now(jobs, store):
+        return Decision(lane, stop=old, look_again=30.0, waits_for=why)
+    started = replace(
+        lane,
+        job=due.name(server),
+        phase="Running",
+        message=lane.message if due.attempt > 1 else "",
+        # What went wrong stays known until it has gone right: nothing flaps while it is tried again.
+        failure=lane.failure if due.attempt > 1 else "",
+        trigger=due.trigger,
+        inputs=due.inputs,
+        attempt=due.attempt,
+        started=now,
+        ended="",
+        **_acted_on(server, lane, due, now),
+    )
+    return Decision(started, start=due, stop=old, look_again=LOOK_SECONDS)
+
+
+def decide_snapshot(
+    server: Server, lane: Lane, jobs: Sequence[Manifest], ended: Ended | None, now: str
+) -> Decision:
+    """The next step of taking snapshots of a server's own Qdrant; see `decide`."""
+    managed = managed_qdrant(server)
+    if managed is None or managed.snapshots is None:
+        return Decision(Lane())
+    lane = _caught_up(lane, jobs, ended, now, ("snapshot",))
+    if lane.phase == "Running":
+        return Decision(lane, look_again=LOOK_SECONDS)
+    schedule = managed.snapshots.schedule
+    tick = tick_between(schedule, None, lane.scheduled or server.created, now)
+    if tick is None or any(is_active(job) for job in jobs):
+        return Decision(lane, look_again=30.0 if tick else next_tick(schedule, None, now))
+    run = Run("snapshot", f"schedule/{tick}", "")
+    started = replace(
+        lane, job=run.name(server), phase="Running", message="", failure="", trigger=run.trigger, attempt=1,
+        started=now, ended="", scheduled=tick,
+    )  # fmt: skip
+    return Decision(started, start=run, look_again=LOOK_SECONDS)
+
+
+def is_active(job: Manifest) -> bool:
+    """Whether a Job may still have pods."""
+    return finished(job) is None
+
+
+def is_rollback(lane: Lane) -> bool:
+    """Whether the last run was one."""
+    return lane.trigger.startswith("rollback/")
+
+
+def _caught_up(
+    lane: Lane, jobs: Sequence[Manifest], ended: Ended | None, now: str, tasks: tuple[Task, ...]
+) -> Lane:
+    """The memory, with what has happened since it was written."""
+    if lane.phase != "Running":
+        # Somebody has crashed between the start and the writing of it.
+        for job in jobs:
+            run = run_of(job)
+            if run and run.task in tasks and is_active(job) and job["metadata"]["name"] != lane.job:
+                return replace(
+                    lane, job=job["metadata"]["name"], phase="Running", message="", failure="",
+                    trigger=run.trigger, inputs=run.inputs, attempt=run.attempt,
+                    started=job["metadata"].get("creationTimestamp") or now, ended="",
+                )  # fmt: skip
+        return lane
+    if lane.job not in {job["metadata"]["name"] for job in jobs}:
+        return replace(
+            lane, phase="Failed", failure="World", message="Its Job was deleted before it ended.", ended=now
+        )
+    if ended is None:
+        return lane
+    if ended.succeeded:
+        done = replace(lane, phase="Succeeded", failure="", message=ended.message, ended=now, succeeded=now)
+        return replace(done, loaded=lane.inputs, attempt=0)
+    return replace(lane, phase="Failed", failure=ended.failure, message=ended.message, ended=now)
+
+
+def _due(server: Server, lane: Lane, inputs: str, now: str) -> tuple[Run | None, float | None]:
+    """The run that is due, or in how many seconds to ask again."""
+    given, back = server.spec.ingestion, _asked(server, ROLLBACK)
+    if back and back != lane.rollback and lane.succeeded:
+        return Run("rollback", f"rollback/{back}", inputs), None
+    paused = server.spec.suspend or (given is not None and given.suspend)
+    if not paused and not back and (trigger := _trigger(server, lane, inputs, now)):
+        return Run("ingest", trigger, inputs), None
+    return (None, None) if paused else _later(server, lane, inputs, now)
+
+
+def _trigger(server: Server, lane: Lane, inputs: str, now: str) -> str:
+    """What asks for a load now; empty when nothing does."""
+    if inputs not in {lane.loaded, lane.inputs}:
+        return "spec"
+    if lane.rollback:
+        return f"resume/{lane.rollback}"
+    reindex = _asked(server, REINDEX)
+    if reindex and reindex != lane.reindex:
+        return f"reindex/{reindex}"
+    tick = _tick(server, lane, now)
+    return f"schedule/{tick}" if tick else ""
+
+
+def _tick(server: Server, lane: Lane, now: str) -> str | None:
+    """The time of the schedule that is due, if one is."""
+    given = server.spec.ingestion
+    if given is None or not given.schedule:
+        return None
+    return tick_between(
+        given.schedule, given.time_zone, lane.scheduled or lane.started or server.created, now
+    )
+
+
+def _asked(server: Server, annotation: str) -> str:
+    """What the user has written there, as much of it as the status has room for."""
+    return server.annotations.get(annotation, "")[:256]
+
+
+def _later(server: Server, lane: Lane, inputs: str, now: str) -> tuple[Run | None, float | None]:
+    """The next try of what has failed, or when it or the schedule is due."""
+    given = server.spec.ingestion
+    seconds = None
+    if given is not None and given.schedule and not lane.rollback:
+        seconds = next_tick(given.schedule, given.time_zone, now)
+    if lane.phase == "Failed" and (wait := _retry_after(lane)) is not None:
+        left = wait - seconds_since(lane.ended, now)
+        if left <= 0:
+            task: Task = "rollback" if is_rollback(lane) else "ingest"
+            return Run(task, lane.trigger, inputs, lane.attempt + 1), None
+        seconds = left if seconds is None else min(left, seconds)
+    return None, seconds
+
+
+def _retry_after(lane: Lane) -> float | None:
+    """Seconds from a failure to the next try; None when it is no use before something changes."""
+    if lane.failure == "World" or (lane.failure == "Internal" and lane.attempt < MOST_CRASHES):
+        return float(min(FIRST_RETRY * 2 ** min(lane.attempt - 1, 10), LONGEST_RETRY))
+    return None
+
+
+def _not_now(jobs: Sequence[Manifest], store: Store) -> str:
+    if store.missing:
+        return "; ".join(store.missing)
+    if not store.ready:
+        return "Qdrant isn't ready yet."
+    if any(is_active(job) for job in jobs):
+        return "Another Job of this resource is still running."
+    if not store.may_start:
+        return "Other resources are loading; this one has its turn when one of them is done."
+    return ""
+
+
+def _acted_on(server: Server, lane: Lane, run: Run, now: str) -> dict[str, str]:
+    """What the start of a run takes care of: one run answers all that has been asked until then."""
+    if run.task == "rollback":
+        return {"rollback": _asked(server, ROLLBACK)}
+    return {
+        "rollback": "",
+        "reindex": _asked(server, REINDEX),
+        "scheduled": _tick(server, lane, now) or lane.scheduled,
+    }
+
+
+def _beyond_history(server: Server, lane: Lane, jobs: Sequence[Manifest]) -> Iterable[Manifest]:
+    """Finished Jobs, the oldest, that nobody needs: the last one is always kept until it is remembered."""
+    given = server.spec.ingestion
+    kept = given.history_limit if given else 3
+    finished = [job for job in jobs if not is_active(job) and not job["metadata"].get("deletionTimestamp")]
+    finished.sort(key=lambda job: (job["metadata"].get("creationTimestamp") or "", job["metadata"]["name"]))
+    for job in finished[: max(len(finished) - kept, 0)]:
+        if not (lane.phase == "Running" and job["metadata"]["name"] == lane.job):
+            yield job
+
+
+def seconds_since(earlier: str, now: str) -> float:
+    """Between two times as conditions write them."""
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def stale_after(server: Server, lane: Lane, now: str) -> float | None:
+    """In how many seconds the index counts as stale, as it is older than twice its schedule's interval.
+
+    Negative when it does; None when it never will.
+    """
+    given = server.spec.ingestion
+    if given is None or not given.schedule or given.suspend or not lane.succeeded:
+        return None
+    first = next_tick(given.schedule, given.time_zone, lane.succeeded)
+    if first is None:
+        return None
+    after = datetime.fromisoformat(lane.succeeded) + timedelta(seconds=first)
+    second = next_tick(given.schedule, given.time_zone, after.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return None if second is None else first + second - seconds_since(lane.succeeded, now)
+
+
+_FIELDS = {
+    "job": "job", "phase": "phase", "message": "message", "failure": "failure", "trigger": "trigger",
+    "inputs": "inputs", "attempt": "attempt", "started": "startTime", "ended": "completionTime",
+    "loaded": "loadedInputs", "succeeded": "lastSuccessfulTime", "scheduled": "lastScheduleTime",
+    "reindex": "reindex", "rollback": "rollback",
+}  # fmt: skip
+
+
+def lane_of(status: Manifest, field_name: str) -> Lane:
+    """The memory as the status has it."""
+    stored: dict[str, Any] = status.get(field_name) or {}
+    return Lane(**{name: stored[text] for name, text in _FIELDS.items() if text in stored})
+
+
+def as_status(lane: Lane) -> dict[str, Any]:
+    """The memory as the status keeps it."""
+    found = {text: getattr(lane, name) for name, text in _FIELDS.items()}
+    return {text: value for text, value in found.items() if value not in ("", 0)}

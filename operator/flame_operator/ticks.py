@@ -1,0 +1,50 @@
+"""When a cron schedule is due. Times are as conditions write them: RFC 3339 in UTC, whole seconds."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_NAMES = {
+    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}  # fmt: skip
+
+
+def tick_between(schedule: str, zone: str | None, since: str, now: str) -> str | None:
+    """The last time of a schedule after `since` and not after `now`; None when there is none.
+
+    However many have been missed, the last one stands for all.
+    """
+    if not since:
+        return None
+    last = _step(schedule, zone, now, reverse=True)
+    return last if last is not None and last > since else None
+
+
+def next_tick(schedule: str, zone: str | None, now: str) -> float | None:
+    """Seconds until a schedule's next time; None when it has none."""
+    following = _step(schedule, zone, now, reverse=False)
+    if following is None:
+        return None
+    return (datetime.fromisoformat(following) - datetime.fromisoformat(now)).total_seconds()
+
+
+def _step(schedule: str, zone: str | None, now: str, *, reverse: bool) -> str | None:
+    try:
+        start = datetime.fromisoformat(now).astimezone(ZoneInfo(zone) if zone else UTC)
+        if reverse:
+            # Going back starts before the given time, and a schedule is due at its very second.
+            start += timedelta(seconds=1)
+        found = next(CronSim(_NAMES.get(schedule, schedule), start, reverse=reverse))
+    except (CronSimError, ZoneInfoNotFoundError, StopIteration, ValueError):
+        return None
+    return found.astimezone(UTC).strftime(_FORMAT)
+
+
+@lru_cache(maxsize=1024)
+def is_schedule(schedule: str, zone: str | None) -> bool:
+    """Whether a schedule ever comes due."""
+    return _step(schedule, zone, "2026-01-01T00:00:00Z", reverse=False) is not None
