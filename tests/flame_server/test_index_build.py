@@ -79,7 +79,7 @@ def test_an_interrupted_build_leaves_no_files(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "_index_data", interrupt)
+    monkeypatch.setattr(build, "index_data", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build_index(str(small_docs), tmp_path, embedding="none", report=quiet)
     assert contents(tmp_path) == {".lock"}

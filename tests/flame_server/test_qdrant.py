@@ -141,11 +141,11 @@ def test_publishing_moves_the_alias_and_keeps_the_one_before(
     names = []
     for number in range(3):
         build_index(str(small_docs), tmp_path, embedding="none", version=f"1.{number}", report=quiet)
-        names.append(publish_index(tmp_path, target, quiet))
+        names.append(publish_index(tmp_path, target, quiet).collection)
     assert asyncio.run(collections(target)) == sorted(names[1:])
     heard: list[str] = []
-    assert publish_index(tmp_path, target, heard.append) == names[2]
-    assert heard == [f"{target.collection} already means {names[2]}"]
+    assert publish_index(tmp_path, target, heard.append).collection == names[2]
+    assert heard == [f"{target.collection} already means {names[2]}, which holds the same"]
     served = service(target, "None")
     assert served.index
     assert served.index["version"] == "1.2"
@@ -175,8 +175,8 @@ def test_a_failure_while_loading_leaves_the_alias_and_nothing_else(
     small_docs: Path, tmp_path: Path, target: QdrantTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_index(str(small_docs), tmp_path, embedding="none", report=quiet)
-    before = publish_index(tmp_path, target, quiet)
-    build_index(str(small_docs), tmp_path, embedding="none", report=quiet)
+    before = publish_index(tmp_path, target, quiet).collection
+    build_index(str(small_docs), tmp_path, embedding="none", version="2", report=quiet)
     monkeypatch.setattr("flame_server.qdrant.publish._point", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         publish_index(tmp_path, target, quiet)
@@ -208,7 +208,7 @@ def test_a_wrong_key_is_said_and_not_repeated(lexical_index: Path, target: Qdran
 
 
 def test_a_collection_is_no_alias(lexical_index: Path, target: QdrantTarget) -> None:
-    name = publish_index(lexical_index, target, quiet)
+    name = publish_index(lexical_index, target, quiet).collection
     with pytest.raises(FlameMcpError, match=r"is a collection at .*, no alias: give another"):
         publish_index(lexical_index, replace(target, collection=name), quiet)
 

@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Literal
 from flame_server.docs import dartdoc
 from flame_server.docs.markdown import FENCES, clean, directive, parse
 from flame_server.errors import FlameMcpError
+from flame_server.sources import git
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 # The largest Flame page has 60 headings and 1,009 lines; one beyond these is generated, hostile or broken.
@@ -22,7 +21,6 @@ MAX_HEADINGS = 5_000
 MAX_LINES = 50_000
 MAX_LINE_CHARS = 20_000
 _MAX_INCLUDE_DEPTH = 5
-_GIT_TIMEOUT_SECONDS = 600
 _GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
 _HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
 PageFormat = Literal["markdown", "html"]
@@ -177,7 +175,7 @@ def open_tree(
     """
     if _is_git_url(source):
         with tempfile.TemporaryDirectory(prefix="flame-mcp-clone-") as folder:
-            revision = _clone(source, ref, Path(folder))
+            revision = git.clone(source, ref, Path(folder))
             yield _tree(Path(folder), path, source, revision, page_format)
         return
     root = Path(source)
@@ -187,7 +185,7 @@ def open_tree(
         raise FlameMcpError(f"docs source {source} is not a folder")
     if ref:
         raise FlameMcpError("--ref is for git URLs; a folder is read as it is")
-    yield _tree(root.resolve(), path, source, _revision(root), page_format)
+    yield _tree(root.resolve(), path, source, git.revision(root), page_format)
 
 
 def _tree(root: Path, path: str | None, source: str, revision: str | None, page_format: AskedFormat) -> Tree:
@@ -210,50 +208,6 @@ def _is_git_url(source: str) -> bool:
     if "://" in source:
         raise FlameMcpError(f"{source}: only https, ssh and file URLs of git repositories are read")
     return False
-
-
-def _clone(url: str, ref: str | None, folder: Path) -> str:
-    if ref and ref.startswith("-"):
-        raise FlameMcpError(f"--ref {ref} is no branch, tag or commit")
-    _git(folder, "init", "--quiet")
-    # A fetch takes a commit as well as a branch or tag, which `clone --branch` does not.
-    _git(folder, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, ref or "HEAD", url=url)
-    _git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
-    return _git(folder, "rev-parse", "HEAD")
-
-
-def _git(folder: Path, *arguments: str, url: str = "") -> str:
-    git = shutil.which("git")
-    if git is None:
-        raise FlameMcpError(
-            "git is not installed, and the docs source is a git URL: install git, or give a folder"
-        )
-    # No prompt for credentials, no `ext::` transport, no hooks of the user's templates.
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
-    try:
-        done = subprocess.run(  # noqa: S603 - arguments as a list, the URL behind `--`
-            [git, "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments],
-            env=environment, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise FlameMcpError(f"git gave no answer for {url} within {_GIT_TIMEOUT_SECONDS} s") from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise FlameMcpError(f"git {arguments[0]} of {url or folder} failed: {_without_password(last)}")
-    return done.stdout.strip()
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(://)[^/@\s]+@", r"\1", text)
-
-
-def _revision(root: Path) -> str | None:
-    if not (root / ".git").exists():
-        return None
-    try:
-        return _git(root, "rev-parse", "HEAD")
-    except FlameMcpError:
-        return None
 
 
 def _page_files(docs: Path, ending: str) -> Iterator[Path]:

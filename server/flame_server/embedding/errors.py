@@ -16,3 +16,4 @@ class EmbeddingError(FlameMcpError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+        self.kind = "user" if reason in ("credentials", "refused", "dimensions") else "world"

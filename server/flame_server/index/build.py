@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -84,26 +84,27 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     """
     if not _VERSION.fullmatch(version):
         raise FlameMcpError(f"version {version!r} can be no part of a link: give one like 1.38.0 or latest")
-    with open_tree(source, ref, path, page_format) as tree, _generation(out) as folder:
-        embedder = _embedder(embedding)
+    with open_tree(source, ref, path, page_format) as tree, new_generation(out) as folder:
+        embedder = embedder_of(embedding)
         before = _before(out, version, embedder) if keep_versions else None
-        documents, chunks = _read_docs(tree, version, report)
+        documents, chunks = read_docs(tree, version, report)
         if not chunks:
             raise FlameMcpError(
                 f"{tree.docs} has no usable {tree.format} page ({tree.skipped} skipped): "
                 "give a folder of pages"
             )
-        data = _index_data(chunks, embedder, out, report)
+        known = reuse.known_vectors(out, embedder.identity) if embedder else {}
+        data = index_data(chunks, embedder, known, report)
         versions = [DocsVersion(version, source, tree.revision, documents, len(chunks), tree.skipped)]
         if before:
             data = joined(before[1], data)
             versions += before[0]
         manifest = Manifest(
             generation=folder.name,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             versions=default_first(versions),
             passages=len(data.passages.values),
-            embedding=_identity(embedder, data.passages.values),
+            embedding=identity_of(embedder, data.passages.values),
             checksums=files.write(folder, data),
         )
         write_manifest(out, manifest)
@@ -140,7 +141,8 @@ def lexical_text(chunk: Chunk) -> str:
     return "\n".join([path, title_line(chunk), chunk.title, searched_text(chunk.content), *chunk.asks])
 
 
-def _read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
+def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
+    """How many pages of a tree have text, and the chunks of all; bad pages are left out with a warning."""
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
@@ -167,19 +169,23 @@ def _sections(tree: Tree, page: Page, site: Site) -> Iterator[Section]:
     return sections_of_html(page, site.address(page.path))
 
 
-def _embedder(choice: EmbeddingChoice) -> Embedder | None:
+def embedder_of(choice: EmbeddingChoice) -> Embedder | None:
+    """What makes the vectors; None when there are to be none."""
     if choice == "local":
         return LocalEmbedder(threads=_cores())
     return None if choice == "none" else choice
 
 
-def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, out: Path, report: Report) -> IndexData:
+def index_data(
+    chunks: Sequence[Chunk], embedder: Embedder | None, known: Mapping[bytes, Vectors], report: Report
+) -> IndexData:
+    """All that an index of these chunks holds; `known` are vectors by the digests of their texts."""
     count = TokenCounter(load_tokenizer())
     vectors = lexical.document_vectors([list(lexical.tokens(lexical_text(chunk))) for chunk in chunks])
     term_offsets = offsets(len(vector) for vector in vectors)
     counts = [len(passages(chunk)) if embedder else 0 for chunk in chunks]
     asked = [1 + len(chunk.asks) if embedder else 0 for chunk in chunks]
-    embedded = _embed([*passage_texts(chunks), *asked_texts(chunks)], embedder, out, report)
+    embedded = _embed([*passage_texts(chunks), *asked_texts(chunks)], embedder, known, report)
     return IndexData(
         chunks=[StoredChunk(**vars(chunk), tokens=count(chunk.content)) for chunk in chunks],
         terms=Rows(np.array([term for vector in vectors for term in vector], dtype=np.uint32), term_offsets),
@@ -192,16 +198,18 @@ def _index_data(chunks: Sequence[Chunk], embedder: Embedder | None, out: Path, r
     )
 
 
-def _identity(embedder: Embedder | None, vectors: Vectors) -> EmbeddingIdentity:
+def identity_of(embedder: Embedder | None, vectors: Vectors) -> EmbeddingIdentity:
+    """What the vectors were made with."""
     # Only now is it known how many dimensions a service gives that was not asked for a number.
     return replace(embedder.identity, dimensions=vectors.shape[1]) if embedder else NO_EMBEDDING
 
 
-def _embed(texts: list[str], embedder: Embedder | None, out: Path, report: Report) -> Vectors:
-    """A vector for each text; the embedder is asked once for each that the index before does not hold."""
+def _embed(
+    texts: list[str], embedder: Embedder | None, known: Mapping[bytes, Vectors], report: Report
+) -> Vectors:
+    """A vector for each text; the embedder is asked once for each that isn't known."""
     if embedder is None or not texts:
         return np.zeros((0, 0), dtype=np.float32)
-    known = reuse.known_vectors(out, embedder.identity)
     digests = [reuse.digest(text) for text in texts]
     new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
     report(f"{len(new)} passages to embed, {len(set(digests)) - len(new)} taken from the index before")
@@ -216,10 +224,10 @@ def _embed(texts: list[str], embedder: Embedder | None, out: Path, report: Repor
 
     embedded = embedder.embed(list(new.values()), progress)
     vectors = {**known, **dict(zip(new, embedded, strict=True))}
-    if len({len(vector) for vector in vectors.values()}) > 1:
+    if len({len(vectors[digest]) for digest in digests}) > 1:
         raise FlameMcpError(
-            f"{embedder.identity.model} gives {embedded.shape[1]} dimensions now, and those in {out} differ: "
-            "remove that, or give another --out"
+            f"{embedder.identity.model} gives {embedded.shape[1]} dimensions now, and those of the index "
+            "before differ: remove that, or give another --out"
         )
     return np.stack([vectors[digest] for digest in digests])
 
@@ -229,7 +237,7 @@ def _cores() -> int:
 
 
 @contextmanager
-def _generation(out: Path) -> Iterator[Path]:
+def new_generation(out: Path) -> Iterator[Path]:
     """A new folder in `out`; removed when the build fails, else the only one that stays."""
     try:
         out.mkdir(parents=True, exist_ok=True)

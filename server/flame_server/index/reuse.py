@@ -28,11 +28,18 @@ def known_vectors(folder: Path, identity: EmbeddingIdentity) -> Mapping[bytes, V
     # No index, a damaged one or one of another format: everything is embedded anew.
     except (FlameMcpError, OSError):
         return {}
-    texts, asked = passage_texts(data.chunks), asked_texts(data.chunks)
-    if (len(texts), len(asked)) != (len(data.passages.values), len(data.asks.values)):
+    return by_text(data.chunks, data.passages.values, data.asks.values)
+
+
+def by_text(
+    chunks: Sequence[Chunk], passages_of: Sequence[Vectors] | Vectors, asks_of: Sequence[Vectors] | Vectors
+) -> dict[bytes, Vectors]:
+    """The vectors of chunks by their texts' digests; none unless there is one for each text."""
+    texts, asked = passage_texts(chunks), asked_texts(chunks)
+    if (len(texts), len(asked)) != (len(passages_of), len(asks_of)):
         return {}
-    vectors = zip([*texts, *asked], [*data.passages.values, *data.asks.values], strict=True)
-    return {digest(text): vector for text, vector in vectors}
+    pairs = zip([*texts, *asked], [*passages_of, *asks_of], strict=True)
+    return {digest(text): vector for text, vector in pairs}
 
 
 def passage_texts(chunks: Sequence[Chunk]) -> list[str]:

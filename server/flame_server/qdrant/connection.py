@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.errors import FlameMcpError, Kind, UnavailableError
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
 # Key of what we keep in a collection's metadata.
 METADATA = "flame_mcp"
+# No other try would be answered otherwise.
+_REFUSALS = {400, 401, 403, 404, 405, 409, 413, 422}
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ def explained(target: QdrantTarget) -> Iterator[None]:
     try:
         yield
     except UnexpectedResponse as error:
-        raise UnavailableError(
-            f"{where} answered HTTP {error.status_code}: {_advice(error, target)}"
-        ) from error
+        kind: Kind = "user" if error.status_code in _REFUSALS else "world"
+        message = f"{where} answered HTTP {error.status_code}: {_advice(error, target)}"
+        raise UnavailableError(message, kind) from error
     except ResponseHandlingException as error:
         reason = str(error.source) or type(error.source).__name__
         raise UnavailableError(f"{where} cannot be reached: {reason[:200]}") from error

@@ -1,35 +1,86 @@
-"""Loading a built index into a Qdrant server: a collection of its own, then the alias moves in one step."""
+"""Loading an index into a Qdrant server: a collection of its own, checks, then the alias moves at once."""
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_server.errors import FlameMcpError
+from flame_server.embedding.identity import NO_EMBEDDING
+from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index import files
 from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
 from flame_server.index.ranking import ASKS, GROUP, LEXICAL, PASSAGES, PATH, VERSION
-from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
+from flame_server.qdrant.connection import METADATA, QdrantTarget
+from flame_server.qdrant.generations import (
+    Generation,
+    behind_alias,
+    generations,
+    named,
+    previous,
+    same_content,
+)
+from flame_server.qdrant.patience import patient
+from flame_server.qdrant.searcher import QdrantSearcher
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, models
 
-_TIMEOUT_SECONDS = 60
+Report = Callable[[str], None]
+MIN_RATIO = 0.9
+CANARY = "component"
 _BATCH = 64
 
 
-def publish_index(folder: Path, target: QdrantTarget, report: Callable[[str], None]) -> str:
-    """Loads the index in `folder` behind the alias of `target`; readers see the old one until all is there.
+@dataclass(frozen=True)
+class Checks:
+    """What a new collection has to stand before it is searched.
 
-    Returns:
-        The name of the new collection.
+    Attributes:
+        min_ratio: How many chunks it needs, in relation to the one that is searched; 0 takes anything.
+        canary: A question that it must have an answer to.
+        replicas: On how many nodes of a Qdrant cluster it is kept.
+    """
+
+    min_ratio: float = MIN_RATIO
+    canary: str = CANARY
+    replicas: int = 1
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is searched now, and what was before; None when nothing was."""
+
+    collection: str
+    previous: str | None
+    manifest: Manifest
+
+    def as_result(self) -> dict[str, Any]:
+        """As the result of the command has it."""
+        summary = self.manifest.summary()
+        return {
+            "collection": self.collection,
+            "previous": self.previous,
+            "version": summary["version"],
+            "documents": summary["documents"],
+            "chunks": summary["chunks"],
+            "skipped": sum(version.skipped for version in self.manifest.versions),
+            "sourceRevision": summary["revision"] or "",
+            "embedding": summary["embedding"],
+        }
+
+
+def publish_index(
+    folder: Path, target: QdrantTarget, report: Report, checks: Checks | None = None
+) -> Published:
+    """Loads the index in `folder` behind the alias of `target`; readers see the old one until all is there.
 
     Raises:
         FlameMcpError: The index is damaged, or Qdrant does not take it; the alias has not moved then.
+        HeldBackError: The new collection fails a check. It stays for a look; the alias has not moved.
     """
     manifest = read_manifest(folder)
     generation = folder / manifest.generation
@@ -37,34 +88,79 @@ def publish_index(folder: Path, target: QdrantTarget, report: Callable[[str], No
         files.check(generation, manifest.checksums)
     except FlameMcpError as error:
         raise FlameMcpError(f"{error}: {rebuild_hint(folder)}") from error
-    return asyncio.run(_publish(manifest, files.read(generation), target, report))
+    return asyncio.run(_publish(manifest, files.read(generation), target, report, checks or Checks()))
+
+
+def roll_back(target: QdrantTarget, report: Report) -> Published:
+    """Lets the alias mean the index before; the one that it means now stays.
+
+    Raises:
+        FlameMcpError: There is none, or Qdrant does not take it.
+    """
+    return asyncio.run(_roll_back(target, report))
+
+
+async def _roll_back(target: QdrantTarget, report: Report) -> Published:
+    async with patient(target, report) as client:
+        current = await behind_alias(client, target)
+        before = previous(await generations(client, target.collection), current)
+        if current is None or before is None:
+            raise FlameMcpError(
+                f"there is no index before {current or 'the first'} at {target.url}: publish one instead"
+            )
+        await move_alias(client, target.collection, before.name, replaces=True)
+        report(f"{target.collection} means {before.name} again, and meant {current} before")
+        return Published(before.name, current, before.manifest)
 
 
 async def _publish(
-    manifest: Manifest, data: IndexData, target: QdrantTarget, report: Callable[[str], None]
-) -> str:
-    client = connect(target, _TIMEOUT_SECONDS)
+    manifest: Manifest, data: IndexData, target: QdrantTarget, report: Report, checks: Checks
+) -> Published:
     name = collection_name(target.collection, manifest)
-    try:
-        with explained(target):
-            before = await _behind_alias(client, target)
-            if before == name:
-                report(f"{target.collection} already means {name}")
-                return name
+    async with patient(target, report) as client:
+        before = await behind_alias(client, target)
+        known = await generations(client, target.collection)
+        current = named(known, before)
+        if current and current.complete and same_content(current.manifest, manifest):
+            report(f"{target.collection} already means {current.name}, which holds the same")
+            return Published(current.name, None, current.manifest)
+        # What somebody who was killed has left.
+        await _remove(client, [one for one in known if not one.complete and one.name != before])
+        await client.delete_collection(name)
+        try:
+            await _fill(client, name, manifest, data, target, report, checks.replicas)
+        except BaseException:
             await client.delete_collection(name)
-            try:
-                await _fill(client, name, manifest, data, target, report)
-            except BaseException:
-                await client.delete_collection(name)
-                raise
-            await _move_alias(client, target.collection, name, replaces=before is not None)
-            report(
-                f"{target.collection} means {name} now" + (f", and meant {before} before" if before else "")
+            raise
+        if problem := await _problem(target, name, manifest, current, checks):
+            older = previous(known, before)
+            kept = {name, before, older.name if older else None}
+            await _remove(client, [one for one in known if one.name not in kept])
+            raise HeldBackError(
+                f"{problem}. {target.collection} still means {before or 'nothing'}; {name} is kept for a "
+                "look. Mend the sources, or lower ingestion.minimumChunksPercent (--min-ratio)"
             )
-            await _remove_older(client, target.collection, {name, before})
+        await move_alias(client, target.collection, name, replaces=before is not None)
+        report(f"{target.collection} means {name} now" + (f", and meant {before} before" if before else ""))
+        await _remove(client, [one for one in known if one.name not in {name, before}])
+    return Published(name, before, manifest)
+
+
+async def _problem(
+    target: QdrantTarget, name: str, manifest: Manifest, current: Generation | None, checks: Checks
+) -> str:
+    """Why the new collection may not be searched; empty when it may."""
+    if current and manifest.chunks < checks.min_ratio * current.points:
+        return (
+            f"the new index has {manifest.chunks} chunks, less than {checks.min_ratio:.0%} of the "
+            f"{current.points} that are searched"
+        )
+    searcher = QdrantSearcher(replace(target, collection=name), NO_EMBEDDING, None, len, lambda _: None)
+    try:
+        answer = await searcher.answer(checks.canary, 1)
     finally:
-        await client.close()
-    return name
+        await searcher.close()
+    return "" if answer.found else f"the new index has no answer to the question {checks.canary!r}"
 
 
 def collection_name(alias: str, manifest: Manifest) -> str:
@@ -73,23 +169,14 @@ def collection_name(alias: str, manifest: Manifest) -> str:
     return f"{alias}__{manifest.versions[0].version}__{embedding}__{manifest.generation}"
 
 
-async def _behind_alias(client: "AsyncQdrantClient", target: QdrantTarget) -> str | None:
-    names = {collection.name for collection in (await client.get_collections()).collections}
-    if target.collection in names:
-        raise FlameMcpError(
-            f"{target.collection} is a collection at {target.url}, no alias: give another --collection"
-        )
-    aliases = {alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases}
-    return aliases.get(target.collection)
-
-
 async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
     client: "AsyncQdrantClient",
     name: str,
     manifest: Manifest,
     data: IndexData,
     target: QdrantTarget,
-    report: Callable[[str], None],
+    report: Report,
+    replicas: int,
 ) -> None:
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
@@ -105,6 +192,9 @@ async def _fill(  # noqa: PLR0913, PLR0917 - all of it describes one collection
         vectors_config={PASSAGES: best_of_several, ASKS: best_of_several},
         sparse_vectors_config={LEXICAL: models.SparseVectorParams()},
         metadata={METADATA: kept},
+        # A cluster has a whole copy on each node, so that any of them answers and a snapshot holds all.
+        replication_factor=replicas if replicas > 1 else None,
+        shard_number=1 if replicas > 1 else None,
     )
     for field in (GROUP, VERSION, PATH):
         await client.create_payload_index(name, field, models.PayloadSchemaType.KEYWORD, wait=True)
@@ -130,23 +220,17 @@ def _point(data: IndexData, number: int) -> "models.PointStruct":
     return models.PointStruct(id=number, vector=vectors, payload=asdict(data.chunks[number]))
 
 
-async def _move_alias(client: "AsyncQdrantClient", alias: str, name: str, *, replaces: bool) -> None:
+async def move_alias(client: "AsyncQdrantClient", alias: str, name: str, *, replaces: bool) -> None:
+    """Lets the alias mean another collection, in one request: nobody finds it missing in between."""
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
     create = models.CreateAliasOperation(
         create_alias=models.CreateAlias(collection_name=name, alias_name=alias)
     )
     delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-    # One request: nobody finds the alias missing in between.
     await client.update_collection_aliases([delete, create] if replaces else [create])
 
 
-async def _remove_older(client: "AsyncQdrantClient", alias: str, kept: set[str | None]) -> None:
-    """Removes collections that were published for this alias, except the last two."""
-    for collection in (await client.get_collections()).collections:
-        if collection.name in kept or not collection.name.startswith(f"{alias}__"):
-            continue
-        metadata = (await client.get_collection(collection.name)).config.metadata or {}
-        # Another alias may begin alike: only what says that it is ours goes.
-        if metadata.get(METADATA, {}).get("alias") == alias:
-            await client.delete_collection(collection.name)
+async def _remove(client: "AsyncQdrantClient", unwanted: Collection[Generation]) -> None:
+    for one in unwanted:
+        await client.delete_collection(one.name)

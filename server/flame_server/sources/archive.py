@@ -1,0 +1,164 @@
+"""An archive of docs, downloaded and unpacked without trusting anything that it says of itself."""
+
+import hashlib
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from flame_server.errors import FlameMcpError, UnavailableError
+
+SECONDS = 60.0
+MAX_DOWNLOAD = 512 * 1024**2
+MAX_BYTES = 1024**3
+MAX_FILES = 50_000
+MAX_REDIRECTS = 5
+_PIECE = 1024 * 1024
+_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
+
+
+def download(url: str, sha256: str | None, target: Path, verify: str | bool = True) -> str:
+    """Loads a file, over https all the way.
+
+    Args:
+        url: Where it is.
+        sha256: What its checksum must be, in hex; None takes anything.
+        target: Where it goes.
+        verify: Authorities to trust instead of the system's.
+
+    Returns:
+        Its checksum.
+
+    Raises:
+        FlameMcpError: It isn't there, is too large or another than was asked for.
+        UnavailableError: The server is away for now.
+    """
+    try:
+        with httpx.Client(verify=verify, timeout=SECONDS, follow_redirects=False) as client:
+            return _download(client, url, sha256, target)
+    except httpx.ConnectError as error:
+        if "certificate" in str(error).lower():
+            raise FlameMcpError(f"{url} has a certificate that isn't trusted") from error
+        raise UnavailableError(f"{url} cannot be reached: {error}") from error
+    except httpx.HTTPError as error:
+        raise UnavailableError(f"{url} cannot be read: {error or type(error).__name__}") from error
+
+
+def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) -> str:
+    place = url
+    for _ in range(MAX_REDIRECTS + 1):
+        if urlsplit(place).scheme != "https":
+            raise FlameMcpError(f"{url} leads to {place}, which isn't https")
+        with client.stream("GET", place) as response:
+            if response.is_redirect:
+                place = urljoin(place, response.headers["location"])
+                continue
+            if response.status_code != 200:
+                kind = UnavailableError if response.status_code in _TEMPORARY else FlameMcpError
+                raise kind(f"{url} answered HTTP {response.status_code}: check the address")
+            found = _save(response, target, url)
+        if sha256 and found != sha256:
+            raise FlameMcpError(f"{url} has the SHA-256 {found}, not {sha256}: check which of both is right")
+        return found
+    raise FlameMcpError(f"{url} is redirected more than {MAX_REDIRECTS} times")
+
+
+def _save(response: httpx.Response, target: Path, url: str) -> str:
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        # Raw: a body that is unpacked on the way could be a bomb, and wouldn't have the checksum.
+        for piece in response.iter_raw(_PIECE):
+            size += len(piece)
+            if size > MAX_DOWNLOAD:
+                raise FlameMcpError(f"{url} has more than {MAX_DOWNLOAD // 1024**2} MiB")
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Writes an archive's regular files into an empty folder; what it is, its content tells.
+
+    Returns:
+        The folder of the docs: the only one inside, where everything is in one.
+
+    Raises:
+        FlameMcpError: It is none that can be read, leads outside the folder, or holds too much.
+    """
+    space = _Space()
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, space)
+        else:
+            _unpack_tar(archive, folder, space)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise FlameMcpError(
+            f"it is no archive that can be read (zip, or tar with gzip, bzip2 or xz): {error}"
+        ) from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise FlameMcpError(f"it is packed in a way that isn't understood: {error}") from error
+    except OSError as error:
+        raise FlameMcpError(f"it can't be unpacked: {error.strerror or error}") from error
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _unpack_zip(archive: Path, folder: Path, space: "_Space") -> None:
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            # The upper half is the file's mode on Unix: links are kept as files that hold their target.
+            if member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
+                continue
+            space.count()
+            with _place(folder, member.filename) as target, opened.open(member) as source:
+                space.copy(source, target)
+
+
+def _unpack_tar(archive: Path, folder: Path, space: "_Space") -> None:
+    # As a stream: an index of a million headers would be built before the first of them is seen.
+    with tarfile.open(archive, "r|*") as opened:
+        for member in opened:
+            space.count()
+            if not member.isreg() or member.issparse():
+                continue
+            source = opened.extractfile(member)
+            if source is not None:
+                with _place(folder, member.name) as target, source:
+                    space.copy(source, target)
+
+
+@contextmanager
+def _place(folder: Path, name: str) -> Iterator[Path]:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts or ":" in path.parts[0]:
+        raise FlameMcpError(f"it holds {name[:200]!r}, which leads outside: nothing of it is read")
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    yield target
+
+
+class _Space:
+    """Counts what really comes out: what headers say may be a lie."""
+
+    def __init__(self) -> None:
+        self._bytes = self._files = 0
+
+    def count(self) -> None:
+        self._files += 1
+        if self._files > MAX_FILES:
+            raise FlameMcpError(f"it holds more than {MAX_FILES} files")
+
+    def copy(self, source: IO[bytes], target: Path) -> None:
+        with target.open("wb") as file:
+            while piece := source.read(_PIECE):
+                self._bytes += len(piece)
+                if self._bytes > MAX_BYTES:
+                    raise FlameMcpError(f"it holds more than {MAX_BYTES // 1024**2} MiB")
+                file.write(piece)

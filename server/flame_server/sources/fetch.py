@@ -1,0 +1,220 @@
+"""Which sources there are, and bringing each to a folder: the first step of an ingestion."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from flame_server.errors import FlameMcpError
+from flame_server.sources import archive, git
+
+FETCHED = "sources.json"
+"""What `fetch` leaves for `build`."""
+Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Report = Callable[[str], None]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class Git(_Model):
+    """A repository."""
+
+    url: Annotated[str, Field(pattern=r"^https://")]
+    ref: str = "main"
+    path: str = "doc"
+
+
+class Http(_Model):
+    """An archive."""
+
+    url: Annotated[str, Field(pattern=r"^https://")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class Mounted(_Model):
+    """A folder that is mounted."""
+
+    path: str | None = None
+
+
+class Bundled(_Model):
+    """The docs of the image's index."""
+
+
+class Source(_Model):
+    """Where docs come from: exactly one of the members."""
+
+    name: Name
+    git: Git | None = None
+    http: Http | None = None
+    config_map: Mounted | None = None
+    persistent_volume_claim: Mounted | None = None
+    bundled: Bundled | None = None
+
+    @model_validator(mode="after")
+    def _one_member(self) -> "Source":
+        members = (self.git, self.http, self.config_map, self.persistent_volume_claim, self.bundled)
+        if sum(member is not None for member in members) != 1:
+            raise ValueError("give exactly one of git, http, configMap, persistentVolumeClaim, bundled")
+        return self
+
+
+_SOURCES = TypeAdapter(Annotated[tuple[Source, ...], Field(min_length=1, max_length=16)])
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A source that is at hand.
+
+    Attributes:
+        root: Nothing outside this folder is read; empty for the docs of the image's index.
+        path: The folder of pages inside it; None looks for one.
+        revision: What tells this content from another: a commit, or a checksum.
+        origin: Where it came from.
+    """
+
+    name: str
+    root: str
+    path: str | None
+    revision: str
+    origin: str
+
+
+def read_sources(text: str) -> tuple[Source, ...]:
+    """Sources from JSON, or from a file behind an `@`.
+
+    Raises:
+        FlameMcpError: They can't be read, or don't fit.
+    """
+    try:
+        found = _SOURCES.validate_json(Path(text[1:]).read_bytes() if text.startswith("@") else text)
+    except OSError as error:
+        raise FlameMcpError(f"{text[1:]} cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise FlameMcpError(f"these are no sources: {'; '.join(problems)}") from error
+    names = [source.name for source in found]
+    if len(set(names)) < len(names):
+        raise FlameMcpError("two sources have the same name: give each its own")
+    return found
+
+
+def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path, report: Report) -> str:
+    """Brings all sources below `out`.
+
+    Args:
+        sources: What is wanted.
+        out: An empty folder, or one that is made.
+        mounts: The folder of mounted docs, each under its source's name.
+        credentials: The folder of credentials, each source's under its name.
+        report: Hears what is done.
+
+    Returns:
+        The revisions of all, for people.
+
+    Raises:
+        FlameMcpError: One of them can't be had; the text names it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    found = []
+    for source in sources:
+        try:
+            one = _fetched(source, out / source.name, mounts / source.name, credentials / source.name, report)
+        except FlameMcpError as error:
+            # The same kind of error, with the source's name before its words.
+            error.args = (f"source {source.name}: {error}",)
+            raise
+        report(f"{source.name}: {one.origin}" + (f" at {one.revision}" if one.revision else ""))
+        found.append(one)
+    (out / FETCHED).write_text(json.dumps([asdict(one) for one in found]), encoding="utf-8")
+    return revisions(found)
+
+
+def read_fetched(folder: Path) -> list[Fetched]:
+    """What `fetch` has brought.
+
+    Raises:
+        FlameMcpError: Nothing.
+    """
+    try:
+        return [Fetched(**one) for one in json.loads((folder / FETCHED).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise FlameMcpError(f"{folder} holds nothing that index fetch has brought: {error}") from error
+
+
+def revisions(found: Sequence[Fetched]) -> str:
+    """A single source's revision as it is; of several each with its name."""
+    if len(found) == 1:
+        return found[0].revision
+    return ", ".join(f"{one.name}@{one.revision[:19]}" for one in found if one.revision)
+
+
+def _fetched(source: Source, folder: Path, mount: Path, secrets: Path, report: Report) -> Fetched:
+    if source.git:
+        report(f"{source.name}: reading {source.git.url} at {source.git.ref}")
+        folder.mkdir(parents=True, exist_ok=True)
+        commit = git.clone(source.git.url, source.git.ref, folder, _access(secrets))
+        return Fetched(source.name, str(folder), source.git.path, commit, source.git.url)
+    if source.http:
+        return _unpacked(source.name, source.http, folder, report)
+    mounted = source.config_map or source.persistent_volume_claim
+    if mounted:
+        if not mount.is_dir():
+            raise FlameMcpError(f"{mount} isn't there: mount the docs at that folder")
+        return Fetched(source.name, str(mount), mounted.path or ".", _digest(mount, mounted.path), "a volume")
+    return Fetched(source.name, "", None, "", "the docs of the image")
+
+
+def _unpacked(name: str, http: Http, folder: Path, report: Report) -> Fetched:
+    report(f"{name}: loading {http.url}")
+    file = folder.with_name(f"{name}.archive")
+    checksum = archive.download(http.url, http.sha256, file)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        root = archive.unpack(file, folder)
+    except FlameMcpError as error:
+        raise FlameMcpError(f"{http.url}: {error}") from error
+    finally:
+        file.unlink(missing_ok=True)
+    return Fetched(name, str(root), None, f"sha256:{checksum[:12]}", http.url)
+
+
+def _access(folder: Path) -> git.Access:
+    authorities = folder / "ca.crt"
+    return git.Access(
+        username=_secret(folder / "username") or "git",
+        password=_secret(folder / "password"),
+        ca_file=authorities if authorities.exists() else None,
+    )
+
+
+def _secret(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlameMcpError(f"{path} cannot be read: {type(error).__name__}") from error
+
+
+def _digest(mount: Path, path: str | None) -> str:
+    """Changes with any file; a volume has no revision of its own."""
+    digest = hashlib.sha256()
+    top = mount / path if path else mount
+    for folder, folders, names in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder) / name
+            if not name.startswith(".") and file.is_file():
+                digest.update(f"{file.relative_to(top)}\0{file.stat().st_size}\0".encode())
+                with file.open("rb") as opened:
+                    digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:12]}"
