@@ -30,7 +30,8 @@ from flame_server.search import SearchService, open_searcher
 from flame_server.settings import Settings
 from tests.flame_server.asgi import Clock, fetch
 from tests.flame_server.conftest import quiet
-from tests.flame_server.qdrant_server import KEY, QdrantStandIn, qdrant_served
+from tests.flame_server.qdrant_server import KEY, qdrant_served
+from tests.qdrant_standin.app import QdrantStandIn
 
 
 @pytest.fixture(params=["stand-in", "real"])

@@ -132,7 +132,10 @@ def test_a_git_url_is_cloned_at_its_ref(tmp_path: Path) -> None:
         assert tree.revision == git(repository, "rev-parse", "old")
         clone = tree.root
     assert not clone.exists()
-    with pytest.raises(FlameMcpError, match="no branch, tag or commit nowhere; it has main, new, old"), open_tree(f"file://{repository}", ref="nowhere"):
+    with (
+        pytest.raises(FlameMcpError, match="no branch, tag or commit nowhere; it has main, new, old"),
+        open_tree(f"file://{repository}", ref="nowhere"),
+    ):
         pass
     with (
         pytest.raises(FlameMcpError, match="no branch"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import lzma
+import ssl
 import tarfile
 import zipfile
 import zlib
@@ -24,7 +25,7 @@ _PIECE = 1024 * 1024
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 
 
-def download(url: str, sha256: str | None, target: Path, verify: str | bool = True) -> str:
+def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext | bool = True) -> str:
     """Loads a file, over https all the way.
 
     Args:

@@ -160,7 +160,6 @@ def revisions(found: Sequence[Fetched]) -> str:
 def _fetched(source: Source, folder: Path, mount: Path, secrets: Path, report: Report) -> Fetched:
     if source.git:
         report(f"{source.name}: reading {source.git.url} at {source.git.ref}")
-        folder.mkdir(parents=True, exist_ok=True)
         commit = git.clone(source.git.url, source.git.ref, folder, _access(secrets))
         return Fetched(source.name, str(folder), source.git.path, commit, source.git.url)
     if source.http:

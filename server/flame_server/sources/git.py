@@ -43,7 +43,7 @@ class Access:
 
 
 def clone(url: str, ref: str | None, folder: Path, access: Access = Access()) -> str:
-    """Writes the files of a branch, tag or commit into an empty folder.
+    """Writes the files of a branch, tag or commit into an empty folder, which is made if need be.
 
     Links, submodules and files that are too large for a page are left out.
 
@@ -56,6 +56,7 @@ def clone(url: str, ref: str | None, folder: Path, access: Access = Access()) ->
     """
     from dulwich.repo import Repo  # noqa: PLC0415 - 20 MiB that only this needs
 
+    folder.mkdir(parents=True, exist_ok=True)
     with _explained(url), Repo.init_bare(str(folder / ".git"), mkdir=True) as repository:
         client, path = _client(url, access)
         wanted: list[ObjectID] = []
@@ -92,7 +93,8 @@ def _client(url: str, access: Access) -> "tuple[GitClient, str]":
     pool = urllib3.PoolManager(
         cert_reqs="CERT_REQUIRED",
         ca_certs=str(access.ca_file) if access.ca_file else None,
-        retries=urllib3.Retry(3, connect=3, read=0, redirect=3, backoff_factor=1),
+        # A Job tries again; here a failure is told at once.
+        retries=urllib3.Retry(3, connect=0, read=0, other=0, redirect=3),
     )
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")

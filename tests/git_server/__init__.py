@@ -1,0 +1,1 @@
+"""A git repository of docs over HTTPS, for tests of ingestion; without a git program."""
