@@ -38,9 +38,7 @@ def qdrant_image(cluster: Cluster, built: product.Images) -> str:
     """The image that Qdrant servers run."""
     if given := os.environ.get("QDRANT_IMAGE"):
         return given
-    say(
-        "no QDRANT_IMAGE is given: a stand-in takes Qdrant's place, with the same API over the client's engine"
-    )
+    say("no QDRANT_IMAGE is given: a stand-in takes Qdrant's place, the same API over the client's engine")
     return image(cluster, built)
 
 
@@ -111,7 +109,7 @@ def _pod(standins: str) -> dict[str, object]:
                 "name": "git",
                 "image": standins,
                 "command": [*_PYTHON, *serve],
-                "env": [{"name": "HOME", "value": "/tmp"}],
+                "env": [{"name": "USER", "value": "git"}, {"name": "HOME", "value": "/repository"}],
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
@@ -120,7 +118,7 @@ def _pod(standins: str) -> dict[str, object]:
                 "readinessProbe": {"tcpSocket": {"port": GIT_PORT}, "periodSeconds": 1},
                 "volumeMounts": [
                     {"name": "tls", "mountPath": "/tls"},
-                    {"name": "tmp", "mountPath": "/tmp"},
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
                     {"name": "repository", "mountPath": "/repository"},
                 ],
             }
