@@ -12,6 +12,7 @@ import click
 
 from flame_server.cli_common import configured, plain_errors, report
 from flame_server.cli_index import index, index_option, json_option
+from flame_server.cli_snapshots import snapshot_commands
 from flame_server.errors import FlameMcpError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(index)
+snapshot_commands(index)
 
 
 @main.command()

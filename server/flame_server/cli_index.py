@@ -28,10 +28,10 @@ index_option = click.option(
     help="Folder of an index.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_qdrant_option = click.option(
+qdrant_option = click.option(
     "--qdrant", "url", envvar="FLAME_MCP_QDRANT_URL", required=True, help="Address of the server."
 )
-_collection_option = click.option(
+collection_option = click.option(
     "--collection",
     envvar="FLAME_MCP_QDRANT_COLLECTION",
     default="flame-docs",
@@ -40,7 +40,7 @@ _collection_option = click.option(
 )
 
 
-def _step(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def step(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """A command whose exit code and result tell a Job what to do about a failure: see `outcome`."""
 
     def decorate(function: Callable[P, None]) -> Callable[P, None]:
@@ -84,7 +84,7 @@ def index() -> None:
     show_default=True,
     help="Folder of credentials: NAME/username, NAME/password, NAME/ca.crt.",
 )
-@_step("fetch")
+@step("fetch")
 def fetch(sources: str, out: Path, mounts: Path, credentials: Path) -> None:
     """Bring docs from git repositories, archives and volumes to a folder, for index build --fetched."""
     from flame_server.sources import fetch as fetching  # noqa: PLC0415
@@ -136,7 +136,7 @@ def fetch(sources: str, out: Path, mounts: Path, credentials: Path) -> None:
     is_flag=True,
     help="With --fetched: likewise of the index in Qdrant that FLAME_MCP_QDRANT_* name.",
 )
-@_step("build")
+@step("build")
 def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     source: str | None,
     ref: str | None,
@@ -221,8 +221,8 @@ def _published_vectors(embedder: "Embedder") -> "dict[bytes, Vectors]":
 
 @index.command()
 @index_option
-@_qdrant_option
-@_collection_option
+@qdrant_option
+@collection_option
 @click.option(
     "--min-ratio",
     type=click.FloatRange(0, 1),
@@ -240,7 +240,7 @@ def _published_vectors(embedder: "Embedder") -> "dict[bytes, Vectors]":
     show_default=True,
     help="On how many nodes of a Qdrant cluster it is kept.",
 )
-@_step("publish")
+@step("publish")
 def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     index: Path, url: str, collection: str, min_ratio: float, canary: str, replicas: int
 ) -> None:
@@ -257,9 +257,9 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
 
 
 @index.command()
-@_qdrant_option
-@_collection_option
-@_step("rollback")
+@qdrant_option
+@collection_option
+@step("rollback")
 def rollback(url: str, collection: str) -> None:
     """Let the alias mean the index that it meant before the current one."""
     from flame_server.qdrant.publish import roll_back  # noqa: PLC0415

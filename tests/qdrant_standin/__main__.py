@@ -1,30 +1,42 @@
 """The stand-in as a process: `python -m tests.qdrant_standin`, configured like Qdrant by variables."""
 
 import os
-import sys
 import warnings
 from pathlib import Path
 
+import click
 import uvicorn
 
 from tests.qdrant_standin.app import QdrantStandIn
 
+_PATH = click.Path(path_type=Path)
 
-def main() -> None:
+
+@click.command()
+@click.option("--host", default="0.0.0.0", envvar="QDRANT__SERVICE__HOST")  # noqa: S104 - in a pod
+@click.option("--port", type=int, default=6333, envvar="QDRANT__SERVICE__HTTP_PORT")
+@click.option("--storage", type=_PATH, default="/qdrant/storage", envvar="QDRANT__STORAGE__STORAGE_PATH")
+@click.option(
+    "--snapshots", type=_PATH, default="/qdrant/snapshots", envvar="QDRANT__STORAGE__SNAPSHOTS_PATH"
+)
+@click.option("--uri", help="Taken no notice of: this is one node.")
+@click.option("--bootstrap", help="Likewise.")
+def main(  # noqa: PLR0917 - one argument an option, passed by name
+    host: str, port: int, storage: Path, snapshots: Path, uri: str | None, bootstrap: str | None
+) -> None:
     """Serve until SIGTERM."""
     warnings.simplefilter("ignore", UserWarning)
+    if uri or bootstrap:
+        print(f"a stand-in is one node: --uri {uri} --bootstrap {bootstrap} are ignored", flush=True)
     read = os.environ.get
     stand_in = QdrantStandIn(
         read("QDRANT__SERVICE__API_KEY"),
         read("QDRANT__SERVICE__READ_ONLY_API_KEY"),
-        Path(read("QDRANT__STORAGE__STORAGE_PATH", "/qdrant/storage")) / "engine",
-        Path(read("QDRANT__STORAGE__SNAPSHOTS_PATH", "/qdrant/snapshots")),
+        storage / "engine",
+        snapshots,
     )
-    if sys.argv[1:]:
-        print(f"a stand-in is one node, and takes no notice of {' '.join(sys.argv[1:])}", flush=True)
     try:
-        port = int(read("QDRANT__SERVICE__HTTP_PORT", "6333"))
-        uvicorn.run(stand_in.app, host="0.0.0.0", port=port, access_log=False)  # noqa: S104 - in a pod
+        uvicorn.run(stand_in.app, host=host, port=port, access_log=False, timeout_graceful_shutdown=1)
     finally:
         stand_in.close()
 

@@ -44,7 +44,7 @@ def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
     from qdrant_client import AsyncQdrantClient  # noqa: PLC0415 - 40 MiB that only this needs
 
     options: dict[str, Any] = {
-        "verify": _trusted(target),
+        "verify": trusted(target),
         # Qdrant's client would open a connection for each request to this machine.
         "limits": httpx.Limits(max_connections=32, max_keepalive_connections=16),
     }
@@ -61,7 +61,12 @@ def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
         )
 
 
-def _trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
+def trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
+    """Whom to trust, as httpx takes it.
+
+    Raises:
+        FlameMcpError: The file of authorities cannot be used.
+    """
     if target.ca_file is None:
         return True
     try:
@@ -98,12 +103,16 @@ def explained(target: QdrantTarget) -> Iterator[None]:
 
 def _advice(error: Any, target: QdrantTarget) -> str:  # noqa: ANN401 - its type is imported only when used
     match error.status_code:
-        case 401 | 403:
-            return "check the API key and what it may do"
+        case 401:
+            return "check the API key"
+        case 403:
+            return "check the API key and what it may do: one that may only read is not enough to write"
         case 404:
             return (
                 f"there is no collection or alias {target.collection}: load an index with "
                 f"flame-mcp index publish --qdrant {target.url} --collection {target.collection} --index DIR"
             )
+        case _ if error.status_code == 507 or b"No space left" in error.content:
+            return "its volume is full: enlarge it, or remove snapshots and collections"
         case _:
             return "look at its log"

@@ -60,13 +60,14 @@ async def patient(
     target: QdrantTarget,
     report: Callable[[str], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    seconds: int = _TIMEOUT_SECONDS,
 ) -> "AsyncIterator[AsyncQdrantClient]":
-    """A client of the target, closed at the end.
+    """A client of the target, closed at the end, which waits `seconds` for an answer.
 
     Raises:
         UnavailableError: Qdrant refuses, or is still away after `PATIENCE_SECONDS`.
     """
-    client = connect(target, _TIMEOUT_SECONDS)
+    client = connect(target, seconds)
     try:
         yield cast("AsyncQdrantClient", _Patient(client, target, report, sleep))
     finally:
