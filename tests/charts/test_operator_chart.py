@@ -105,8 +105,12 @@ RIGHTS = {
     "flamemcp.dev/flamemcpservers/finalizers": {"update"},
     "/configmaps": CHILD,
     "/serviceaccounts": CHILD,
-    "/services": CHILD,
+    "/services": CHILD | {"delete"},
     "apps/deployments": CHILD,
+    "apps/statefulsets": CHILD | {"delete"},
+    "batch/jobs": CHILD | {"delete"},
+    # By name alone, to make them larger.
+    "/persistentvolumeclaims": {"get", "patch"},
     "networking.k8s.io/networkpolicies": CHILD | {"delete"},
     "networking.k8s.io/ingresses": CHILD | {"delete"},
     "policy/poddisruptionbudgets": CHILD | {"delete"},
@@ -183,6 +187,7 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
         "verificationsPerSecond": 0.5,
         "referencePollSeconds": 86400,
         "rolloutParallelism": 7,
+        "ingestionParallelism": 11,
         "eventsPerSecond": 2.5,
     }
     documents = render(
@@ -205,6 +210,8 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
     assert (settings.resync_seconds, settings.metrics_port, settings.rollout_parallelism) == (86400, 9191, 7)
     assert (settings.verifications_per_second, settings.events_per_second) == (0.5, 2.5)
     assert settings.reference_poll_seconds == 86400
+    assert settings.ingestion_parallelism == 11
+    assert settings.qdrant_image == "qdrant/qdrant:v1.19.1-unprivileged"
 
 
 def test_images_by_tag_and_by_digest() -> None:
