@@ -91,8 +91,17 @@ def progress(pods: Iterable[Manifest]) -> str:
     failed = next((error for result in _results(newest) if (error := _error(result))), None)
     if failed is not None:
         return f"Trying again: {plain(failed.get('message'), MAX_MESSAGE)}"
-    status = {**(newest.get("status") or {}), "containerStatuses": list(_statuses(newest))}
-    return why_not_ready([{**newest, "status": status}]) or "Its pod is starting."
+    # What has ended well is no trouble: the next step is about to start, or the Job to end.
+    unfinished = [one for one in _statuses(newest) if _exit_code(one) != 0]
+    status = {**(newest.get("status") or {}), "containerStatuses": unfinished}
+    return why_not_ready([{**newest, "status": status}]) or (
+        "Its pod is starting." if unfinished else "It is about to end."
+    )
+
+
+def _exit_code(status: dict[str, Any]) -> int | None:
+    ended_with = (status.get("state") or {}).get("terminated") or {}
+    return ended_with.get("exitCode")
 
 
 def _error(result: dict[str, Any]) -> dict[str, Any] | None:

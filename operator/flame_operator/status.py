@@ -158,9 +158,10 @@ def _index(loading: Loading | None, check: Check | None, old: Manifest) -> Manif
     """What is searched: what has been loaded, and where nothing is, what the server says."""
     if loading is None:
         return (check and check.index) or old
-    # The server notices some seconds later: until then it would still tell of the index before.
-    index = loading.index or old or (check and check.index) or {}
-    return index | ({"lastSuccessfulTime": loading.lane.succeeded} if loading.lane.succeeded else {})
+    # Not what the server says: it notices a new one some seconds later, and knows it by another name.
+    return (loading.index or old) | (
+        {"lastSuccessfulTime": loading.lane.succeeded} if loading.lane.succeeded else {}
+    )
 
 
 def _memory(loading: Loading) -> Manifest:

@@ -39,7 +39,7 @@ class Images:
     operator: str
 
 
-def _tag(*paths: str, salt: str = "") -> str:
+def tag(*paths: str, salt: str = "") -> str:
     """A tag out of the contents: the same inputs give the same tag, so nothing rolls or loads twice."""
     digest = hashlib.sha256(salt.encode())
     for path in paths:
@@ -66,8 +66,8 @@ def given() -> Images | None:
 def references() -> Images:
     """What the images are called when they are built here: by their contents."""
     common = ("pyproject.toml", "requirements", "README.md")
-    server = _tag("Dockerfile.server", "server", *common, salt=flame_docs.fingerprint())
-    operator = _tag("Dockerfile.operator", "operator", *common)
+    server = tag("Dockerfile.server", "server", *common, salt=flame_docs.fingerprint())
+    operator = tag("Dockerfile.operator", "operator", *common)
     return Images(server=f"flame-mcp/server:{server}", operator=f"flame-mcp/operator:{operator}")
 
 
@@ -104,14 +104,16 @@ def split(reference: str) -> tuple[str, str]:
     return repository, tag
 
 
-def install_operator(cluster: clusters.Cluster, built: Images) -> None:
+def install_operator(cluster: clusters.Cluster, built: Images, qdrant: str) -> None:
     """`helm upgrade --install` of the chart with these images; returns when the operator runs."""
+    qdrant_repository, qdrant_tag = split(qdrant)
     (operator, operator_tag), (server, server_tag) = split(built.operator), split(built.server)
     cluster.helm(
         "upgrade", "--install", RELEASE, str(ROOT / "helm" / "flame-mcp-operator"),
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m",
         "--set", f"image.repository={operator},image.tag={operator_tag}",
         "--set", f"server.image.repository={server},server.image.tag={server_tag}",
+        "--set", f"qdrant.image.repository={qdrant_repository},qdrant.image.tag={qdrant_tag}",
         "--set", "referencePollSeconds=10",  # tests wait for it
     )  # fmt: skip
 
@@ -228,8 +230,11 @@ def prepare() -> tuple[clusters.Cluster, Images]:
     """Everything that a first resource needs: a cluster with the operator and both images."""
     cluster = clusters.up()
     built = provide_images(cluster)
+    from tests.e2e import standins  # noqa: PLC0415 - it needs what is here
+
+    qdrant = standins.qdrant_image(cluster, built)
     with step("operator installed with helm"):
-        install_operator(cluster, built)
+        install_operator(cluster, built, qdrant)
     return cluster, built
 
 

@@ -9,7 +9,7 @@ from tests.git_server.served import server
 
 
 @click.group()
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("/repository"))
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("/repository/flame"))
 @click.pass_context
 def main(context: click.Context, folder: Path) -> None:
     """A git repository of docs."""

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 from dulwich import porcelain
+from dulwich.objects import Commit
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 _AUTHOR = b"Test <test@example.com>"
@@ -15,7 +17,7 @@ def create(docs: Path, folder: Path) -> None:
     shutil.copytree(docs, folder, dirs_exist_ok=True)
     porcelain.init(str(folder))
     with Repo(str(folder)) as repository:
-        repository.refs.set_symbolic_ref(b"HEAD", b"refs/heads/main")
+        repository.refs.set_symbolic_ref(Ref(b"HEAD"), Ref(b"refs/heads/main"))
     commit(folder, "the docs")
 
 
@@ -38,9 +40,11 @@ def delete_all_pages(folder: Path) -> str:
 def revert(folder: Path) -> str:
     """Goes back to the commit before, and returns it."""
     with Repo(str(folder)) as repository:
-        (before,) = repository[repository.head()].parents
+        head = repository[repository.head()]
+        assert isinstance(head, Commit)
+        (before,) = head.parents
     porcelain.reset(str(folder), "hard", before)
-    return before.decode()
+    return str(before.decode())
 
 
 def commit(folder: Path, message: str) -> str:

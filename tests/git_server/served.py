@@ -10,7 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from dulwich.repo import Repo
-from dulwich.server import DictBackend
+from dulwich.server import BackendRepo, DictBackend
 from dulwich.web import make_wsgi_chain
 
 
@@ -37,7 +37,8 @@ def server(  # noqa: PLR0917 - what a server consists of
     folder: Path, host: str, port: int, certificate: Path, key: Path, password: str | None = None
 ) -> WSGIServer:
     """A server of `folder` as `/flame.git`; port 0 takes a free one."""
-    backend = DictBackend({"/flame.git": Repo(str(folder))})
+    repositories: dict[str, BackendRepo] = {"/flame.git": Repo(str(folder))}
+    backend = DictBackend(repositories)
     application = _protected(make_wsgi_chain(backend), password)
     found = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
