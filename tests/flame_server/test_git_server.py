@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flame_server.errors import UnavailableError
 from flame_server.sources import git
 from tests.flame_server.server_process import free_port, wait_for
 from tests.harness.pki import Authority, Certificate
@@ -50,7 +51,7 @@ def cloned(url: str, access: git.Access, folder: Path) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             found.append(git.clone(url, "main", folder, access))
-        except git.UnavailableError:
+        except UnavailableError:
             return False
         return True
 

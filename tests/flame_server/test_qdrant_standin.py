@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import httpx
 import pytest
@@ -92,7 +92,7 @@ def test_all_that_it_holds_outlives_a_restart(lexical_index: Path, tmp_path: Pat
         again = publish_index(lexical_index, target, quiet)
         assert (again.collection, again.previous) == (published.collection, None)
         assert list(list_snapshots(target, quiet)) == [taken]
-        restored = restore_kept(target, taken.name, quiet, tmp_path / "snapshots")
+        restored = restore_kept(target, taken.name, quiet, PurePosixPath(tmp_path, "snapshots"))
     with running(tmp_path) as url:
         aliases = httpx.get(f"{url}/aliases", headers=READER).json()["result"]["aliases"]
         assert aliases == [{"alias_name": "flame-docs", "collection_name": restored.collection}]
