@@ -15,8 +15,8 @@ venv: .venv/.installed ## Make .venv with both packages and the development tool
 .venv/.installed: requirements/dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) tests/harness/venv.sh
 
-demo: venv ## The main job, end to end: a cluster, the operator, a server, an answer
-	@$(BIN)/python -m tests.e2e.demo
+demo: venv ## The main job, end to end, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
+	@$(BIN)/python -m tests.e2e.demo $(if $(MODE),--mode $(MODE))
 
 test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
 

@@ -118,21 +118,30 @@ def install_operator(cluster: clusters.Cluster, built: Images, qdrant: str) -> N
     )  # fmt: skip
 
 
-def apply(cluster: clusters.Cluster, namespace: str, name: str, spec: dict[str, Any]) -> None:
-    """Apply a FlameMCPServer, making its namespace (Pod Security `restricted`) if need be."""
+def apply_namespace(cluster: clusters.Cluster, namespace: str) -> None:
+    """Make a namespace that enforces Pod Security `restricted`, unless it is there."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    objects = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
-        {
-            "apiVersion": "flamemcp.dev/v1alpha1",
-            "kind": "FlameMCPServer",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": spec,
-        },
-    ]
+    metadata = {"name": namespace, "labels": labels}
     cluster.kubectl(
-        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     )
+
+
+def apply(cluster: clusters.Cluster, namespace: str, name: str, spec: dict[str, Any]) -> None:
+    """Apply a FlameMCPServer, making its namespace if need be."""
+    apply_namespace(cluster, namespace)
+    one = {
+        "apiVersion": "flamemcp.dev/v1alpha1",
+        "kind": "FlameMCPServer",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
+
+
+def annotate(cluster: clusters.Cluster, namespace: str, name: str, annotation: str) -> None:
+    """Set an annotation of the product's on a FlameMCPServer, `KEY=VALUE`, or remove it, `KEY-`."""
+    cluster.kubectl("annotate", "-n", namespace, f"fmcp/{name}", f"flamemcp.dev/{annotation}", "--overwrite")
 
 
 def wait_ready(cluster: clusters.Cluster, namespace: str, name: str, timeout: int = 120) -> None:

@@ -10,6 +10,7 @@ import os
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.e2e import product
 from tests.harness import engine as engines
@@ -19,6 +20,14 @@ from tests.harness.console import say
 from tests.harness.pki import Authority, Certificate
 
 GIT_PORT = 8443
+NEW_PAGE = "flame/zeppelins.md"
+NEW_TEXT = """\
+# Zeppelins
+
+A zeppelin is a rigid airship. In Flame a `ZeppelinComponent` drifts with the wind unless it is anchored.
+"""
+NEW_QUESTION = "How does a zeppelin drift with the wind?"
+"""A page that the docs don't have, and what only it answers."""
 _PYTHON = ("python", "-m", "tests.git_server")
 
 
@@ -84,6 +93,23 @@ def git_server(cluster: Cluster, namespace: str, standins: str) -> GitServer:
     )
     cluster.kubectl("wait", "-n", namespace, "pod/git", "--for=condition=Ready", "--timeout=120s")
     return GitServer(cluster, namespace, f"https://{host}/flame.git")
+
+
+def full_stack(git: GitServer) -> dict[str, Any]:
+    """A spec that loads its docs from that server."""
+    authority = {"name": "git-authority", "key": "ca.crt"}
+    return {
+        "replicas": 1,
+        "vectorStore": {"type": "Managed", "managed": {"reclaimPolicy": "Delete"}},
+        "ingestion": {
+            "sources": [{"name": "flame", "git": {"url": git.url, "caBundleConfigMapRef": authority}}],
+            "schedule": "0 3 * * *",
+        },
+        # A git server inside the cluster has to be let through.
+        "networkPolicy": {
+            "egressTo": [{"podSelector": {"matchLabels": {"app": "git"}}, "ports": [{"port": GIT_PORT}]}]
+        },
+    }
 
 
 def _files(certificate: Path, key: Path) -> dict[str, str]:

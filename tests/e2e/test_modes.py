@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,13 +15,6 @@ from tests.harness.cluster import Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 CLAIM = "pvc/storage-docs-qdrant-0"
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-NEW_TEXT = """\
-# Zeppelins
-
-A zeppelin is a rigid airship. In Flame a `ZeppelinComponent` drifts with the wind unless it is anchored.
-"""
-NEW_QUESTION = "How does a zeppelin drift with the wind?"
 
 
 @pytest.fixture
@@ -59,10 +51,6 @@ def wait_until(
 def ask(cluster: Cluster, namespace: str, image: str, question: str) -> dict[str, Any]:
     url = status(cluster, namespace)["url"]
     return product.ask_from_a_pod(cluster, namespace, url, question, image)
-
-
-def annotate(cluster: Cluster, namespace: str, annotation: str) -> None:
-    cluster.kubectl("annotate", "-n", namespace, "fmcp/docs", f"flamemcp.dev/{annotation}", "--overwrite")
 
 
 def owned(cluster: Cluster, namespace: str) -> list[str]:
@@ -109,28 +97,8 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
 
 @pytest.fixture
 def git(cluster: Cluster, namespace: str, prepared: tuple[Cluster, product.Images]) -> GitServer:
-    metadata = {"name": namespace, "labels": RESTRICTED}
-    one = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
+    product.apply_namespace(cluster, namespace)
     return standins.git_server(cluster, namespace, standins.image(cluster, prepared[1]))
-
-
-def full_stack(git: GitServer) -> dict[str, Any]:
-    authority = {"name": "git-authority", "key": "ca.crt"}
-    return {
-        "replicas": 1,
-        "vectorStore": {"type": "Managed", "managed": {"reclaimPolicy": "Delete"}},
-        "ingestion": {
-            "sources": [{"name": "flame", "git": {"url": git.url, "caBundleConfigMapRef": authority}}],
-            "schedule": "0 3 * * *",
-        },
-        # A git server inside the cluster has to be let through.
-        "networkPolicy": {
-            "egressTo": [
-                {"podSelector": {"matchLabels": {"app": "git"}}, "ports": [{"port": standins.GIT_PORT}]}
-            ]
-        },
-    }
 
 
 def test_full_stack_from_a_git_server(
@@ -141,7 +109,7 @@ def test_full_stack_from_a_git_server(
         return run.get("trigger") == trigger and run.get("phase") in ("Succeeded", "Failed")
 
     started = time.monotonic()
-    product.apply(cluster, namespace, "docs", full_stack(git))
+    product.apply(cluster, namespace, "docs", standins.full_stack(git))
     product.wait_ready(cluster, namespace, "docs", timeout=240)
     wait_until(cluster, namespace, "the first run", lambda: run_ended("spec"))
     print(f"Full Stack: loaded {time.monotonic() - started:.1f} s after apply")
@@ -151,22 +119,22 @@ def test_full_stack_from_a_git_server(
     assert answer["results"][0]["source_path"] == "flame/collision_detection.md"
 
     # A commit that adds a page is found after the next run.
-    commit = git.run("change", "flame/zeppelins.md", NEW_TEXT)
-    annotate(cluster, namespace, "reindex=1")
+    commit = git.run("change", standins.NEW_PAGE, standins.NEW_TEXT)
+    product.annotate(cluster, namespace, "docs", "reindex=1")
     wait_until(cluster, namespace, "the second run", lambda: run_ended("reindex/1"))
     second = status(cluster, namespace)
     assert second["index"]["sourceRevision"] == commit
     assert second["index"]["collection"] != first["index"]["collection"]
 
     def finds_it() -> bool:
-        results = ask(cluster, namespace, server_image, NEW_QUESTION)["results"]
-        return bool(results) and results[0]["source_path"] == "flame/zeppelins.md"
+        results = ask(cluster, namespace, server_image, standins.NEW_QUESTION)["results"]
+        return bool(results) and results[0]["source_path"] == standins.NEW_PAGE
 
     wait_until(cluster, namespace, "the new page to be found", finds_it, 40)
 
     # One that deletes all pages is held back, and the index before goes on to answer.
     git.run("delete-all-pages")
-    annotate(cluster, namespace, "reindex=2")
+    product.annotate(cluster, namespace, "docs", "reindex=2")
     wait_until(cluster, namespace, "the third run", lambda: run_ended("reindex/2"))
     assert condition(cluster, namespace, "IndexReady")[:2] == ("False", "IndexHeldBack")
     assert condition(cluster, namespace, "Ready")[0] == "True"
@@ -175,11 +143,11 @@ def test_full_stack_from_a_git_server(
     git.run("revert")
 
     # Back to the first index, in which that page isn't.
-    annotate(cluster, namespace, "rollback=1")
+    product.annotate(cluster, namespace, "docs", "rollback=1")
     wait_until(cluster, namespace, "the rollback", lambda: run_ended("rollback/1"))
     assert status(cluster, namespace)["index"]["collection"] == first["index"]["collection"]
     wait_until(cluster, namespace, "the page to be gone", lambda: not finds_it(), 40)
-    annotate(cluster, namespace, "rollback-")
+    product.annotate(cluster, namespace, "docs", "rollback-")
     wait_until(cluster, namespace, "loads to go on", lambda: run_ended("resume/1"))
     assert status(cluster, namespace)["index"]["sourceRevision"] == commit
     assert condition(cluster, namespace, "IndexReady")[:2] == ("True", "IndexLoaded")

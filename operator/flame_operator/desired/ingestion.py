@@ -17,6 +17,7 @@ from flame_operator.desired.naming import (
     Defaults,
     child,
     labels,
+    qdrant_node_url,
     selector_labels,
 )
 from flame_operator.desired.network_policy import extra_egress
@@ -193,7 +194,10 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
     if run.task == "snapshot":
         managed = managed_qdrant(server)
         keep = managed.snapshots.keep if managed and managed.snapshots else 1
-        return [_container(server, defaults, "snapshot", ["index", "snapshot", *target, "--keep", str(keep)])]
+        # Each node of a cluster keeps and counts its own: so always the same one, which has a copy of all.
+        node = f"--qdrant={qdrant_node_url(server)}"
+        args = ["index", "snapshot", *target, node, "--keep", str(keep)]
+        return [_container(server, defaults, "snapshot", args)]
     if _loads_the_images_index(server):
         return [_container(server, defaults, "publish", _publish(server, BUNDLED_INDEX))]
     build = ["index", "build", "--fetched", "/work/sources", "--out", "/work/index"]

@@ -9,6 +9,7 @@ from flame_operator.model import (
     INSTANCE,
     MANAGER,
     QDRANT,
+    QDRANT_PEERS,
     SERVER,
     Kind,
     Manifest,
@@ -139,6 +140,12 @@ def child(  # noqa: PLR0913, PLR0917 - all of it is a head
 def qdrant_url(server: Server) -> str:
     """Where the server's own Qdrant is reached."""
     return f"http://{server.key.name}{QDRANT}.{server.key.namespace}.svc:{QDRANT_PORT}"
+
+
+def qdrant_node_url(server: Server) -> str:
+    """Where the first of its pods is reached."""
+    name, namespace = server.key.name, server.key.namespace
+    return f"http://{name}{QDRANT}-0.{name}{QDRANT_PEERS}.{namespace}.svc:{QDRANT_PORT}"
 
 
 def url(server: Server) -> str:
