@@ -20,13 +20,17 @@ def main(context: click.Context, folder: Path) -> None:
 @click.option("--docs", type=click.Path(path_type=Path), required=True)
 @click.option("--certificate", type=click.Path(path_type=Path), required=True)
 @click.option("--key", type=click.Path(path_type=Path), required=True)
+@click.option("--host", default="0.0.0.0")  # noqa: S104 - in a pod
 @click.option("--port", default=8443)
+@click.option("--password", envvar="GIT_PASSWORD", help="What basic authentication asks for.")
 @click.pass_obj
-def serve(folder: Path, docs: Path, certificate: Path, key: Path, port: int) -> None:
+def serve(  # noqa: PLR0917 - one argument an option, passed by name
+    folder: Path, docs: Path, certificate: Path, key: Path, host: str, port: int, password: str | None
+) -> None:
     """Serve a repository made of the docs as /flame.git."""
     repository.create(docs, folder)
     click.echo("serving")
-    server(folder, "0.0.0.0", port, certificate, key).serve_forever()  # noqa: S104 - in a pod
+    server(folder, host, port, certificate, key, password).serve_forever()
 
 
 @main.command()
