@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,18 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.model import CHILD_KINDS, KINDS, MANAGER, SERVER, SERVICE, Kind, key_of
+from flame_operator.model import (
+    CHILD_KINDS,
+    JOB,
+    KINDS,
+    MANAGER,
+    POD,
+    SERVER,
+    SERVICE,
+    VOLUME_CLAIM,
+    Kind,
+    key_of,
+)
 from tests.charts.test_operator_chart import render
 from tests.cluster.conftest import CRD, ROOT, Cluster
 from tests.cluster.rbac import Right, granted, unused
@@ -36,6 +47,21 @@ NO_REQUEST = {
     # The admission plugin OwnerReferencesPermissionEnforcement asks for it inside other requests; that it is
     # needed shows a test below.
     Right("", SERVER.group, f"{SERVER.plural}/finalizers", "", "update")
+}
+STORE = ((POD, "docs-qdrant-0"), (VOLUME_CLAIM, "storage-docs-qdrant-0"))
+GROWING: Json = {
+    "metadata": {"name": "growing"},
+    "provisioner": "kubernetes.io/no-provisioner",
+    "allowVolumeExpansion": True,
+}
+VOLUME: Json = {
+    "metadata": {"name": "growing"},
+    "spec": {
+        "capacity": {"storage": "20Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "growing",
+        "hostPath": {"path": "/nowhere"},
+    },
 }
 GOLDEN = ROOT / "tests" / "flame_operator" / "golden"
 
@@ -154,6 +180,44 @@ class Scene:
             await self.serve(f"taken-{namespace}", spec)
         return {*tenants, *(f"taken-{namespace}" for namespace in tenants)}
 
+    async def wait_for(self, what: str, path: str, holds: Callable[[Json], bool]) -> Json:
+        """Wait until something is there and as it should be."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            if await self.is_there("GET", path):
+                found = await self.client.send("GET", path)
+                if holds(found):
+                    return found
+            assert time.monotonic() < deadline, f"never there: {what}"
+            await asyncio.sleep(0.1)
+
+    async def load(self, namespace: str) -> None:
+        """A Qdrant of a resource's own, up to a Job; then another spec, and larger volumes."""
+        pod, claim = (kind.path(namespace, name) for kind, name in STORE)
+        await self.client.send("POST", "/apis/storage.k8s.io/v1/storageclasses", GROWING)
+        await self.client.send("POST", "/api/v1/persistentvolumes", VOLUME)
+        await self.make_namespace(namespace)
+        storage = {"storageClassName": "growing"}
+        managed: Json = {"storage": storage}
+        spec: Json = {"vectorStore": {"type": "Managed", "managed": managed}}
+        await self.serve(namespace, spec)
+        # There is no node: this is what a kubelet would report.
+        await self.wait_for("Qdrant's pod", pod, lambda _: True)
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        await self.merge(f"{pod}/status", {"status": ready})
+        await self.wait_for("a Job", JOB.path(namespace), lambda found: bool(found["items"]))
+        await self.wait_for("its volume", claim, lambda found: found["status"]["phase"] == "Bound")
+        managed["storage"] = {**storage, "size": "20Gi"}
+        await self.serve(namespace, {**spec, "embedding": {"type": "None"}})
+        await self.wait_for(
+            "a larger volume",
+            claim,
+            lambda found: found["spec"]["resources"]["requests"]["storage"] == "20Gi",
+        )
+
+    async def merge(self, path: str, body: Json) -> None:
+        await self.client.send("PATCH", path, body, content_type="application/merge-patch+json")
+
     async def go_on(self, tenants: set[str]) -> None:
         """Once all have been looked after: damage something, and switch everything off."""
         for namespace in tenants:
@@ -220,6 +284,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
             async with admin(plane) as client:
                 scene = Scene(client)
                 tenants = await scene.begin()
+                await scene.load("store")
                 await scene.go_on(tenants)
                 return tenants
 

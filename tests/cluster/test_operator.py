@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from flame_operator.desired import Defaults, desired
+from flame_operator.desired.ingestion import Run, job
 from flame_operator.desired.references import references
 from flame_operator.model import KINDS, parse_server
 from flame_server.index.build import build_index
 from tests.cluster.conftest import Cluster, Json, server
+from tests.flame_operator.children import facts
 from tests.flame_server.server_process import FLAME_MCP, running
 from tests.harness.operator_process import Operator
 
@@ -486,16 +488,17 @@ def test_pods_pass_pod_security_restricted(cluster: Cluster) -> None:
     namespace = cluster.namespace(**{"pod-security.kubernetes.io/warn": "restricted"})
     for example in examples():
         body = {**example, "metadata": {**example["metadata"], "namespace": namespace, "uid": "0"}}
-        wanted = desired(parse_server(body, forbid_unknown=True), Defaults(image="x:1"))
-        deployment = copy.deepcopy(next(child for child in wanted if child["kind"] == "Deployment"))
-        del deployment["metadata"]["ownerReferences"]
-        result = cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(deployment))
-        assert "Warning" not in result.stderr
-        deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = True
-        result = cluster.kubectl(
-            "apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(deployment), check=False
-        )
-        assert "Warning" in result.stderr or result.returncode != 0
+        one, defaults = parse_server(body, forbid_unknown=True), Defaults(image="x:1")
+        wanted = [*desired(one, defaults, facts(one)), job(one, defaults, Run("ingest", "spec", "x"))]
+        for child in copy.deepcopy([child for child in wanted if "template" in child.get("spec", {})]):
+            del child["metadata"]["ownerReferences"]
+            result = cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(child))
+            assert "Warning" not in result.stderr
+            child["spec"]["template"]["spec"]["hostNetwork"] = True
+            result = cluster.kubectl(
+                "apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(child), check=False
+            )
+            assert "Warning" in result.stderr or result.returncode != 0
 
 
 def has_children(cluster: Cluster, namespace: str, name: str) -> bool:

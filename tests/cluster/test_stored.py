@@ -41,7 +41,25 @@ STATUS: Json = {
         "embedding": "text-embedding-3-small",
         "lastSuccessfulTime": "2026-01-02T03:04:05Z",
     },
+    "ingestion": {
+        "job": "docs-ingest-01234567",
+        "phase": "Running",
+        "message": "Qdrant cannot be reached.",
+        "progress": "Step 2 of 3: cutting pages into chunks and embedding them.",
+        "failure": "World",
+        "trigger": "spec",
+        "inputs": "0123456789abcdef",
+        "attempt": 2,
+        "startTime": "2026-01-02T03:04:05Z",
+        "completionTime": "2026-01-02T03:04:05Z",
+        "loadedInputs": "0123456789abcdef",
+        "lastSuccessfulTime": "2026-01-02T03:04:05Z",
+        "lastScheduleTime": "2026-01-02T03:04:05Z",
+        "reindex": "1",
+        "rollback": "2",
+    },
 }
+STATUS["snapshots"] = STATUS["ingestion"]
 
 
 @pytest.fixture
