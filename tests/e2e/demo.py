@@ -58,7 +58,9 @@ def show(answer: dict[str, Any], milliseconds: float) -> None:
     for number, result in enumerate(answer["results"], 1):
         say(f"\n  {number}. {' > '.join(result['breadcrumb'])}\n     {result['url']}\n")
         say(excerpt(result["content"]))
-    say(f"\n  {len(answer['results'])} passages in {milliseconds:.0f} ms, through kubectl port-forward")
+    count = len(answer["results"])
+    passages = "one passage" if count == 1 else f"{count} passages"
+    say(f"\n  {passages} in {milliseconds:.0f} ms, through kubectl port-forward")
 
 
 def how_to_go_on(cluster: Cluster) -> None:

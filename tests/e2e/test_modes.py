@@ -69,7 +69,9 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
     cluster: Cluster, namespace: str, server_image: str
 ) -> None:
     started = time.monotonic()
-    product.apply(cluster, namespace, "docs", {"vectorStore": {"type": "Managed"}})
+    snapshots = {"schedule": "* * * * *", "keep": 1}
+    store = {"type": "Managed", "managed": {"snapshots": snapshots}}
+    product.apply(cluster, namespace, "docs", {"vectorStore": store})
     product.wait_ready(cluster, namespace, "docs", timeout=180)
     print(f"With Qdrant: Ready {time.monotonic() - started:.1f} s after apply")
     wait_until(
@@ -88,7 +90,12 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
     cluster.kubectl("delete", "-n", namespace, "pod/docs-qdrant-0", "--timeout=60s")
     product.wait_ready(cluster, namespace, "docs", timeout=120)
     jobs = product.get(cluster, namespace, "jobs")["items"]
-    assert len(jobs) == 1
+    assert len([job for job in jobs if job["metadata"]["annotations"]["flamemcp.dev/task"] == "ingest"]) == 1
+
+    def has_snapshot() -> bool:
+        return status(cluster, namespace).get("snapshots", {}).get("phase") == "Succeeded"
+
+    wait_until(cluster, namespace, "a snapshot on its schedule", has_snapshot, 150)
 
     cluster.kubectl("delete", "-n", namespace, "fmcp/docs", "--timeout=60s")
     wait_until(cluster, namespace, "all to be gone", lambda: not owned(cluster, namespace))
