@@ -23,10 +23,11 @@ from flame_operator.lifecycle import Lifecycle
 from flame_operator.mcp_probe import McpProbe
 from flame_operator.metrics import CONTENT_TYPE, Metrics
 from flame_operator.model import HTTP_ROUTE, MANAGER, QDRANT, SECRET, SERVICE_MONITOR, Key, Kind
+from flame_operator.order import resume_rollout
 from flame_operator.pacing import Pacer
 from flame_operator.pipeline import Turns
 from flame_operator.queue import WorkQueue
-from flame_operator.reconcile import Reconciler, resume_rollout, utc_now
+from flame_operator.reconcile import Reconciler, utc_now
 from flame_operator.references import References
 from flame_operator.settings import Settings
 from flame_operator.sight import Sight

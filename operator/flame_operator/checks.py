@@ -2,7 +2,8 @@
 
 from flame_operator.model import Manifest, Server
 from flame_operator.pods import pods_of
-from flame_operator.status import Check, Reason, Says
+from flame_operator.reasons import Reason, Says
+from flame_operator.status import Check
 from flame_operator.verdict import Target, Verdict
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -11,20 +11,12 @@ from flame_operator.desired.unions import managed_qdrant
 from flame_operator.errors import Conflict
 from flame_operator.job_pods import Ended, ended, progress
 from flame_operator.kube import KubeApi
+from flame_operator.lanes import Lane, Loading, lane_of
 from flame_operator.metrics import Metrics
 from flame_operator.model import JOB, POD, QDRANT, STATEFUL_SET, Key, Manifest, Server, key_of
 from flame_operator.plan import is_ours
 from flame_operator.references import Resolved
-from flame_operator.runs import (
-    Decision,
-    Lane,
-    Loading,
-    Store,
-    decide,
-    decide_snapshot,
-    lane_of,
-    stale_after,
-)
+from flame_operator.runs import Decision, Store, decide, decide_snapshot, stale_after
 
 log = structlog.get_logger(__name__)
 

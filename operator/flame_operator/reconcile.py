@@ -1,6 +1,6 @@
 """One pass over one server: look, decide, act, report."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,7 +12,6 @@ from flame_operator.desired.naming import (
     OWNS_SECRET,
     QDRANT_READ_KEY,
     QDRANT_WRITE_KEY,
-    REFERENCES_DIGEST,
     TOKEN_KEY,
     selector_labels,
 )
@@ -23,40 +22,43 @@ from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, R
 from flame_operator.events import transitions
 from flame_operator.helpers import Helpers
 from flame_operator.kube import KubeApi
+from flame_operator.lanes import Loading
 from flame_operator.metrics import Metrics
 from flame_operator.model import (
     DEPLOYMENT,
     POD,
     QDRANT,
     SECRET,
-    SERVER,
     SERVICE,
     STATEFUL_SET,
     Key,
     Manifest,
     Server,
-    controller,
     key_of,
     parse_server,
 )
-from flame_operator.pacing import Pacer, is_rolling
+from flame_operator.order import (
+    OVERDUE_SECONDS,
+    allowed,
+    digest_of,
+    first_the_secret,
+    have_failed,
+    is_of_another,
+    look_again,
+    named,
+)
+from flame_operator.pacing import is_rolling
 from flame_operator.pipeline import INGESTION, Pipeline
-from flame_operator.plan import Action, Apply, is_ours, is_subset, plan
 from flame_operator.plan import Conflict as Taken
 from flame_operator.plan import Wait as Going
-from flame_operator.pods import Pods, pods_of, why_not_ready
+from flame_operator.plan import is_ours, is_subset, plan
+from flame_operator.pods import pods_of, why_not_ready
+from flame_operator.reasons import Reason
 from flame_operator.references import Resolved
-from flame_operator.runs import Loading
-from flame_operator.status import Check, Outcome, Reason, blocked_status, server_status
+from flame_operator.status import Check, Outcome, blocked_status, server_status
 from flame_operator.support import disabled
 from flame_operator.tokens import Tokens
 
-LOOK_AGAIN_SECONDS = 30.0
-"""How soon a foreign object is looked at again: it isn't watched, so nothing tells when it goes away."""
-OVERDUE_SECONDS = 10.0
-"""How long pods may take to start before they are asked why they don't."""
-ASK_AGAIN_SECONDS = 60.0
-"""How soon pods that don't get ready are asked again: why they don't may change without an event."""
 ROUNDS = 4
 """How often a pass decides anew: when an object is another than the cache had, and once there is a token."""
 
@@ -134,7 +136,7 @@ class Reconciler:
         await self._report(key, lambda old: server_status(server, deployment, outcome, old, self._now()))
         if refusal is not None:
             raise refusal
-        waits = [_look_again(outcome, pods_of(deployment), overdue=overdue)]
+        waits = [look_again(outcome, pods_of(deployment), overdue=overdue)]
         waits += [loading.look_again] if loading else []
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
@@ -148,8 +150,8 @@ class Reconciler:
             defaults = self._defaults()
             actions = plan(server, desired(server, defaults, facts), self._cache.children(server.key))
             outcome = Outcome(
-                taken=tuple(_named(action.child) for action in actions if isinstance(action, Taken)),
-                waiting=tuple(_named(action.child) for action in actions if isinstance(action, Going)),
+                taken=tuple(named(action.child) for action in actions if isinstance(action, Taken)),
+                waiting=tuple(named(action.child) for action in actions if isinstance(action, Going)),
                 missing=resolved.problems,
                 awaited=resolved.awaited,
                 disabled=disabled(server, defaults),
@@ -157,9 +159,9 @@ class Reconciler:
             )
             if server.spec.suspend:
                 return outcome, None
-            now = _first_the_secret(actions)
+            now = first_the_secret(actions)
             try:
-                await self._applier.carry_out(server, _allowed(now, resolved))
+                await self._applier.carry_out(server, allowed(now, resolved))
             except Conflict as conflict:
                 trouble = str(conflict)
                 continue
@@ -188,7 +190,7 @@ class Reconciler:
 
     async def _look_where_no_event_tells(self, server: Server) -> None:
         for child in self._cache.children(server.key):
-            if not is_ours(server, child) and not _is_of_another(server, child):
+            if not is_ours(server, child) and not is_of_another(server, child):
                 await self._applier.look(child["kind"], key_of(child))
         service = self._applier.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
@@ -223,7 +225,7 @@ class Reconciler:
     ) -> tuple[str, bool]:
         """The digest for the pods, and whether another one waits for its turn."""
         pods, pacer = pods_of(deployment), self._helpers.pacer
-        current, new = _digest_of(deployment), resolved.digest
+        current, new = digest_of(deployment), resolved.digest
         if resolved.problems or server.spec.suspend:
             return current, False
         if current == new:
@@ -239,7 +241,7 @@ class Reconciler:
 
     async def _why(self, server: Server, deployment: Manifest | None) -> str:
         """Why no pod is ready; empty when one is, or when they don't tell."""
-        if not _have_failed(pods_of(deployment)):
+        if not have_failed(pods_of(deployment)):
             return ""
         selector = ",".join(f"{name}={value}" for name, value in selector_labels(server.key.name).items())
         found = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
@@ -283,60 +285,3 @@ class Reconciler:
         self._cache.put(live)
         for event in transitions(old, status):
             self._helpers.recorder.record(body, event)
-
-
-def resume_rollout(cache: Cache, pacer: Pacer, key: Key) -> None:
-    """Have pods that were being replaced when the last operator ended count as such."""
-    deployment = cache.child(DEPLOYMENT.kind, key)
-    if deployment is not None and _digest_of(deployment) and is_rolling(deployment):
-        pacer.resume(key)
-
-
-def _is_of_another(server: Server, child: Manifest) -> bool:
-    """Whether it is another server's child: `docs` may have a Qdrant, and `docs-qdrant` be a server."""
-    owner = controller(child)
-    return owner is not None and owner.get("kind") == SERVER.kind and owner.get("name") != server.key.name
-
-
-def _digest_of(deployment: Manifest) -> str:
-    """What the pods' Secrets and ConfigMaps were when they were made."""
-    annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
-    found: str = annotations.get(REFERENCES_DIGEST, "")
-    return found
-
-
-def _look_again(outcome: Outcome, pods: Pods, *, overdue: bool) -> float | None:
-    """In how many seconds, where no event would tell of what is waited for."""
-    if outcome.taken or outcome.waiting:
-        return LOOK_AGAIN_SECONDS
-    if not _have_failed(pods):
-        return None
-    return ASK_AGAIN_SECONDS if overdue else OVERDUE_SECONDS + 1
-
-
-def _have_failed(pods: Pods) -> bool:
-    return pods.seen and pods.wanted > 0 and pods.available == 0
-
-
-def _first_the_secret(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Of actions that make a Secret only that, and its mark: the digest for the pods needs what is in it."""
-    kinds = (SECRET.kind, SERVICE.kind)
-    applies = [action for action in actions if isinstance(action, Apply)]
-    if not any(action.manifest["kind"] == SECRET.kind and action.uid is None for action in applies):
-        return actions
-    return tuple(action for action in applies if action.manifest["kind"] in kinds)
-
-
-def _allowed(actions: Iterable[Action], resolved: Resolved) -> list[Action]:
-    """What may be done: no pods are made or replaced that would lack what they read."""
-    return [
-        action
-        for action in actions
-        if not (
-            resolved.problems and isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind
-        )
-    ]
-
-
-def _named(child: Manifest) -> str:
-    return f"{child['kind']} {child['metadata']['name']}"

@@ -1,70 +1,18 @@
 """What a server's status should say. Pure: nothing in it changes without a cause."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from flame_operator.desired.naming import mode, selector_labels, url
 from flame_operator.desired.unions import loads
+from flame_operator.index_status import cut, kept, loading_trouble, memory, needs_the_user, searched
+from flame_operator.lanes import Loading
 from flame_operator.model import Manifest, Server
 from flame_operator.pods import Pods, pods_of
-from flame_operator.runs import Loading, as_status, is_rollback
-
-MESSAGE_LENGTH = 1024
-"""Characters; the CRD bounds messages to the same."""
+from flame_operator.reasons import NO_INDEX, NO_PODS, NOT_APPLIED, REASONS, Reason, Says, Truth
 
 PENDING = "Pending"
 """The reason of the conditions that the CRD's default gives a new resource."""
-
-Truth = Literal["True", "False", "Unknown"]
-
-
-class Reason(StrEnum):
-    """Every reason that a condition may give; docs/conditions.md tells what each means."""
-
-    ANSWERING = "Answering"
-    ANSWERING_AUTH_REQUIRED = "AnsweringAuthRequired"
-    NOT_ANSWERING = "NotAnswering"
-    TOO_FEW_RESULTS = "TooFewResults"
-    NOT_VERIFIED = "NotVerified"
-    AVAILABLE = "Available"
-    INDEX_LOADED = "IndexLoaded"
-    INGESTING = "Ingesting"
-    INGESTION_FAILED = "IngestionFailed"
-    INDEX_HELD_BACK = "IndexHeldBack"
-    INDEX_STALE = "IndexStale"
-    DEPLOYING = "Deploying"
-    PODS_NOT_READY = "PodsNotReady"
-    SCALED_TO_ZERO = "ScaledToZero"
-    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
-    WAITING_FOR_TURN = "WaitingForTurn"
-    UP_TO_DATE = "UpToDate"
-    SUSPENDED = "Suspended"
-    PODS_REJECTED = "PodsRejected"
-    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
-    NAME_TAKEN = "NameTaken"
-    REFERENCE_MISSING = "ReferenceMissing"
-    FEATURE_DISABLED = "FeatureDisabled"
-    INVALID_SPEC = "InvalidSpec"
-    APPLY_REFUSED = "ApplyRefused"
-
-
-# With these the children aren't what the spec says, however well the pods of an earlier spec may run.
-NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED}
-
-# These explain why there are no pods.
-NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}
-# These explain why pods have nothing to serve.
-NO_INDEX = {Reason.INGESTING, Reason.INGESTION_FAILED, Reason.INDEX_HELD_BACK}
-_REASONS = {str(reason) for reason in Reason}
-
-
-class Says(NamedTuple):
-    """One condition's content."""
-
-    status: Truth
-    reason: Reason
-    message: str
 
 
 @dataclass(frozen=True)
@@ -144,33 +92,9 @@ def server_status(
     # What was known of a server stays until something else is known.
     if known := (check and check.server) or old.get("server"):
         status["server"] = known
-    if known := _index(outcome.loading, check, old.get("index") or {}):
+    if known := searched(outcome.loading, check.index if check else {}, old.get("index") or {}):
         status["index"] = known
-    return status | (_memory(outcome.loading) if outcome.loading else _kept(old) if loads(server) else {})
-
-
-def _kept(old: Manifest) -> Manifest:
-    """What has been remembered of loads: without it they would begin anew."""
-    return {part: old[part] for part in ("ingestion", "snapshots", "index") if old.get(part)}
-
-
-def _index(loading: Loading | None, check: Check | None, old: Manifest) -> Manifest:
-    """What is searched: what has been loaded, and where nothing is, what the server says."""
-    if loading is None:
-        return (check and check.index) or old
-    # Not what the server says: it notices a new one some seconds later, and knows it by another name.
-    return (loading.index or old) | (
-        {"lastSuccessfulTime": loading.lane.succeeded} if loading.lane.succeeded else {}
-    )
-
-
-def _memory(loading: Loading) -> Manifest:
-    """What the next pass has to know, and what people want to."""
-    lane = as_status(loading.lane)
-    if loading.message:
-        lane["progress"] = _cut(loading.message)
-    snapshots = as_status(loading.snapshots)
-    return {"ingestion": lane} | ({"snapshots": snapshots} if snapshots else {})
+    return status | (memory(outcome.loading) if outcome.loading else kept(old) if loads(server) else {})
 
 
 def blocked_status(generation: int, reason: Reason, message: str, old: Manifest, now: str) -> Manifest:
@@ -186,7 +110,7 @@ def blocked_status(generation: int, reason: Reason, message: str, old: Manifest,
         "Stalled": stalled,
     }
     known = {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
-    return known | _kept(old)
+    return known | kept(old)
 
 
 def readiness(server: Manifest) -> Truth:
@@ -219,7 +143,7 @@ def _failure(pods: Pods) -> Says | None:
 
 
 def _index_ready(available: Says, loading: Loading | None) -> Says:
-    if loading is not None and (found := _loading_trouble(loading)):
+    if loading is not None and (found := loading_trouble(loading)):
         return found
     match available.status:
         case "True":
@@ -230,29 +154,6 @@ def _index_ready(available: Says, loading: Loading | None) -> Says:
             return Says("Unknown", available.reason, available.message)
 
 
-def _loading_trouble(loading: Loading) -> Says | None:
-    """What keeps the index from being what the spec asks for, or what is remarkable about it."""
-    lane = loading.lane
-    before = " The index before is served." if lane.succeeded else ""
-    if lane.failure and lane.phase in ("Failed", "Running"):
-        reason = Reason.INDEX_HELD_BACK if lane.failure == "Held" else Reason.INGESTION_FAILED
-        again = f" Now: {loading.message}" if lane.phase == "Running" and loading.message else ""
-        return Says("False", reason, f"{lane.message}{again}{before}")
-    if not lane.succeeded:
-        return Says("False", Reason.INGESTING, f"The first index is on its way. {loading.message}".strip())
-    if loading.stale:
-        message = f"It was loaded at {lane.succeeded}, longer ago than twice the schedule's interval."
-        return Says("False", Reason.INDEX_STALE, message)
-    if lane.rollback and is_rollback(lane):
-        return Says(
-            "True",
-            Reason.INDEX_LOADED,
-            "Rolled back to the index before; nothing is loaded until the annotation flamemcp.dev/rollback "
-            "is removed.",
-        )
-    return None
-
-
 def _verified(pods: Pods, check: Check | None, old: Manifest) -> Says:
     if check is not None:
         return check.says
@@ -260,7 +161,7 @@ def _verified(pods: Pods, check: Check | None, old: Manifest) -> Says:
         return Says("Unknown", Reason.NOT_VERIFIED, "There is no pod to ask.")
     # After the operator's restart the last finding holds until there is a new one: nothing is written.
     last = next((one for one in old.get("conditions") or [] if one["type"] == "Verified"), None)
-    if last is not None and last["status"] != "Unknown" and last["reason"] in _REASONS:
+    if last is not None and last["status"] != "Unknown" and last["reason"] in REASONS:
         return Says(last["status"], Reason(last["reason"]), last["message"])
     return Says("Unknown", Reason.NOT_VERIFIED, "The server will be asked in a moment.")
 
@@ -281,16 +182,11 @@ def _stalled(outcome: Outcome, pods: Pods, index: Says) -> Says:  # noqa: PLR091
         )
     if failure := _failure(pods):
         return failure
-    if index.reason == Reason.INGESTION_FAILED and _needs_the_user(outcome.loading):
+    if index.reason == Reason.INGESTION_FAILED and needs_the_user(outcome.loading):
         return index._replace(status="True")
     if outcome.disabled:
         return Says("True", Reason.FEATURE_DISABLED, "; ".join(outcome.disabled))
     return Says("False", Reason.UP_TO_DATE, "Nothing is in the way.")
-
-
-def _needs_the_user(loading: Loading | None) -> bool:
-    """Whether nothing is tried any more before something changes."""
-    return loading is not None and loading.lane.phase == "Failed" and loading.look_again is None
 
 
 def _reconciling(  # noqa: PLR0911 - a list
@@ -350,11 +246,7 @@ def _conditions(wanted: dict[str, Says], generation: int, old: Manifest, now: st
             if kind in before and before[kind]["status"] == says.status
             else now,
             "reason": str(says.reason),
-            "message": _cut(says.message),
+            "message": cut(says.message),
         }
         for kind, says in wanted.items()
     ]
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

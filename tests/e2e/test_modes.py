@@ -93,7 +93,7 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
     assert len([job for job in jobs if job["metadata"]["annotations"]["flamemcp.dev/task"] == "ingest"]) == 1
 
     def has_snapshot() -> bool:
-        return status(cluster, namespace).get("snapshots", {}).get("phase") == "Succeeded"
+        return bool(status(cluster, namespace).get("snapshots", {}).get("phase") == "Succeeded")
 
     wait_until(cluster, namespace, "a snapshot on its schedule", has_snapshot, 150)
 

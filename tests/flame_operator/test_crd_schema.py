@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from flame_operator.index_status import MESSAGE_LENGTH
 from flame_operator.model import SERVER
+from flame_operator.reasons import Reason
 from flame_operator.spec import ServerSpec
-from flame_operator.status import MESSAGE_LENGTH, Reason
 
 CRD = yaml.safe_load((Path(__file__).parents[2] / "crds/flamemcpservers.yaml").read_text())
 VERSION = CRD["spec"]["versions"][0]

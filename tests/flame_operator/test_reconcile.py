@@ -7,7 +7,8 @@ import pytest
 
 from flame_operator.errors import Conflict, Invalid, NamespaceTerminating, Refused, Unavailable
 from flame_operator.model import SERVER
-from flame_operator.reconcile import LOOK_AGAIN_SECONDS, ROUNDS
+from flame_operator.order import LOOK_AGAIN_SECONDS
+from flame_operator.reconcile import ROUNDS
 from tests.flame_operator.fake_kube import Crash, FakeKube, server
 from tests.flame_operator.reconciling import (
     FIRST_WRITES,

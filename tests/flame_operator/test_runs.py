@@ -10,17 +10,9 @@ from flame_operator.desired import Defaults
 from flame_operator.desired.ingestion import Run, inputs, job
 from flame_operator.desired.naming import REINDEX, ROLLBACK
 from flame_operator.job_pods import Ended
+from flame_operator.lanes import Lane, as_status, lane_of
 from flame_operator.model import Manifest, Server, parse_server
-from flame_operator.runs import (
-    Decision,
-    Lane,
-    Store,
-    as_status,
-    decide,
-    decide_snapshot,
-    lane_of,
-    stale_after,
-)
+from flame_operator.runs import Decision, Store, decide, decide_snapshot, stale_after
 from tests.flame_operator.fake_kube import server
 
 DEFAULTS = Defaults(image="image:1")

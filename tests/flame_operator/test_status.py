@@ -8,20 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from flame_operator import index_status as index_status_module
 from flame_operator import reconcile as reconcile_module
 from flame_operator import status as status_module
+from flame_operator.index_status import MESSAGE_LENGTH
+from flame_operator.lanes import Lane, Loading
 from flame_operator.model import Manifest, parse_server
-from flame_operator.runs import Lane, Loading
-from flame_operator.status import (
-    MESSAGE_LENGTH,
-    PENDING,
-    Check,
-    Outcome,
-    Reason,
-    Says,
-    blocked_status,
-    server_status,
-)
+from flame_operator.reasons import Reason, Says
+from flame_operator.status import PENDING, Check, Outcome, blocked_status, server_status
 from flame_operator.verdict import Finding
 from tests.flame_operator.fake_kube import server
 from tests.flame_operator.test_crd_schema import SCHEMA
@@ -265,11 +259,24 @@ def test_the_message_tells_what_pods_tell() -> None:
 
 
 def test_every_reason_is_used() -> None:
-    source = inspect.getsource(status_module) + inspect.getsource(reconcile_module)
+    modules = (status_module, index_status_module, reconcile_module)
+    source = "".join(inspect.getsource(module) for module in modules)
     findings = {str(finding) for finding in Finding}
     unused = [reason for reason in Reason if f"Reason.{reason.name}" not in source and reason not in findings]
     assert unused == []
     assert findings <= {str(reason) for reason in Reason}
+
+
+def test_there_are_few_reasons() -> None:
+    assert len(Reason) <= 25
+
+
+def test_a_stale_index_is_said_and_served() -> None:
+    lane = Lane(job="docs-ingest-1", phase="Succeeded", loaded="x", succeeded=NOW)
+    outcome = Outcome(check=GOOD, loading=Loading(lane, stale=True))
+    found = said(status(rolled_out(), outcome=outcome, vectorStore={"type": "Managed"}))
+    assert found["IndexReady"] == ("False", "IndexStale")
+    assert found["Ready"] == ("True", "Answering")
 
 
 def test_every_reason_is_documented() -> None:

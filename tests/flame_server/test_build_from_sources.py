@@ -58,8 +58,6 @@ def test_each_of_several_sources_is_a_section(tmp_path: Path, bundled: Path) -> 
     assert (summary["documents"], summary["chunks"]) == (2, 2)
     # The image's index was made of a folder without a revision.
     assert summary["revision"] == "ours@ours-revision"
-        "ours@"
-    )
 
 
 def test_a_single_source_keeps_its_own_sections(tmp_path: Path, bundled: Path) -> None:

@@ -1,0 +1,87 @@
+"""What is remembered of loads between passes, and where they have come to. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flame_operator.job_pods import Failure
+from flame_operator.model import Manifest
+
+Phase = Literal["Running", "Succeeded", "Failed"]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is remembered of one kind of work between passes: it is kept in the status.
+
+    Attributes:
+        job: The last Job that was started.
+        phase: How it went; empty before the first.
+        message: What it says of itself.
+        failure: Whose fault it was.
+        trigger: Why it ran.
+        inputs: Digest of what it was made from.
+        attempt: The how manieth in a row.
+        started: When; as conditions write times.
+        ended: When.
+        loaded: The inputs of the last run that succeeded.
+        succeeded: When that ended.
+        scheduled: The last time of the schedule that was acted on.
+        reindex: The value of the annotation that was acted on.
+        rollback: Likewise; empty once it has been removed and a run has followed.
+    """
+
+    job: str = ""
+    phase: Phase | Literal[""] = ""
+    message: str = ""
+    failure: Failure = ""
+    trigger: str = ""
+    inputs: str = ""
+    attempt: int = 0
+    started: str = ""
+    ended: str = ""
+    loaded: str = ""
+    succeeded: str = ""
+    scheduled: str = ""
+    reindex: str = ""
+    rollback: str = ""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Where a server's loads have come to, for its status."""
+
+    lane: Lane
+    snapshots: Lane = Lane()
+    message: str = ""
+    """What is done now, or what is waited for."""
+    index: Manifest = field(default_factory=dict)
+    """What has been published in this pass, as `status.index` has it."""
+    stale: bool = False
+    """Whether the index is older than twice its schedule's interval."""
+    look_again: float | None = None
+    """Seconds until something is due without an event."""
+
+
+def is_rollback(lane: Lane) -> bool:
+    """Whether the last run was one."""
+    return lane.trigger.startswith("rollback/")
+
+
+_FIELDS = {
+    "job": "job", "phase": "phase", "message": "message", "failure": "failure", "trigger": "trigger",
+    "inputs": "inputs", "attempt": "attempt", "started": "startTime", "ended": "completionTime",
+    "loaded": "loadedInputs", "succeeded": "lastSuccessfulTime", "scheduled": "lastScheduleTime",
+    "reindex": "reindex", "rollback": "rollback",
+}  # fmt: skip
+
+
+def lane_of(status: Manifest, field_name: str) -> Lane:
+    """The memory as the status has it."""
+    stored: dict[str, Any] = status.get(field_name) or {}
+    return Lane(**{name: stored[text] for name, text in _FIELDS.items() if text in stored})
+
+
+def as_status(lane: Lane) -> dict[str, Any]:
+    """The memory as the status keeps it."""
+    found = {text: getattr(lane, name) for name, text in _FIELDS.items()}
+    return {text: value for text, value in found.items() if value not in ("", 0)}
