@@ -109,10 +109,10 @@ def _index(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) 
 
 
 def _published(old: Manifest, new: Manifest) -> Iterable[Event]:
-    was, now = old.get("ingestion") or {}, new.get("ingestion") or {}
-    if now.get("lastSuccessfulTime") and now["lastSuccessfulTime"] != was.get("lastSuccessfulTime"):
-        collection = (new.get("index") or {}).get("collection", "")
-        yield Event("Normal", PUBLISHED, f"{collection} is searched now: {now.get('message', '')}")
+    was, now = ((status.get("index") or {}).get("collection", "") for status in (old, new))
+    run = new.get("ingestion") or {}
+    if now and now != was and run.get("phase") == "Succeeded":
+        yield Event("Normal", PUBLISHED, f"{now} is searched now: {run.get('message', '')}")
 
 
 def _tools(old: Manifest, new: Manifest) -> Iterable[Event]:

@@ -149,8 +149,9 @@ def _caught_up(
     if ended is None:
         return lane
     if ended.succeeded:
-        done = replace(lane, phase="Succeeded", failure="", message=ended.message, ended=now, succeeded=now)
-        return replace(done, loaded=lane.inputs, attempt=0)
+        done = replace(lane, phase="Succeeded", failure="", message=ended.message, ended=now, attempt=0)
+        # A rollback brings back what was loaded before: that is as old as it was.
+        return done if is_rollback(lane) else replace(done, succeeded=now, loaded=lane.inputs)
     return replace(lane, phase="Failed", failure=ended.failure, message=ended.message, ended=now)
 
 
@@ -160,7 +161,9 @@ def _due(server: Server, lane: Lane, inputs: str, now: str) -> tuple[Run | None,
     if back and back != lane.rollback and lane.succeeded:
         return Run("rollback", f"rollback/{back}", inputs), None
     paused = server.spec.suspend or (given is not None and given.suspend)
-    if not paused and not back and (trigger := _trigger(server, lane, inputs, now)):
+    # Where nothing has been loaded, there is nothing to go back to, nor to protect.
+    rolled_back = back and lane.succeeded
+    if not paused and not rolled_back and (trigger := _trigger(server, lane, inputs, now)):
         return Run("ingest", trigger, inputs), None
     return (None, None) if paused else _later(server, lane, inputs, now)
 

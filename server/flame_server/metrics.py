@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
@@ -60,6 +61,11 @@ class Metrics:
         )
         self._index_chunks = Gauge("flame_mcp_index_chunks", "Passages served", registry=self.registry)
         self._index_documents = Gauge("flame_mcp_index_documents", "Pages served", registry=self.registry)
+        self._index_created = Gauge(
+            "flame_mcp_index_created_timestamp_seconds",
+            "Unix time at which the index was built",
+            registry=self.registry,
+        )
 
     def _counter(self, name: str, text: str, label: str, values: tuple[str, ...]) -> Counter:
         counter = Counter(f"flame_mcp_{name}", text, (label,), registry=self.registry)
@@ -93,6 +99,7 @@ class Metrics:
         self._index_info.labels(*labels).set(1)
         self._index_chunks.set(index["chunks"])
         self._index_documents.set(index["documents"])
+        self._index_created.set(datetime.fromisoformat(index["created"]).timestamp())
 
 
 def serve_metrics(

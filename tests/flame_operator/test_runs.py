@@ -184,11 +184,18 @@ def test_a_rollback_pauses_loads_until_it_is_taken_back() -> None:
     assert back.start == Run("rollback", "rollback/bad docs", inputs(asked, DEFAULTS))
     done = decided(asked, back.lane, live(asked, back.start), ended=DONE, now="2026-01-09T03:01:00Z")
     assert done.start is None
+    # The index is as old as it was.
+    assert done.lane.succeeded == loaded(asked).succeeded
     assert decided(asked, done.lane, now="2026-02-09T03:00:00Z").start is None
     free = one(ingestion={**BUNDLED, "schedule": "0 3 * * *"})
     resumed = decided(free, done.lane, now="2026-02-09T02:00:00Z").start
     assert resumed
     assert resumed.trigger == "resume/bad docs"
+
+
+def test_the_first_load_has_nothing_to_roll_back() -> None:
+    of = one({ROLLBACK: "early"})
+    assert decided(of, Lane()).start == Run("ingest", "spec", inputs(of, DEFAULTS))
 
 
 def test_one_run_at_a_time_also_with_snapshots() -> None:
