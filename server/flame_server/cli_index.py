@@ -231,7 +231,7 @@ def _published_vectors(embedder: "Embedder") -> "dict[bytes, Vectors]":
     help="How many chunks it needs, in relation to the index that is searched now; 0 takes anything.",
 )
 @click.option(
-    "--canary", default="component", show_default=True, help="A question that it must have an answer to."
+    "--canary", default="", help="A question that it must have an answer to (default: one out of itself)."
 )
 @click.option(
     "--replicas",

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_server.embedding.identity import NO_EMBEDDING
+from flame_server.embedding.identity import NO_EMBEDDING, Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index import files
 from flame_server.index.files import IndexData
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 MIN_RATIO = 0.9
-CANARY = "component"
 _BATCH = 64
+_CANARY_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Checks:
 
     Attributes:
         min_ratio: How many chunks it needs, in relation to the one that is searched; 0 takes anything.
-        canary: A question that it must have an answer to.
+        canary: A question that it must have an answer to; empty takes a passage of the index itself.
         replicas: On how many nodes of a Qdrant cluster it is kept.
     """
 
     min_ratio: float = MIN_RATIO
-    canary: str = CANARY
+    canary: str = ""
     replicas: int = 1
 
 
@@ -132,7 +132,7 @@ async def _publish(
         except BaseException:
             await client.delete_collection(name)
             raise
-        if problem := await _problem(target, name, manifest, current, checks):
+        if problem := await _problem(target, name, manifest, data, current, checks):
             older = previous(known, before)
             kept = {name, before, older.name if older else None}
             await _remove(client, [one for one in known if one.name not in kept])
@@ -146,8 +146,27 @@ async def _publish(
     return Published(name, before, manifest)
 
 
-async def _problem(
-    target: QdrantTarget, name: str, manifest: Manifest, current: Generation | None, checks: Checks
+class _FirstPassage:
+    """Stands for the embedding of any question: the vector of a passage that the collection has."""
+
+    def __init__(self, vector: Vectors) -> None:
+        self._vector = vector
+
+    async def embed_query(self, text: str) -> Vectors:  # noqa: ARG002 - whatever it is
+        """See `QuestionVectors`."""
+        return self._vector
+
+    async def close(self) -> None:
+        """See `QuestionVectors`."""
+
+
+async def _problem(  # noqa: PLR0913, PLR0917 - all that there is to compare
+    target: QdrantTarget,
+    name: str,
+    manifest: Manifest,
+    data: IndexData,
+    current: Generation | None,
+    checks: Checks,
 ) -> str:
     """Why the new collection may not be searched; empty when it may."""
     if current and manifest.chunks < checks.min_ratio * current.points:
@@ -155,12 +174,22 @@ async def _problem(
             f"the new index has {manifest.chunks} chunks, less than {checks.min_ratio:.0%} of the "
             f"{current.points} that are searched"
         )
-    searcher = QdrantSearcher(replace(target, collection=name), NO_EMBEDDING, None, len, lambda _: None)
+    # By words, and by meaning where there are vectors: whoever publishes need not have the model.
+    vectors = _FirstPassage(data.passages.values[0]) if len(data.passages.values) else None
+    wanted = manifest.embedding if vectors else NO_EMBEDDING
+    searcher = QdrantSearcher(replace(target, collection=name), wanted, vectors, len, lambda _: None)
+    first = data.chunks[0]
+    question = checks.canary or f"{first.title} {first.content[:_CANARY_CHARS]}"
     try:
-        answer = await searcher.answer(checks.canary, 1)
+        answer = await searcher.answer(question, 1)
     finally:
         await searcher.close()
-    return "" if answer.found else f"the new index has no answer to the question {checks.canary!r}"
+    if answer.found:
+        return ""
+    return (
+        f"the new index has no answer to the question {question!r} (verification.query, --canary): "
+        "ask one that these docs answer"
+    )
 
 
 def collection_name(alias: str, manifest: Manifest) -> str:
