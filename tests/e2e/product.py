@@ -172,11 +172,33 @@ def ask_from_a_pod(
     cluster: clusters.Cluster, namespace: str, url: str, question: str, image: str
 ) -> dict[str, Any]:
     """Ask through the Service, from inside the cluster, with a real MCP client in a pod."""
-    name = "ask-" + hashlib.sha256(os.urandom(8)).hexdigest()[:8]
+    answer: dict[str, Any] = json.loads(
+        run_in_a_pod(cluster, namespace, image, ["ask", "--url", url, "--json", question])
+    )
+    return answer
+
+
+def run_in_a_pod(
+    cluster: clusters.Cluster,
+    namespace: str,
+    image: str,
+    args: list[str],
+    *,
+    environment: dict[str, str] | None = None,
+    secret: str = "",
+) -> str:
+    """Run `flame-mcp` in a pod, with the files of a Secret below /secret if one is named; what it prints.
+
+    Raises:
+        HarnessError: It failed; its output is in the error.
+    """
+    name = "run-" + hashlib.sha256(os.urandom(8)).hexdigest()[:8]
     container = {
-        "name": "ask",
+        "name": "run",
         "image": image,
-        "args": ["ask", "--url", url, "--json", question],
+        "args": args,
+        "env": [{"name": key, "value": value} for key, value in (environment or {}).items()],
+        "volumeMounts": [{"name": "secret", "mountPath": "/secret"}] if secret else [],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -196,6 +218,7 @@ def ask_from_a_pod(
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [container],
+            "volumes": [{"name": "secret", "secret": {"secretName": secret}}] if secret else [],
         },
     }
     cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
@@ -206,9 +229,8 @@ def ask_from_a_pod(
         code = cluster.kubectl("get", "-n", namespace, pod_name, f"-ojsonpath={ended}.exitCode}}").stdout
         logs = cluster.kubectl("logs", "-n", namespace, name).stdout
         if code != "0":
-            raise HarnessError(f"asking {url} from a pod failed with exit code {code}:\n{logs}")
-        answer: dict[str, Any] = json.loads(logs)
-        return answer
+            raise HarnessError(f"{args} in a pod failed with exit code {code}:\n{logs}")
+        return logs
     finally:
         cluster.kubectl("delete", "-n", namespace, pod_name, "--wait=false", check=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -74,12 +75,11 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
     product.apply(cluster, namespace, "docs", {"vectorStore": store})
     product.wait_ready(cluster, namespace, "docs", timeout=180)
     print(f"With Qdrant: Ready {time.monotonic() - started:.1f} s after apply")
-    wait_until(
-        cluster,
-        namespace,
-        "the load to be noted",
-        lambda: "lastSuccessfulTime" in status(cluster, namespace).get("index", {}),
-    )
+
+    def loaded() -> bool:
+        return "lastSuccessfulTime" in status(cluster, namespace).get("index", {})
+
+    wait_until(cluster, namespace, "the load to be noted", loaded)
     found = status(cluster, namespace)
     assert found["mode"] == "WithQdrant"
     assert found["index"]["collection"].startswith("flame-docs__")
@@ -100,6 +100,31 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
     cluster.kubectl("delete", "-n", namespace, "fmcp/docs", "--timeout=60s")
     wait_until(cluster, namespace, "all to be gone", lambda: not owned(cluster, namespace))
     assert has_claim(cluster, namespace)
+
+    # The drill of docs/qdrant.md: a resource of the same name finds its data, and restores a snapshot of it.
+    product.apply(cluster, namespace, "docs", {"vectorStore": {"type": "Managed"}})
+    product.wait_ready(cluster, namespace, "docs", timeout=180)
+    wait_until(cluster, namespace, "the load to be noted", loaded)
+    assert status(cluster, namespace)["index"]["collection"] == found["index"]["collection"]
+
+    def index(*args: str) -> str:
+        environment = {
+            "FLAME_MCP_QDRANT_URL": f"http://docs-qdrant.{namespace}.svc:6333",
+            "FLAME_MCP_QDRANT_API_KEY_FILE": "/secret/api-key",
+        }
+        return product.run_in_a_pod(
+            cluster,
+            namespace,
+            server_image,
+            ["index", *args],
+            environment=environment,
+            secret="docs-qdrant",  # noqa: S106 - its name
+        )
+
+    (snapshot,) = json.loads(index("snapshots", "--json"))
+    assert "restored flame-docs__" in index("restore", "--snapshot", snapshot["name"])
+    answer = ask(cluster, namespace, server_image, product.QUESTION)
+    assert answer["results"][0]["source_path"] == "flame/collision_detection.md"
 
 
 @pytest.fixture

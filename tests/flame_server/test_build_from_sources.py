@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from flame_server.cli import main
+from flame_server.embedding import documents
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index.build import build_index
 from flame_server.index.files import StoredChunk, read
@@ -66,6 +67,11 @@ def test_a_single_source_keeps_its_own_sections(tmp_path: Path, bundled: Path) -
     assert (chunk.group, chunk.source_path) == ("guide", "guide/start.md")
 
 
+def test_the_docs_of_the_image_alone(tmp_path: Path, bundled: Path) -> None:
+    (chunk,) = build(tmp_path, bundled, fetched("own", None))
+    assert chunk == read(bundled / read_manifest(bundled).generation).chunks[0]
+
+
 def test_a_source_without_pages_is_held_back_and_a_missing_folder_is_the_users(
     tmp_path: Path, bundled: Path
 ) -> None:
@@ -100,6 +106,30 @@ def test_poisoned_and_oversize_pages(tmp_path: Path, bundled: Path) -> None:
     assert "Do this now." in chunk.content
     assert manifest.versions[0].skipped == 1
     assert any("b.md: skipped" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"), [(429, 75, "world"), (500, 75, "world"), (401, 1, "user"), (400, 1, "user")]
+)
+def test_what_the_embedding_service_refuses_tells_the_job_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, code: int, kind: str
+) -> None:
+    monkeypatch.setattr(documents, "_RETRIES", 0)
+    page(tmp_path / "docs", "a.md", "# A\n\nText.\n")
+    (tmp_path / FETCHED).write_text(json.dumps([vars(fetched("docs", tmp_path / "docs"))]))
+    (tmp_path / "key").write_text(embedding_service.KEY)
+    with embedding_service.served() as service:
+        service.failures.append((status, {}))
+        monkeypatch.setenv("FLAME_MCP_OPENAI_BASE_URL", f"{service.url}/v1")
+        monkeypatch.setenv("FLAME_MCP_OPENAI_MODEL", embedding_service.MODEL)
+        monkeypatch.setenv("FLAME_MCP_OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+        monkeypatch.setenv("FLAME_MCP_RESULT_FILE", str(tmp_path / "result"))
+        args = ["--fetched", str(tmp_path), "--out", str(tmp_path / "i"), "--embedding", "openai"]
+        done = CliRunner().invoke(main, ["index", "build", *args])
+    assert done.exit_code == code
+    told = json.loads((tmp_path / "result").read_text())["error"]
+    assert (told["kind"], told["step"]) == (kind, "build")
+    assert embedding_service.KEY not in done.output + told["message"]
 
 
 def test_only_what_is_new_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

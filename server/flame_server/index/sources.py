@@ -20,6 +20,7 @@ from flame_server.index.build import (
     new_generation,
     read_docs,
 )
+from flame_server.index.files import StoredChunk
 from flame_server.index.manifest import (
     LATEST,
     DocsVersion,
@@ -106,7 +107,8 @@ def _bundled(folder: Path) -> _Docs:
     manifest = read_manifest(folder)
     generation = folder / manifest.generation
     files.check(generation, manifest.checksums)
-    return _Docs(files.read(generation).chunks, 0, manifest.versions[0].revision or "")
+    chunks = [_plain(chunk) for chunk in files.read(generation).chunks]
+    return _Docs(chunks, 0, manifest.versions[0].revision or "")
 
 
 def _tree(one: Fetched, report: Report) -> _Docs:
@@ -116,9 +118,12 @@ def _tree(one: Fetched, report: Report) -> _Docs:
 
 
 def _of_section(chunk: Chunk, name: str) -> Chunk:
-    fields = {key: value for key, value in vars(chunk).items() if key != "tokens"}
-    own = {"id": f"{name}:{chunk.id}", "group": name, "source_path": f"{name}/{chunk.source_path}"}
-    return Chunk(**{**fields, **own})
+    return replace(chunk, id=f"{name}:{chunk.id}", group=name, source_path=f"{name}/{chunk.source_path}")
+
+
+def _plain(chunk: StoredChunk) -> Chunk:
+    """The chunk as it was before it was stored: its tokens are counted again."""
+    return Chunk(**{name: value for name, value in vars(chunk).items() if name != "tokens"})
 
 
 def _versions(chunks: Sequence[Chunk], fetched: Sequence[Fetched], skipped: int) -> tuple[DocsVersion, ...]:
