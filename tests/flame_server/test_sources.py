@@ -4,6 +4,7 @@ import gc
 import hashlib
 import io
 import json
+import secrets
 import ssl
 import tarfile
 import threading
@@ -92,6 +93,81 @@ def test_a_password_is_asked_for_and_never_told(
             assert "s3cret" not in str(raised.value)
 
 
+def test_a_password_in_the_url_is_used_and_never_told(
+    docs: Path, certificate: tuple[Path, Path], authority: Authority, tmp_path: Path
+) -> None:
+    access = git.Access(ca_file=authority.certificate)
+    with served(docs, certificate, PASSWORD) as url:
+        inside = url.replace("://", f"://git:{PASSWORD}@")
+        assert git.clone(inside, "main", tmp_path / "a", access)
+        with pytest.raises(FlameMcpError, match="no branch") as raised:
+            git.clone(inside, "nightly", tmp_path / "b", access)
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_repository_is_read_up_to_a_limit(
+    docs: Path,
+    certificate: tuple[Path, Path],
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of what is sent, not only of what is written: a pack fills a disk as well as its files do."""
+    access = git.Access(ca_file=authority.certificate)
+    # More than a page may have, and nothing packs it.
+    (docs / "doc" / "noise.bin").write_bytes(secrets.token_bytes(3 * 1024**2))
+    repository.commit(docs, "noise")
+    monkeypatch.setattr(git, "MAX_BYTES", 1024**2)
+    with (
+        served(docs, certificate) as url,
+        pytest.raises(FlameMcpError, match="sends more than 1 MiB") as raised,
+    ):
+        git.clone(url, "main", tmp_path / "a", access)
+    assert raised.value.kind == "user"
+
+
+def test_files_are_counted_whatever_they_are(
+    docs: Path,
+    certificate: tuple[Path, Path],
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(3):
+        (docs / "doc" / f"link-{number}").symlink_to("page.md")
+    repository.commit(docs, "links")
+    monkeypatch.setattr(git, "MAX_FILES", 2)
+    with served(docs, certificate) as url, pytest.raises(FlameMcpError, match="more than 2 files"):
+        git.clone(url, "main", tmp_path / "a", git.Access(ca_file=authority.certificate))
+
+
+def test_git_follows_redirects_as_downloads_do(
+    docs: Path, certificate: tuple[Path, Path], authority: Authority, tmp_path: Path
+) -> None:
+    """To https only, not from elsewhere into the machine, and what is no repository is read no further."""
+    access = git.Access(password=PASSWORD, ca_file=authority.certificate)
+    tail = "/info/refs?service=git-upload-pack"
+    with served(docs, certificate, PASSWORD) as there:
+        answers = {
+            f"/moved.git{tail}": (301, f"{there}{tail}".encode()),
+            f"/down.git{tail}": (301, f"http://localhost:1/x{tail}".encode()),
+            f"/inside.git{tail}": (301, f"{there.replace('localhost', '127.0.0.1')}{tail}".encode()),
+            f"/page.git{tail}": (200, b"<html>Sign in</html>"),
+        }
+        with files_served(answers, certificate) as url:
+            for path, message in (
+                # The same host, another port: another server, which gets no password.
+                ("moved", r"check git\.credentialsSecretRef"),
+                ("down", "isn't https"),
+                ("inside", "inside the machine"),
+                ("page", "as no git repository: check the address"),
+            ):
+                with pytest.raises(FlameMcpError, match=message) as raised:
+                    git.clone(f"{url}/{path}.git", "main", tmp_path / path, access)
+                assert raised.value.kind == "user"
+                assert "s3cret" not in str(raised.value)
+
+
 # urllib3 lets go of a socket whose handshake failed without closing it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_unknown_authority_is_the_users_and_no_server_the_worlds(
@@ -110,10 +186,10 @@ def test_an_unknown_authority_is_the_users_and_no_server_the_worlds(
 def test_the_whole_step(
     docs: Path, certificate: tuple[Path, Path], authority: Authority, tmp_path: Path
 ) -> None:
-    secrets = tmp_path / "credentials" / "flame"
-    secrets.mkdir(parents=True)
-    (secrets / "password").write_text(f"{PASSWORD}\n")
-    (secrets / "ca.crt").write_bytes(authority.certificate.read_bytes())
+    secret = tmp_path / "credentials" / "flame"
+    secret.mkdir(parents=True)
+    (secret / "password").write_text(f"{PASSWORD}\n")
+    (secret / "ca.crt").write_bytes(authority.certificate.read_bytes())
     notes = tmp_path / "mounts" / "notes"
     notes.mkdir(parents=True)
     (notes / "a.md").write_text("# A note\n")
@@ -290,6 +366,8 @@ def test_a_download_is_checked_and_follows_https_only(
         "/moved": (302, b"/a.zip"),
         "/loop": (302, b"/loop"),
         "/down": (302, b"http://localhost/a.zip"),
+        "/inside": (302, b"https://127.0.0.1:1/a.zip"),
+        "/metadata": (302, b"https://[::ffff:169.254.169.254]/latest"),
         "/busy": (503, b""),
         "/gone": (404, b""),
     }
@@ -302,6 +380,8 @@ def test_a_download_is_checked_and_follows_https_only(
             ("/a.zip", "0" * 64, "has the SHA-256", "user"),
             ("/loop", None, "redirected more than", "user"),
             ("/down", None, "isn't https", "user"),
+            ("/inside", None, "inside the machine", "user"),
+            ("/metadata", None, "inside the machine", "user"),
             ("/gone", None, "HTTP 404", "user"),
             ("/busy", None, "HTTP 503", "world"),
         ):

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.sources.web import refuse_redirect
 
 SECONDS = 60.0
 MAX_DOWNLOAD = 512 * 1024**2
@@ -55,8 +56,7 @@ def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext 
 def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) -> str:
     place = url
     for _ in range(MAX_REDIRECTS + 1):
-        if urlsplit(place).scheme != "https":
-            raise FlameMcpError(f"{url} leads to {place}, which isn't https")
+        refuse_redirect(url, place)
         with client.stream("GET", place) as response:
             if response.is_redirect:
                 place = urljoin(place, response.headers["location"])
