@@ -1,6 +1,7 @@
 """Fetching: git over HTTPS, archives with every trick, and what is mounted."""
 
 import gc
+import gzip
 import hashlib
 import io
 import json
@@ -237,7 +238,7 @@ def zipped(files: dict[str, bytes], mode: int = 0o100644) -> bytes:
         for name, data in files.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = mode << 16
-            made.writestr(info, data)
+            made.writestr(info, data, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
@@ -314,6 +315,41 @@ def test_bombs_are_refused_by_what_comes_out(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(archive, "MAX_BYTES", 1024**2)
     with pytest.raises(FlameMcpError, match="more than 1 MiB"):
         unpacked(zipped({"bomb.md": bytes(8 * 1024**2)}), tmp_path)
+
+
+def small_tar_of_zeros(name: str, kind: bytes, size: int) -> bytes:
+    """A tar whose one member says that it has so many bytes, and has: packed they are hardly anything."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return gzip.compress(info.tobuf() + bytes(size), 1)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, b"V", tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_bombs_are_refused_in_members_that_are_left_out_and_in_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    monkeypatch.setattr(archive, "MAX_BYTES", 1024**2)
+    with pytest.raises(FlameMcpError, match=r"more than 1 MiB|a name that is too long"):
+        unpacked(small_tar_of_zeros("bomb", kind, 8 * 1024**2), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [zipped({"a.md": bytes(3 * 1024**2)}), tarred(file("a.md", bytes(3 * 1024**2)))]
+)
+def test_what_packs_to_hardly_anything_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr(archive, "_RATIO_FROM", 1024**2)
+    with pytest.raises(FlameMcpError, match="more than 200 times its size"):
+        unpacked(data, tmp_path)
+
+
+def test_the_names_of_a_zip_are_not_read_however_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_MAX_ZIP_NAMES", 100)
+    with pytest.raises(FlameMcpError, match="more than 50000 files"):
+        unpacked(zipped({f"{number}.md": b"x" for number in range(3)}), tmp_path)
 
 
 def test_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
