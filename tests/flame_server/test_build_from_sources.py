@@ -152,19 +152,25 @@ def test_only_what_is_new_is_embedded(tmp_path: Path, monkeypatch: pytest.Monkey
             ("FLAME_MCP_QDRANT_COLLECTION", "flame-docs"),
             ("FLAME_MCP_QDRANT_API_KEY_FILE", str(tmp_path / "key")),
             ("FLAME_MCP_OPENAI_API_KEY_FILE", str(tmp_path / "openai-key")),
+            ("FLAME_MCP_RESULT_FILE", str(tmp_path / "result")),
         ):
             monkeypatch.setenv(name, value)
         (tmp_path / "openai-key").write_text(embedding_service.KEY)
         build_args = ("build", "--fetched", str(tmp_path), "--embedding", "openai", "--reuse-qdrant")
-        counts = []
+        counts, told = [], []
         for number in range(3):
             # A fresh folder each time, as a Job's pod has it; reading takes no key that may write.
             (tmp_path / "key").write_text(READ_KEY)
             done = run(*build_args, "--out", str(index / str(number)))
             counts.append(done.stderr)
+            told.append(json.loads((tmp_path / "result").read_text()))
             (tmp_path / "key").write_text(KEY)
             run("publish", "--index", str(index / str(number)))
             page(docs, "page-3.md", f"# Page 3\n\nAbout something else: {number}.\n")
     assert "16 passages to embed, 0 taken" in counts[0]
     assert "1 passages to embed, 15 taken" in counts[1]
     assert "1 passages to embed, 15 taken" in counts[2]
+    assert [one["embedded"] for one in told] == [16, 1, 1]
+    assert told[0] == {"step": "build", "documents": 8, "chunks": 8, "skipped": 0, "embedded": 16}
+    # As many were asked for as were said to be: the service has counted as well.
+    assert sum(len(request["input"]) for request in service.requests) == 18
