@@ -223,13 +223,19 @@ def test_the_whole_step(
         ('[{"name": "a"}]', "exactly one of git"),
         ('[{"name": "A", "bundled": {}}]', "0.name"),
         ('[{"name": "a", "git": {"url": "http://x/y"}}]', "git.url"),
+        ('[{"name": "a", "git": {"url": "https:///y"}}]', "git.url"),
+        ('[{"name": "a", "git": {"url": "https://[x/y"}}]', "git.url"),
+        ('[{"name": "a", "http": {"url": "https://x:y/z"}}]', "http.url"),
+        ('[{"name": "a", "http": {"url": "https://x y/z"}}]', "http.url"),
+        ('[{"name": "a", "git": {"url": "https://me:s3cret@x/y"}}]', "git.url"),
         ('[{"name": "a", "bundled": {}}, {"name": "a", "bundled": {}}]', "same name"),
         ("@/no/such/file", "cannot be read"),
     ],
 )
 def test_sources_that_are_none(text: str, message: str) -> None:
-    with pytest.raises(FlameMcpError, match=message):
+    with pytest.raises(FlameMcpError, match=message) as raised:
         read_sources(text)
+    assert "s3cret" not in str(raised.value)
 
 
 def zipped(files: dict[str, bytes], mode: int = 0o100644) -> bytes:
@@ -404,6 +410,8 @@ def test_a_download_is_checked_and_follows_https_only(
         "/down": (302, b"http://localhost/a.zip"),
         "/inside": (302, b"https://127.0.0.1:1/a.zip"),
         "/metadata": (302, b"https://[::ffff:169.254.169.254]/latest"),
+        "/odd": (302, b"https://[::1"),
+        "/nowhere": (304, b""),
         "/busy": (503, b""),
         "/gone": (404, b""),
     }
@@ -418,6 +426,8 @@ def test_a_download_is_checked_and_follows_https_only(
             ("/down", None, "isn't https", "user"),
             ("/inside", None, "inside the machine", "user"),
             ("/metadata", None, "inside the machine", "user"),
+            ("/odd", None, "Invalid URL in location", "world"),
+            ("/nowhere", None, "HTTP 304", "user"),
             ("/gone", None, "HTTP 404", "user"),
             ("/busy", None, "HTTP 503", "world"),
         ):

@@ -77,7 +77,7 @@ def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) 
     for _ in range(MAX_REDIRECTS + 1):
         refuse_redirect(url, place)
         with client.stream("GET", place) as response:
-            if response.is_redirect:
+            if response.has_redirect_location:
                 place = urljoin(place, response.headers["location"])
                 continue
             if response.status_code != 200:

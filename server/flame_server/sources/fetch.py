@@ -10,15 +10,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from flame_server.errors import FlameMcpError
 from flame_server.sources import archive, git
+from flame_server.sources.web import check_address
 
 FETCHED = "sources.json"
 """What `fetch` leaves for `build`."""
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Url = Annotated[str, AfterValidator(check_address)]
 Report = Callable[[str], None]
 
 
@@ -29,7 +39,7 @@ class _Model(BaseModel):
 class Git(_Model):
     """A repository."""
 
-    url: Annotated[str, Field(pattern=r"^https://")]
+    url: Url
     ref: str = "main"
     path: str = "doc"
 
@@ -37,7 +47,7 @@ class Git(_Model):
 class Http(_Model):
     """An archive."""
 
-    url: Annotated[str, Field(pattern=r"^https://")]
+    url: Url
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 

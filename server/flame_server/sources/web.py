@@ -28,12 +28,25 @@ def refuse_redirect(start: str, place: str) -> None:
     if parts.hostname == first.hostname:
         return
     # What cannot be resolved here is for the proxy, or fails in a moment.
-    with suppress(OSError, UnicodeError):
+    with suppress(OSError, ValueError):
         for found in socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM):
             if _is_inside(str(found[4][0])):
                 raise FlameMcpError(
                     f"{first.hostname} leads to {parts.hostname}, which is inside the machine"
                 )
+
+
+def check_address(url: str) -> str:
+    """An address that a source may have.
+
+    Raises:
+        ValueError: It isn't https, has no host, or has a user: passwords are in files.
+    """
+    parts = urlsplit(url)
+    named = parts.hostname and parts.port != 0 and not any(c.isspace() or not c.isprintable() for c in url)
+    if parts.scheme != "https" or not named or parts.username is not None:
+        raise ValueError("give an address like https://host/path, without a user")
+    return url
 
 
 def _is_inside(text: str) -> bool:
