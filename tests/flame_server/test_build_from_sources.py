@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from fastmcp.exceptions import ToolError
 
 from flame_server.cli import main
 from flame_server.embedding import documents
@@ -14,7 +15,9 @@ from flame_server.index.build import build_index
 from flame_server.index.files import StoredChunk, read
 from flame_server.index.manifest import read_manifest
 from flame_server.index.sources import build_from_sources
+from flame_server.search import open_searcher
 from flame_server.sources.fetch import FETCHED, Fetched
+from flame_server.tools.page import whole_page
 from tests.flame_server import embedding_service
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY, qdrant_served
@@ -59,6 +62,25 @@ def test_each_of_several_sources_is_a_section(tmp_path: Path, bundled: Path) -> 
     assert (summary["documents"], summary["chunks"]) == (2, 2)
     # The image's index was made of a folder without a revision.
     assert summary["revision"] == "ours@ours-revision"
+
+
+async def test_a_page_is_found_by_its_address_too(tmp_path: Path, bundled: Path) -> None:
+    page(tmp_path / "ours", "guide/start.md", "# Start\n\nBegin.\n")
+    build(tmp_path, bundled, fetched("ours", tmp_path / "ours"), fetched("own", None))
+    searcher = open_searcher(tmp_path / "index", "None")
+    (found,) = (await searcher.answer("camera", 1)).found
+    for path in (
+        found.chunk.source_path,
+        found.chunk.url,
+        "flame/camera.md",
+        "flame://latest/flame/camera.md",
+    ):
+        assert (await whole_page(searcher, path)).source_path == "own/flame/camera.md"
+    with pytest.raises(ToolError, match=r"no page 'flame/camara\.md'"):
+        await whole_page(searcher, "flame/camara.md")
+    with pytest.raises(ToolError, match=r"own/flame/camera\.md has no section 'Lens'"):
+        await whole_page(searcher, "flame/camera.md", section="Lens")
+    await searcher.close()
 
 
 def test_a_single_source_keeps_its_own_sections(tmp_path: Path, bundled: Path) -> None:
