@@ -15,6 +15,7 @@ from flame_server.cli import main
 from flame_server.embedding.identity import NO_EMBEDDING
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.build import build_index
+from flame_server.qdrant import publish, restore
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect
 from flame_server.qdrant.publish import publish_index, roll_back
 from flame_server.qdrant.restore import restore_file, restore_kept
@@ -283,6 +284,28 @@ def test_an_alias_that_cannot_be_moved_leaves_no_collection(
     with pytest.raises(UnavailableError, match=r"^no$"):
         restore_file(target, file, quiet)
     assert (meant(stand_in), collections(stand_in)) == ({ALIAS: before}, {before})
+
+
+def test_an_alias_that_has_moved_though_nobody_heard_of_it_keeps_its_collection(
+    lexical_index: Path,
+    tmp_path: Path,
+    served: tuple[QdrantStandIn, QdrantTarget],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand_in, target = served
+    before = publish_index(lexical_index, target, quiet).collection
+    file = take_snapshot(target, 1, quiet, tmp_path).file
+    assert file
+    move = publish.move_alias
+
+    async def unheard(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it is given
+        await move(*args, **kwargs)
+        raise UnavailableError("no answer")
+
+    monkeypatch.setattr(restore, "move_alias", unheard)
+    with pytest.raises(UnavailableError, match="no answer"):
+        restore_file(target, file, quiet)
+    assert meant(stand_in)[ALIAS] in collections(stand_in) - {before}
 
 
 def test_a_key_that_only_reads_is_refused_in_clear_words(

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_server.embedding.identity import NO_EMBEDDING, Vectors
-from flame_server.errors import FlameMcpError, HeldBackError
+from flame_server.errors import FlameMcpError, HeldBackError, UnavailableError
 from flame_server.index import files
 from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
@@ -133,7 +134,9 @@ async def _publish(
         try:
             await _fill(client, name, manifest, data, target, report, checks.replicas)
         except BaseException:
-            await client.delete_collection(name)
+            # What has gone wrong before is what has to be told.
+            with suppress(UnavailableError):
+                await client.delete_collection(name)
             raise
         problem = await _problem(target, name, manifest, data, current, checks)
         older = previous(known, before)

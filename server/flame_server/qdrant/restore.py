@@ -75,7 +75,9 @@ async def _restore(target: QdrantTarget, what: str, bring: "Bring", report: Repo
         except BaseException:
             # What has gone wrong before is what has to be told.
             with suppress(UnavailableError):
-                await client.delete_collection(name)
+                # It may be no more than a lost answer: what is searched has to stay.
+                if await behind_alias(client, target) != name:
+                    await client.delete_collection(name)
             raise
     report(f"{target.collection} means {name} now" + (f", and meant {before} before" if before else ""))
     return Published(name, before, manifest)
