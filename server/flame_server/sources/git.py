@@ -25,6 +25,7 @@ MAX_FILES = 100_000
 MAX_BYTES = 1024**3
 # Bigger files are no pages, and nothing else of a repository is read.
 MAX_FILE_BYTES = 2 * 1024 * 1024
+_MAX_REASON = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TEMPORARY = {408, 425, 429}
 
@@ -98,6 +99,7 @@ def _client(url: str, access: Access) -> "tuple[GitClient, str]":
 
 def _https_client(url: str, access: Access) -> "GitClient":
     from dulwich.client import Urllib3HttpGitClient  # noqa: PLC0415 - see clone
+    from dulwich.errors import GitProtocolError  # noqa: PLC0415 - see clone
 
     from flame_server.sources import web  # noqa: PLC0415 - see clone
 
@@ -114,8 +116,14 @@ def _https_client(url: str, access: Access) -> "GitClient":
                 response.close()
                 raise
 
+            head = bytearray()
+
             def bounded(size: int) -> bytes:
                 data = read(size)
+                head.extend(data[: _MAX_REASON - len(head)])
+                if not data and head[4:8] == b"ERR ":
+                    # The library would tell of a lost connection, which another try may mend.
+                    raise GitProtocolError(head[8:].decode(errors="replace"))
                 self.received += len(data)
                 if self.received > MAX_BYTES:
                     response.close()
