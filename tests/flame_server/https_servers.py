@@ -1,9 +1,12 @@
 """Servers over HTTPS on loopback for tests of sources, and the authority that they are trusted by."""
 
+import select
+import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -51,3 +54,41 @@ def files_served(answers: dict[str, tuple[int, bytes]], certificate: tuple[Path,
         found.shutdown()
         thread.join()
         found.server_close()
+
+
+@contextmanager
+def proxied() -> Iterator[tuple[str, list[str]]]:
+    """A proxy, and which tunnels it was asked for."""
+    asked: list[str] = []
+
+    class Tunnel(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            _, place, _ = self.rfile.readline().decode().split(" ")
+            asked.append(place)
+            while self.rfile.readline().strip():
+                pass
+            host, _, port = place.rpartition(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                _tunnel(self.connection, there)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _tunnel(one: socket.socket, other: socket.socket) -> None:
+    """Passes on what comes until either side has no more to say."""
+    with suppress(OSError):
+        while True:
+            for ready in select.select([one, other], [], [])[0]:
+                data = ready.recv(65_536)
+                if not data:
+                    return
+                (other if ready is one else one).sendall(data)

@@ -4,6 +4,7 @@ import gc
 import json
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,7 +12,7 @@ from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.sources import git
 from flame_server.sources.fetch import fetch, read_fetched, read_sources
 from tests.flame_server.conftest import quiet
-from tests.flame_server.https_servers import files_served, served
+from tests.flame_server.https_servers import files_served, proxied, served
 from tests.git_server import repository
 from tests.harness.pki import Authority
 
@@ -107,6 +108,26 @@ def test_files_are_counted_whatever_they_are(
     monkeypatch.setattr(git, "MAX_FILES", 2)
     with served(docs, certificate) as url, pytest.raises(FlameMcpError, match="more than 2 files"):
         git.clone(url, "main", tmp_path / "a", git.Access(ca_file=authority.certificate))
+
+
+def test_git_goes_through_the_proxy_of_the_environment(
+    docs: Path,
+    certificate: tuple[Path, Path],
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    access = git.Access(ca_file=authority.certificate)
+    with served(docs, certificate) as url, proxied() as (proxy, asked):
+        monkeypatch.setenv("https_proxy", proxy)
+        assert git.clone(url, "main", tmp_path / "a", access)
+        assert set(asked) == {urlsplit(url).netloc}
+        asked.clear()
+        monkeypatch.setenv("no_proxy", "localhost")
+        assert git.clone(url, "main", tmp_path / "b", access)
+        assert asked == []
 
 
 def test_git_follows_redirects_as_downloads_do(
