@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from flame_server.errors import FlameMcpError
+from flame_server.errors import FlameMcpError, SettingsError
 
 if TYPE_CHECKING:
     from flame_server.credentials import Credentials
@@ -28,6 +28,8 @@ def plain_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except FlameMcpError as error:
             fail(str(error), 1)
+        except SettingsError as error:
+            fail(str(error), 2)
 
     return wrapper
 
@@ -44,15 +46,16 @@ def report(line: str) -> None:
 
 
 def configured(**options: str) -> "tuple[Settings, Credentials]":
-    """The settings and credentials of this process; ends it when they cannot be used. Options go first."""
-    from flame_server.credentials import load_credentials  # noqa: PLC0415
-    from flame_server.settings import SettingsError, load_settings  # noqa: PLC0415
+    """The settings and credentials of this process; options go first.
 
-    try:
-        settings = load_settings(**options)
-        return settings, load_credentials(settings)
-    except SettingsError as error:
-        fail(str(error), 2)
+    Raises:
+        SettingsError: They cannot be used.
+    """
+    from flame_server.credentials import load_credentials  # noqa: PLC0415
+    from flame_server.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(**options)
+    return settings, load_credentials(settings)
 
 
 def target_of(url: str, collection: str) -> "QdrantTarget":

@@ -12,6 +12,7 @@ from flame_server import outcome
 from flame_server.cli_common import plain_errors, report, service_embedder, target_of
 
 if TYPE_CHECKING:
+    from flame_server.embedding.counted import CountedEmbedder
     from flame_server.embedding.identity import Embedder, Vectors
     from flame_server.index.manifest import Manifest
 
@@ -62,7 +63,7 @@ def index() -> None:
     """
 
 
-@index.command()
+@index.command(cls=outcome.Step)
 @click.option(
     "--sources",
     envvar="FLAME_MCP_SOURCES",
@@ -93,7 +94,7 @@ def fetch(sources: str, out: Path, mounts: Path, credentials: Path) -> None:
     outcome.tell("fetch", {"revision": revision})
 
 
-@index.command()
+@index.command(cls=outcome.Step)
 @click.option("--source", help="A folder of markdown or of a built site, a Flame checkout, or a git URL.")
 @click.option("--ref", help="Branch, tag or commit of a git URL.")
 @click.option("--path", help="Folder of the pages inside the source (default: doc, when there is one).")
@@ -154,19 +155,19 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     """Build an index; the one in --out is replaced when the new one is complete."""
     if (source is None) == (fetched is None):
         raise click.UsageError("give either --source or --fetched")
-    choice = embedding if embedding in ("local", "none") else service_embedder(embedding)
-    if fetched is not None:
-        manifest = _build_fetched(fetched, out, bundled, choice, reuse, reuse_qdrant=reuse_qdrant)
-    else:
-        from flame_server.index.build import build_index  # noqa: PLC0415
+    from flame_server.index.build import build_index  # noqa: PLC0415
 
+    embedder = _embedder(embedding)
+    if fetched is not None:
+        manifest = _build_fetched(fetched, out, bundled, embedder, reuse, reuse_qdrant=reuse_qdrant)
+    else:
         manifest = build_index(
             source or "",
             out,
             ref=ref,
             path=path,
             page_format=page_format,
-            embedding=choice,
+            embedding=embedder or "none",
             version=version,
             keep_versions=keep_versions,
             report=report,
@@ -176,24 +177,33 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
         skipped = f", {known.skipped} pages skipped" if known.skipped else ""
         click.echo(f"{known.version}: {known.documents} pages, {known.chunks} chunks{skipped}")
     summary = manifest.summary()
-    outcome.tell("build", {"documents": summary["documents"], "chunks": summary["chunks"]})
+    result = {name: summary[name] for name in ("documents", "chunks")}
+    result["skipped"] = sum(known.skipped for known in manifest.versions)
+    result["embedded"] = embedder.embedded if embedder else 0
+    outcome.tell("build", result)
+
+
+def _embedder(embedding: Embedding) -> "CountedEmbedder | None":
+    from flame_server.embedding.counted import CountedEmbedder  # noqa: PLC0415
+    from flame_server.index.build import embedder_of  # noqa: PLC0415
+
+    found = embedder_of(embedding if embedding in ("local", "none") else service_embedder(embedding))
+    return CountedEmbedder(found) if found else None
 
 
 def _build_fetched(  # noqa: PLR0913 - options of a command
     fetched: Path,
     out: Path,
     bundled: Path,
-    embedding: "Literal['local', 'none'] | Embedder",
+    embedder: "Embedder | None",
     reuse: tuple[Path, ...],
     *,
     reuse_qdrant: bool,
 ) -> "Manifest":
-    from flame_server.index.build import embedder_of  # noqa: PLC0415
     from flame_server.index.reuse import known_vectors  # noqa: PLC0415
     from flame_server.index.sources import build_from_sources  # noqa: PLC0415
     from flame_server.sources.fetch import read_fetched  # noqa: PLC0415
 
-    embedder = embedder_of(embedding)
     known: dict[bytes, Vectors] = {}
     if embedder is not None:
         for folder in reuse:
@@ -219,12 +229,13 @@ def _published_vectors(embedder: "Embedder") -> "dict[bytes, Vectors]":
     return dict(published_vectors(qdrant_target(settings, credentials), embedder.identity, report))
 
 
-@index.command()
+@index.command(cls=outcome.Step)
 @index_option
 @qdrant_option
 @collection_option
 @click.option(
     "--min-ratio",
+    envvar="FLAME_MCP_MIN_RATIO",
     type=click.FloatRange(0, 1),
     default=0.9,
     show_default=True,
@@ -256,7 +267,7 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     outcome.tell("publish", found.as_result())
 
 
-@index.command()
+@index.command(cls=outcome.Step)
 @qdrant_option
 @collection_option
 @step("rollback")

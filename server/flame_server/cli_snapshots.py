@@ -16,7 +16,7 @@ def snapshot_commands(group: click.Group) -> None:
         group.add_command(command)
 
 
-@click.command()
+@click.command(cls=outcome.Step)
 @qdrant_option
 @collection_option
 @click.option(
@@ -64,7 +64,7 @@ def snapshots(url: str, collection: str, as_json: bool) -> None:
         click.echo("there are none")
 
 
-@click.command()
+@click.command(cls=outcome.Step)
 @qdrant_option
 @collection_option
 @click.option(

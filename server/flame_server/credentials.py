@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flame_server.settings import Settings, SettingsError, variable
+from flame_server.errors import SettingsError
+from flame_server.settings import Settings, variable
 
 _MAX_BYTES = 65_536
 

@@ -28,3 +28,7 @@ class HeldBackError(FlameMcpError):
     """A new index isn't good enough to take the place of the one that is searched."""
 
     kind = "held"
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used; the text names it."""

@@ -10,15 +10,17 @@ from typing import Any, NoReturn
 
 import click
 
-from flame_server.errors import FlameMcpError, Kind
+from flame_server.errors import FlameMcpError, Kind, SettingsError
 
 RESULT_FILE = "FLAME_MCP_RESULT_FILE"
 """The variable that names the file; a container's termination message has 4,096 bytes."""
 EXIT_CODES: Mapping[Kind, int] = {"user": 1, "held": 3, "world": 75}
-"""75 is EX_TEMPFAIL of sysexits.h: another try may go well. 2 is for wrong options and settings."""
+"""75 is EX_TEMPFAIL of sysexits.h: another try may go well."""
+UNUSABLE = 2
+"""Options or settings, as click has it."""
 UNEXPECTED = 70
 """EX_SOFTWARE."""
-_MAX_MESSAGE = 1_500
+_MAX_MESSAGE_BYTES = 1_500
 
 
 def tell(step: str, result: Mapping[str, Any]) -> None:
@@ -27,7 +29,7 @@ def tell(step: str, result: Mapping[str, Any]) -> None:
     if not path:
         return
     try:
-        Path(path).write_text(json.dumps({"step": step, **result}), encoding="utf-8")
+        Path(path).write_text(json.dumps({"step": step, **result}, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         click.echo(f"warning: cannot write {path}: {error.strerror or error}", err=True)
 
@@ -43,6 +45,11 @@ def run(step: str, work: Callable[[], None]) -> None:
         work()
     except FlameMcpError as error:
         fail(step, error.kind, str(error), EXIT_CODES[error.kind])
+    except SettingsError as error:
+        fail(step, "user", str(error), UNUSABLE)
+    except click.UsageError as error:
+        tell_failure(step, "user", error.format_message())
+        raise
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except Exception as error:  # noqa: BLE001 - the last stop: it must be told apart from what a user can mend
@@ -53,5 +60,28 @@ def run(step: str, work: Callable[[], None]) -> None:
 def fail(step: str, kind: str, message: str, code: int) -> NoReturn:
     """Ends the process with a line on standard error, and the same in the result."""
     click.echo(f"error: {message}", err=True)
-    tell(step, {"error": {"kind": kind, "step": step, "message": message[:_MAX_MESSAGE]}})
+    tell_failure(step, kind, message)
     sys.exit(code)
+
+
+def tell_failure(step: str, kind: str, message: str) -> None:
+    """Writes why a step failed, as `tell` does."""
+    tell(step, {"error": {"kind": kind, "step": step, "message": _cut(message)}})
+
+
+def _cut(message: str) -> str:
+    """So little that the whole result fits: as JSON no byte of it takes more than two."""
+    printable = "".join(character if character.isprintable() else " " for character in message)
+    return printable.encode()[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+
+
+class Step(click.Command):
+    """A command that tells of options that cannot be used, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            tell_failure(self.name or "", "user", error.format_message())
+            raise

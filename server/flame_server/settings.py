@@ -9,15 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from flame_server.errors import SettingsError
+
 PREFIX = "FLAME_MCP_"
 MAX_LIMIT = 20
 MIN_TOKENS = 500
 MAX_TOKENS = 10_000
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class SettingsError(Exception):
-    """A variable has a value that cannot be used; the text names it."""
 
 
 def _web_address(value: str) -> str:

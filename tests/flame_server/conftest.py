@@ -15,6 +15,7 @@ from flame_server.index.manifest import read_manifest
 from flame_server.search import Searcher
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 from tests.flame_server.sphinx_site import build_site
+from tests.harness.pki import Authority, Certificate
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -138,3 +139,13 @@ def own_copy(tmp_path: Path) -> Callable[[Path], Path]:
         return target
 
     return copied
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def certificate(authority: Authority) -> tuple[Path, Path]:
+    return authority.pair("localhost", Certificate("localhost", addresses=("localhost", "127.0.0.1")))

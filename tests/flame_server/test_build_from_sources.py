@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from fastmcp.exceptions import ToolError
 
 from flame_server.cli import main
 from flame_server.embedding import documents
@@ -14,7 +15,9 @@ from flame_server.index.build import build_index
 from flame_server.index.files import StoredChunk, read
 from flame_server.index.manifest import read_manifest
 from flame_server.index.sources import build_from_sources
+from flame_server.search import open_searcher
 from flame_server.sources.fetch import FETCHED, Fetched
+from flame_server.tools.page import whole_page
 from tests.flame_server import embedding_service
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY, qdrant_served
@@ -59,6 +62,25 @@ def test_each_of_several_sources_is_a_section(tmp_path: Path, bundled: Path) -> 
     assert (summary["documents"], summary["chunks"]) == (2, 2)
     # The image's index was made of a folder without a revision.
     assert summary["revision"] == "ours@ours-revision"
+
+
+async def test_a_page_is_found_by_its_address_too(tmp_path: Path, bundled: Path) -> None:
+    page(tmp_path / "ours", "guide/start.md", "# Start\n\nBegin.\n")
+    build(tmp_path, bundled, fetched("ours", tmp_path / "ours"), fetched("own", None))
+    searcher = open_searcher(tmp_path / "index", "None")
+    (found,) = (await searcher.answer("camera", 1)).found
+    for path in (
+        found.chunk.source_path,
+        found.chunk.url,
+        "flame/camera.md",
+        "flame://latest/flame/camera.md",
+    ):
+        assert (await whole_page(searcher, path)).source_path == "own/flame/camera.md"
+    with pytest.raises(ToolError, match=r"no page 'flame/camara\.md'"):
+        await whole_page(searcher, "flame/camara.md")
+    with pytest.raises(ToolError, match=r"own/flame/camera\.md has no section 'Lens'"):
+        await whole_page(searcher, "flame/camera.md", section="Lens")
+    await searcher.close()
 
 
 def test_a_single_source_keeps_its_own_sections(tmp_path: Path, bundled: Path) -> None:
@@ -152,19 +174,25 @@ def test_only_what_is_new_is_embedded(tmp_path: Path, monkeypatch: pytest.Monkey
             ("FLAME_MCP_QDRANT_COLLECTION", "flame-docs"),
             ("FLAME_MCP_QDRANT_API_KEY_FILE", str(tmp_path / "key")),
             ("FLAME_MCP_OPENAI_API_KEY_FILE", str(tmp_path / "openai-key")),
+            ("FLAME_MCP_RESULT_FILE", str(tmp_path / "result")),
         ):
             monkeypatch.setenv(name, value)
         (tmp_path / "openai-key").write_text(embedding_service.KEY)
         build_args = ("build", "--fetched", str(tmp_path), "--embedding", "openai", "--reuse-qdrant")
-        counts = []
+        counts, told = [], []
         for number in range(3):
             # A fresh folder each time, as a Job's pod has it; reading takes no key that may write.
             (tmp_path / "key").write_text(READ_KEY)
             done = run(*build_args, "--out", str(index / str(number)))
             counts.append(done.stderr)
+            told.append(json.loads((tmp_path / "result").read_text()))
             (tmp_path / "key").write_text(KEY)
             run("publish", "--index", str(index / str(number)))
             page(docs, "page-3.md", f"# Page 3\n\nAbout something else: {number}.\n")
     assert "16 passages to embed, 0 taken" in counts[0]
     assert "1 passages to embed, 15 taken" in counts[1]
     assert "1 passages to embed, 15 taken" in counts[2]
+    assert [one["embedded"] for one in told] == [16, 1, 1]
+    assert told[0] == {"step": "build", "documents": 8, "chunks": 8, "skipped": 0, "embedded": 16}
+    # As many were asked for as were said to be: the service has counted as well.
+    assert sum(len(request["input"]) for request in service.requests) == 18

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from flame_server.cli import main
 from flame_server.embedding.identity import NO_EMBEDDING
 from flame_server.errors import FlameMcpError, HeldBackError, UnavailableError
 from flame_server.index.build import build_index
-from flame_server.qdrant import patience
+from flame_server.qdrant import patience, publish
 from flame_server.qdrant.connection import QdrantTarget
 from flame_server.qdrant.publish import Checks, publish_index, roll_back
 from flame_server.qdrant.searcher import QdrantSearcher
@@ -119,6 +120,64 @@ def test_what_a_killed_run_has_left_is_removed(
     server.engine.delete(half, [0, 1, 2])
     done = publish_index(built(tmp_path, 12), target, quiet).collection
     assert collections(server) == {first, done}
+
+
+def test_the_same_index_again_leaves_what_is_searched_until_it_is_there(
+    server: QdrantStandIn, target: QdrantTarget, tmp_path: Path
+) -> None:
+    index = built(tmp_path, 10)
+    first = publish_index(index, target, quiet).collection
+    server.engine.delete(first, [0])
+    server.requests.clear()
+    again = publish_index(index, target, quiet).collection
+    moved = server.requests.index(("POST", "/collections/aliases"))
+    assert ("DELETE", f"/collections/{first}") not in server.requests[:moved]
+    assert (meant(server), server.engine.count(again).count) == (again, 10)
+    # And once more, under the name of before.
+    server.engine.delete(again, [0])
+    assert publish_index(index, target, quiet).collection == first
+
+
+def test_a_rollback_never_goes_to_what_was_held_back(
+    server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even when the run that followed was killed right after its alias had moved."""
+    first = publish_index(built(tmp_path, 10), target, quiet).collection
+    with pytest.raises(HeldBackError):
+        publish_index(built(tmp_path, 5), target, quiet)
+    move = publish.move_alias
+
+    async def killed(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it is given
+        await move(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publish, "move_alias", killed)
+    with pytest.raises(KeyboardInterrupt):
+        publish_index(built(tmp_path, 11), target, quiet)
+    monkeypatch.setattr(publish, "move_alias", move)
+    assert roll_back(target, quiet).collection == first == meant(server)
+
+
+def test_a_lost_answer_is_no_reason_to_fail(
+    server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection that a first attempt has made, whose answer came too late, is what was asked for."""
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.001)
+    for method in ("PUT", "POST", "DELETE"):
+        server.losing = method
+        done = publish_index(built(tmp_path, 10, f"component {method}"), target, quiet).collection
+        assert server.losing != method
+        assert (meant(server), server.engine.count(done).count) == (done, 10)
+
+
+def test_a_collection_that_somebody_removes_meanwhile_is_left_alone(
+    server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [publish_index(built(tmp_path, 10 + number), target, quiet).collection for number in range(2)]
+    listed = server.engine.get_collections()
+    monkeypatch.setattr(server.engine, "get_collections", lambda: listed)
+    server.engine.delete_collection(names[0])
+    assert publish_index(built(tmp_path, 12), target, quiet).previous == names[1]
 
 
 def test_no_question_fails_while_indexes_are_swapped(

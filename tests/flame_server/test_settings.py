@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from flame_server.credentials import load_credentials
-from flame_server.settings import Settings, SettingsError, load_settings
+from flame_server.errors import SettingsError
+from flame_server.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -142,3 +142,14 @@ def test_a_git_url_is_cloned_at_its_ref(tmp_path: Path) -> None:
         open_tree(f"file://{repository}", ref="--upload-pack=x"),
     ):
         pass
+
+
+def test_a_page_whose_name_can_be_no_part_of_a_link_is_left_out(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.md", b"two\nlines.md", "zero\u200bwidth.md".encode()):
+        (tmp_path / os.fsdecode(name)).write_text("# Odd\n")
+    (tmp_path / "gr\u00fc\u00dfe.md").write_text("# Good\n")
+    pages, tree = read(tmp_path)
+    assert list(pages) == ["gr\u00fc\u00dfe.md"]
+    assert tree.skipped == 3
+    assert any(warning.startswith(r"caf\udce9.md: skipped: its name") for warning in tree.warnings)
+    "\n".join(tree.warnings).encode()

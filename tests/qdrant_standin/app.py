@@ -34,6 +34,7 @@ class QdrantStandIn:
     Attributes:
         failing: Each request is answered with this status, when it is set.
         failing_writes: Likewise, but only what changes something, as a full disk does.
+        losing: The next answer to a request of this method is lost, though it was done.
         requests: Method and path of each request.
         key: What may do all; None lets everybody.
         read_key: What may only read.
@@ -49,6 +50,7 @@ class QdrantStandIn:
         self.url = ""
         self.failing: int | None = None
         self.failing_writes: int | None = None
+        self.losing: str | None = None
         self.requests: list[tuple[str, str]] = []
         self.key, self.read_key = key, read_key
         # Threads of a pool take turns, see `_route`.
@@ -125,9 +127,12 @@ class QdrantStandIn:
                     result = await run_in_threadpool(action, request)
             except (NotFoundError, ValueError, KeyError) as error:
                 missing = "not found" in str(error) or isinstance(error, NotFoundError | KeyError)
-                return _error(404 if missing else 400, str(error))
+                return _error(404 if missing else 409 if "already exists" in str(error) else 400, str(error))
             except (OSError, sqlite3.Error) as error:
                 return _error(500, f"Service internal error: {error}")
+            if self.losing and request.method == self.losing:
+                self.losing = None
+                return _error(504, "Gateway Timeout")
             if isinstance(result, Response):
                 return result
             content = result.model_dump(mode="json") if hasattr(result, "model_dump") else result

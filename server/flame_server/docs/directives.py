@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from markdown_it.token import Token
 
 from flame_server.docs.inline import Link, Resolver, rewrite
-from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse
+from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse, without_unseen
 
 DartdocLookup = Callable[[Mapping[str, str], Mapping[str, str]], str]
 
@@ -108,7 +108,7 @@ def _rendered(token: Token, lines: list[str], context: Context) -> list[str] | N
 
 def _html(content: str, context: Context) -> list[str]:
     """The text of raw HTML; without its indentation, which would make code of it."""
-    text = rewrite(_SCRIPT.sub("", content), context.resolve, {})
+    text = rewrite(without_unseen(_SCRIPT.sub("", content)), context.resolve, {})
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 

@@ -19,7 +19,7 @@ class Link:
 # From a destination as the page has it; None for one that leads nowhere, of which only the text stays.
 Resolver = Callable[[str], Link | None]
 
-_TOKEN = re.compile(r"\\.|`+|<!--|<[A-Za-z/!][^<>\n]*>|!?\[|\]|\{[\w:+-]+\}(?=`)", re.DOTALL)
+_TOKEN = re.compile(r"\\.|`+|<!--|<[A-Za-z/!?][^<>\n]*>|!?\[|\]|\{[\w:+-]+\}(?=`)", re.DOTALL)
 # Every repetition is bounded: a hostile page would take quadratic time otherwise.
 _DESTINATION = re.compile(
     r"\(\s*(?:<([^<>\n]{0,1000})>|((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,1000}))"
@@ -134,6 +134,8 @@ class _Rewriting:
                 self._out.append(self._text[start:])
                 return len(self._text)
             return end + 3
+        if found.startswith(("<!", "<?")):
+            return start + len(found)
         tag = _TAG.fullmatch(found)
         name = tag[2].lower() if tag else ""
         attributes = {a[1]: a[2] or a[3] or "" for a in _ATTRIBUTE.finditer(tag[3])} if tag else {}

@@ -22,9 +22,15 @@ _INLINE = MarkdownIt("commonmark")
 _TYPESET = MarkdownIt("commonmark", {"typographer": True}).enable(["replacements", "smartquotes"])
 # What may hold a directive.
 FENCES = frozenset({"fence", "colon_fence"})
+# Control characters, and those that Unicode calls ignorable: no reader sees them, and whole texts have been
+# hidden in them. Only the one that makes a picture of a sign is left.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
-    "\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# What a browser shows nothing of, to the end of the block where nothing closes it.
+_UNSEEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<![A-Za-z].*?(?:>|\Z)", re.DOTALL
 )
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\{([\w:.-]+)\}\s*(.*)$")
@@ -84,6 +90,11 @@ def clean(text: str) -> str:
     return _FRONT_MATTER.sub("", _INVISIBLE.sub("", unified))
 
 
+def without_unseen(html: str) -> str:
+    """A block of HTML without its comments, declarations and the like."""
+    return _UNSEEN.sub("", html)
+
+
 def parse(text: str) -> Structure:
     """The blocks of MyST markdown."""
     env: dict[str, Any] = {}
@@ -118,7 +129,8 @@ def plain_text(inline_source: str) -> str:
 
 
 def _text_of(tokens: list[Token]) -> str:
-    return " ".join("".join(_visible(tokens)).split())
+    # Entities are characters only now.
+    return " ".join(_INVISIBLE.sub("", "".join(_visible(tokens))).split())
 
 
 def _visible(tokens: list[Token]) -> Iterator[str]:

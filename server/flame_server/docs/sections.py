@@ -7,7 +7,7 @@ from functools import partial
 
 from flame_server.docs.asks import asks
 from flame_server.docs.directives import Context, DartdocLookup, render
-from flame_server.docs.markdown import has_fence, split_blocks
+from flame_server.docs.markdown import has_fence, split_blocks, without_unseen
 from flame_server.docs.site import Site
 from flame_server.docs.source import Page
 
@@ -72,7 +72,7 @@ def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Sect
             Cut(
                 heading.level,
                 heading.text,
-                heading.source,
+                without_unseen(heading.source).strip(),
                 anchor,
                 render("\n".join(lines[heading.end : end]), context),
             )

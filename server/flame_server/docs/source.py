@@ -23,6 +23,7 @@ MAX_LINE_CHARS = 20_000
 _MAX_INCLUDE_DEPTH = 5
 _GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
 _HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
+_ODD_NAME = FlameMcpError("its name is not printable UTF-8, so no link could lead there")
 PageFormat = Literal["markdown", "html"]
 AskedFormat = Literal["auto", "markdown", "html"]
 _ENDINGS: dict[PageFormat, str] = {"markdown": ".md", "html": ".html"}
@@ -67,6 +68,9 @@ class Tree:
         """Every usable page in the order of their paths; a bad one becomes a warning."""
         for path in _page_files(self.docs, _ENDINGS[self.format]):
             relative = path.relative_to(self.docs).as_posix()
+            if not relative.isprintable():
+                self.skip(relative.encode("unicode_escape").decode(), _ODD_NAME)
+                continue
             try:
                 text = self._read(path)
                 if self.format == "markdown":

@@ -43,6 +43,7 @@ from flame_server.index.manifest import (
 )
 from flame_server.index.reuse import asked_texts, passage_texts
 from flame_server.index.versions import joined, without
+from flame_server.sources.git import without_password
 from flame_server.text import lexical
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 
@@ -95,7 +96,11 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
             )
         known = reuse.known_vectors(out, embedder.identity) if embedder else {}
         data = index_data(chunks, embedder, known, report)
-        versions = [DocsVersion(version, source, tree.revision, documents, len(chunks), tree.skipped)]
+        versions = [
+            DocsVersion(
+                version, without_password(source), tree.revision, documents, len(chunks), tree.skipped
+            )
+        ]
         if before:
             data = joined(before[1], data)
             versions += before[0]

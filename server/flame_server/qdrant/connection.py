@@ -77,6 +77,17 @@ def trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
         ) from error
 
 
+class GoneError(UnavailableError):
+    """There is no such collection or alias."""
+
+
+class ExistsError(UnavailableError):
+    """There is a collection of that name already."""
+
+
+_KINDS = {404: GoneError, 409: ExistsError}
+
+
 @contextmanager
 def explained(target: QdrantTarget) -> Iterator[None]:
     """Turns the client's exceptions into words; they hold nothing of the request and no key.
@@ -93,10 +104,12 @@ def explained(target: QdrantTarget) -> Iterator[None]:
     except UnexpectedResponse as error:
         kind: Kind = "user" if error.status_code in _REFUSALS else "world"
         message = f"{where} answered HTTP {error.status_code}: {_advice(error, target)}"
-        raise UnavailableError(message, kind) from error
+        raise _KINDS.get(error.status_code or 0, UnavailableError)(message, kind) from error
     except ResponseHandlingException as error:
         reason = str(error.source) or type(error.source).__name__
-        raise UnavailableError(f"{where} cannot be reached: {reason[:200]}") from error
+        # Waiting helps against anything else.
+        kind = "user" if "CERTIFICATE_VERIFY_FAILED" in reason else "world"
+        raise UnavailableError(f"{where} cannot be reached: {reason[:200]}", kind) from error
     except QdrantException as error:
         raise UnavailableError(f"{where} has too many requests") from error
 

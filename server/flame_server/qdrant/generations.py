@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import CHUNKS
 from flame_server.index.manifest import Manifest, parse_manifest
-from flame_server.qdrant.connection import METADATA, QdrantTarget
+from flame_server.qdrant.connection import METADATA, GoneError, QdrantTarget
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
@@ -57,17 +57,25 @@ async def generations(client: "AsyncQdrantClient", alias: str) -> Sequence[Gener
     for collection in (await client.get_collections()).collections:
         if not collection.name.startswith(f"{alias}__"):
             continue
-        kept = ((await client.get_collection(collection.name)).config.metadata or {}).get(METADATA, {})
-        # Another alias may begin alike: only what says that it is ours counts.
-        if kept.get("alias") != alias:
-            continue
         try:
-            manifest = parse_manifest(kept.get("manifest"), collection.name, "")
-        except FlameMcpError:
-            continue  # of another release, which may still be served
-        points = (await client.count(collection.name, exact=True)).count
-        found.append(Generation(collection.name, manifest, points))
+            one = await _generation(client, alias, collection.name)
+        except GoneError:
+            continue  # removed by another run in the meantime
+        if one is not None:
+            found.append(one)
     return sorted(found, key=lambda one: one.age)
+
+
+async def _generation(client: "AsyncQdrantClient", alias: str, name: str) -> Generation | None:
+    kept = ((await client.get_collection(name)).config.metadata or {}).get(METADATA, {})
+    # Another alias may begin alike: only what says that it is ours counts.
+    if kept.get("alias") != alias:
+        return None
+    try:
+        manifest = parse_manifest(kept.get("manifest"), name, "")
+    except FlameMcpError:
+        return None  # of another release, which may still be served
+    return Generation(name, manifest, (await client.count(name, exact=True)).count)
 
 
 def named(known: Collection[Generation], name: str | None) -> Generation | None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from flame_server.errors import UnavailableError
-from flame_server.qdrant.connection import QdrantTarget, connect, explained
+from flame_server.qdrant.connection import ExistsError, QdrantTarget, connect, explained
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
@@ -45,6 +45,10 @@ class _Patient:
                 try:
                     with explained(self._target):
                         return await method(*args, **kwargs)
+                except ExistsError:
+                    if wait == _FIRST_WAIT:
+                        raise
+                    return True  # the attempt before had made it, and its answer was lost
                 except UnavailableError as error:
                     if error.kind != "world" or time.monotonic() + wait > until:
                         raise

@@ -126,16 +126,21 @@ async def _publish(
             return Published(current.name, None, current.manifest)
         # What somebody who was killed has left.
         await _remove(client, [one for one in known if not one.complete and one.name != before])
+        if name == before:
+            # The same index again, because what is searched has lost something: it is searched until then.
+            name = f"{name}-again"
         await client.delete_collection(name)
         try:
             await _fill(client, name, manifest, data, target, report, checks.replicas)
         except BaseException:
             await client.delete_collection(name)
             raise
-        if problem := await _problem(target, name, manifest, data, current, checks):
-            older = previous(known, before)
-            kept = {name, before, older.name if older else None}
-            await _remove(client, [one for one in known if one.name not in kept])
+        problem = await _problem(target, name, manifest, data, current, checks)
+        older = previous(known, before)
+        kept = {name, before, older.name if older else None}
+        # Now, as they were held back or rolled back from: a rollback mustn't take one for the index before.
+        await _remove(client, [one for one in known if one.name not in kept])
+        if problem:
             raise HeldBackError(
                 f"{problem}. {target.collection} still means {before or 'nothing'}; {name} is kept for a "
                 "look. Mend the sources, or lower ingestion.minimumChunksPercent (--min-ratio)"

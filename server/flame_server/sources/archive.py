@@ -1,27 +1,47 @@
 """An archive of docs, downloaded and unpacked without trusting anything that it says of itself."""
 
+import bz2
+import gzip
 import hashlib
+import io
 import lzma
+import os
 import ssl
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
-from urllib.parse import urljoin, urlsplit
+from typing import IO, Any
+from urllib.parse import urljoin
 
 import httpx
 
 from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.sources.web import refuse_redirect
 
 SECONDS = 60.0
 MAX_DOWNLOAD = 512 * 1024**2
 MAX_BYTES = 1024**3
 MAX_FILES = 50_000
 MAX_REDIRECTS = 5
+# Docs pack to a fifth or a tenth; what packs to so little was made to fill a disk.
+MAX_RATIO = 200
+_RATIO_FROM = 64 * 1024**2
 _PIECE = 1024 * 1024
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+# The end of a zip, with the longest comment that it may have.
+_ZIP_END_BYTES = 22 + 65_535 + 20
+_MAX_ZIP_NAMES = 32 * 1024**2
+_TAR_NAMES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES[:2])
+_MAX_TAR_NAME = 1024**2
+_PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
+)
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -55,10 +75,9 @@ def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext 
 def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) -> str:
     place = url
     for _ in range(MAX_REDIRECTS + 1):
-        if urlsplit(place).scheme != "https":
-            raise FlameMcpError(f"{url} leads to {place}, which isn't https")
+        refuse_redirect(url, place)
         with client.stream("GET", place) as response:
-            if response.is_redirect:
+            if response.has_redirect_location:
                 place = urljoin(place, response.headers["location"])
                 continue
             if response.status_code != 200:
@@ -93,12 +112,15 @@ def unpack(archive: Path, folder: Path) -> Path:
     Raises:
         FlameMcpError: It is none that can be read, leads outside the folder, or holds too much.
     """
-    space = _Space()
+    space = _Space(archive.stat().st_size)
     try:
-        if zipfile.is_zipfile(archive):
-            _unpack_zip(archive, folder, space)
-        else:
-            _unpack_tar(archive, folder, space)
+        with archive.open("rb") as file:
+            start = file.read(6)
+            file.seek(0)
+            if start.startswith(_ZIP):
+                _unpack_zip(file, folder, space)
+            else:
+                _unpack_tar(_decompressed(file, start), folder, space)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise FlameMcpError(
             f"it is no archive that can be read (zip, or tar with gzip, bzip2 or xz): {error}"
@@ -111,8 +133,9 @@ def unpack(archive: Path, folder: Path) -> Path:
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
 
-def _unpack_zip(archive: Path, folder: Path, space: "_Space") -> None:
-    with zipfile.ZipFile(archive) as opened:
+def _unpack_zip(file: IO[bytes], folder: Path, space: "_Space") -> None:
+    _refuse_many(file)
+    with zipfile.ZipFile(file) as opened:
         for member in opened.infolist():
             # The upper half is the file's mode on Unix: links are kept as files that hold their target.
             if member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
@@ -122,9 +145,41 @@ def _unpack_zip(archive: Path, folder: Path, space: "_Space") -> None:
                 space.copy(source, target)
 
 
-def _unpack_tar(archive: Path, folder: Path, space: "_Space") -> None:
+def _refuse_many(file: IO[bytes]) -> None:
+    """Looks at the end of a zip: the library reads all names that it promises before the first is seen."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _ZIP_END_BYTES, 0))
+    end = file.read()
+    at = end.rfind(b"PK\x05\x06")
+    # The larger form of zip says elsewhere how many there are, and is for more than what is read here.
+    if end.rfind(b"PK\x06\x07") >= 0 or (
+        0 <= at <= len(end) - 22 and struct.unpack_from("<L", end, at + 12)[0] > _MAX_ZIP_NAMES
+    ):
+        raise FlameMcpError(f"it holds more than {MAX_FILES} files")
+    file.seek(0)
+
+
+def _decompressed(file: IO[bytes], start: bytes) -> IO[bytes]:
+    for magic, opener in _PACKED:
+        if start.startswith(magic):
+            opened: IO[bytes] = opener(file)
+            return opened
+    return file
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A member of a tar whose names are not read however long they are."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _TAR_NAMES and self.size > _MAX_TAR_NAME:
+            raise tarfile.ReadError("it has a name that is too long")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # made to be overridden
+        return member
+
+
+def _unpack_tar(stream: IO[bytes], folder: Path, space: "_Space") -> None:
     # As a stream: an index of a million headers would be built before the first of them is seen.
-    with tarfile.open(archive, "r|*") as opened:
+    with tarfile.open(fileobj=_Counted(stream, space), mode="r|", tarinfo=_TarInfo) as opened:
         for member in opened:
             space.count()
             if not member.isreg() or member.issparse():
@@ -148,8 +203,9 @@ def _place(folder: Path, name: str) -> Iterator[Path]:
 class _Space:
     """Counts what really comes out: what headers say may be a lie."""
 
-    def __init__(self) -> None:
-        self._bytes = self._files = 0
+    def __init__(self, packed: int) -> None:
+        self._packed = packed
+        self._bytes = self._read = self._files = 0
 
     def count(self) -> None:
         self._files += 1
@@ -159,7 +215,30 @@ class _Space:
     def copy(self, source: IO[bytes], target: Path) -> None:
         with target.open("wb") as file:
             while piece := source.read(_PIECE):
-                self._bytes += len(piece)
-                if self._bytes > MAX_BYTES:
-                    raise FlameMcpError(f"it holds more than {MAX_BYTES // 1024**2} MiB")
+                self._bytes = self._within(self._bytes + len(piece))
                 file.write(piece)
+
+    def read(self, size: int) -> None:
+        """Counts what is unpacked, members that are left out among it."""
+        self._read = self._within(self._read + size)
+
+    def _within(self, total: int) -> int:
+        if total > MAX_BYTES:
+            raise FlameMcpError(f"it holds more than {MAX_BYTES // 1024**2} MiB")
+        if total > max(_RATIO_FROM, self._packed * MAX_RATIO):
+            raise FlameMcpError(f"it unpacks to more than {MAX_RATIO} times its size, as no docs do")
+        return total
+
+
+class _Counted(io.RawIOBase):
+    """A stream whose bytes are counted as they are read."""
+
+    def __init__(self, stream: IO[bytes], space: _Space) -> None:
+        self._stream = stream
+        self._space = space
+
+    def read(self, size: int = -1) -> bytes:
+        """See `io.RawIOBase`."""
+        found = self._stream.read(size)
+        self._space.read(len(found))
+        return found

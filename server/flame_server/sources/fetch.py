@@ -3,20 +3,32 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from flame_server.errors import FlameMcpError
 from flame_server.sources import archive, git
+from flame_server.sources.web import check_address
 
 FETCHED = "sources.json"
 """What `fetch` leaves for `build`."""
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Url = Annotated[str, AfterValidator(check_address)]
 Report = Callable[[str], None]
 
 
@@ -27,7 +39,7 @@ class _Model(BaseModel):
 class Git(_Model):
     """A repository."""
 
-    url: Annotated[str, Field(pattern=r"^https://")]
+    url: Url
     ref: str = "main"
     path: str = "doc"
 
@@ -35,7 +47,7 @@ class Git(_Model):
 class Http(_Model):
     """An archive."""
 
-    url: Annotated[str, Field(pattern=r"^https://")]
+    url: Url
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
@@ -112,7 +124,7 @@ def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path,
 
     Args:
         sources: What is wanted.
-        out: An empty folder, or one that is made.
+        out: A folder, which is made if need be.
         mounts: The folder of mounted docs, each under its source's name.
         credentials: The folder of credentials, each source's under its name.
         report: Hears what is done.
@@ -123,19 +135,37 @@ def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path,
     Raises:
         FlameMcpError: One of them can't be had; the text names it.
     """
-    out.mkdir(parents=True, exist_ok=True)
     found = []
     for source in sources:
         try:
-            one = _fetched(source, out / source.name, mounts / source.name, credentials / source.name, report)
+            folder = _emptied(out / source.name)
+            one = _fetched(source, folder, mounts / source.name, credentials / source.name, report)
         except FlameMcpError as error:
             # The same kind of error, with the source's name before its words.
             error.args = (f"source {source.name}: {error}",)
             raise
         report(f"{source.name}: {one.origin}" + (f" at {one.revision}" if one.revision else ""))
         found.append(one)
-    (out / FETCHED).write_text(json.dumps([asdict(one) for one in found]), encoding="utf-8")
+    with _writing(out):
+        (out / FETCHED).write_text(json.dumps([asdict(one) for one in found]), encoding="utf-8")
     return revisions(found)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FlameMcpError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def _emptied(folder: Path) -> Path:
+    """A new folder: what an attempt before has left there would be taken for pages."""
+    with _writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    return folder
 
 
 def read_fetched(folder: Path) -> list[Fetched]:
@@ -176,7 +206,6 @@ def _unpacked(name: str, http: Http, folder: Path, report: Report) -> Fetched:
     report(f"{name}: loading {http.url}")
     file = folder.with_name(f"{name}.archive")
     checksum = archive.download(http.url, http.sha256, file)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         root = archive.unpack(file, folder)
     except FlameMcpError as error:
@@ -197,23 +226,40 @@ def _access(folder: Path) -> git.Access:
 
 def _secret(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip() or None
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise FlameMcpError(f"{path} cannot be read: {type(error).__name__}") from error
+    # Nothing but the end of the line: blanks may be part of a password.
+    return text.removesuffix("\n").removesuffix("\r") or None
 
 
 def _digest(mount: Path, path: str | None) -> str:
-    """Changes with any file; a volume has no revision of its own."""
+    """Changes with any file; a volume has no revision of its own.
+
+    Raises:
+        FlameMcpError: The path leads out of the volume, or there is no such folder.
+    """
+    root, top = Path(os.path.realpath(mount)), Path(os.path.realpath(mount / (path or ".")))
+    if not top.is_relative_to(root):
+        raise FlameMcpError(f"path {path} leads outside the volume")
+    if not top.is_dir():
+        raise FlameMcpError(f"the volume has no folder {path}")
     digest = hashlib.sha256()
-    top = mount / path if path else mount
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            file = Path(folder) / name
-            if not name.startswith(".") and file.is_file():
-                digest.update(f"{file.relative_to(top)}\0{file.stat().st_size}\0".encode())
-                with file.open("rb") as opened:
-                    digest.update(hashlib.file_digest(opened, "sha256").digest())
+            file = Path(os.path.realpath(Path(folder) / name))
+            if not name.startswith(".") and file.is_relative_to(root) and file.is_file():
+                digest.update(os.fsencode(f"{Path(folder).relative_to(top) / name}\0"))
+                digest.update(_content(file))
     return f"sha256:{digest.hexdigest()[:12]}"
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:
+        return b""  # the build leaves such a page out, with a word on why

@@ -3,11 +3,13 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from flame_server.errors import FlameMcpError, UnavailableError
 
@@ -24,8 +26,7 @@ MAX_BYTES = 1024**3
 # Bigger files are no pages, and nothing else of a repository is read.
 MAX_FILE_BYTES = 2 * 1024 * 1024
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_TEMPORARY = {408, 429, 500, 502, 503, 504}
-_STATUS = re.compile(r"unexpected http resp (\d+)")
+_TEMPORARY = {408, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -84,30 +85,68 @@ def revision(folder: Path) -> str | None:
 
 
 def _client(url: str, access: Access) -> "tuple[GitClient, str]":
-    from dulwich.client import Urllib3HttpGitClient, get_transport_and_path  # noqa: PLC0415 - see clone
+    from dulwich.client import get_transport_and_path  # noqa: PLC0415 - see clone
 
     if not url.startswith("https://"):
         return get_transport_and_path(url)
-    import urllib3  # noqa: PLC0415 - see clone
+    parts = urlsplit(url)
+    if parts.username and not access.password:
+        access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
+    # From here on the URL is in requests and in words: without what it may hold of a password.
+    return _https_client(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), access), ""
 
-    pool = urllib3.PoolManager(
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=str(access.ca_file) if access.ca_file else None,
-        # A Job tries again; here a failure is told at once.
-        retries=urllib3.Retry(3, connect=0, read=0, other=0, redirect=3),
-    )
-    scheme, _, rest = url.partition("://")
-    host, _, path = rest.partition("/")
-    client = Urllib3HttpGitClient(
-        f"{scheme}://{host}/",
+
+def _https_client(url: str, access: Access) -> "GitClient":
+    from dulwich.client import Urllib3HttpGitClient  # noqa: PLC0415 - see clone
+
+    from flame_server.sources import web  # noqa: PLC0415 - see clone
+
+    class Client(Urllib3HttpGitClient):
+        """Reads no more than a repository may have, and nothing that is none."""
+
+        received = 0
+
+        def _http_request(self, *args: Any, **kwargs: Any) -> tuple[Any, Callable[[int], bytes]]:  # noqa: ANN401 - as the library has it
+            response, read = super()._http_request(*args, **{**kwargs, "raise_for_status": False})
+            try:
+                _refuse(response.status, response.headers.get("Content-Type") or "", url)
+            except FlameMcpError:
+                response.close()
+                raise
+
+            def bounded(size: int) -> bytes:
+                data = read(size)
+                self.received += len(data)
+                if self.received > MAX_BYTES:
+                    response.close()
+                    raise FlameMcpError(f"{url} sends more than {MAX_BYTES // 1024**2} MiB")
+                return data
+
+            return response, bounded
+
+    return Client(
+        url,
         dumb=False,
-        pool_manager=pool,
+        pool_manager=web.pool(url, access.ca_file),
         username=access.username if access.password else None,
         password=access.password,
         timeout=SECONDS,
         quiet=True,
     )
-    return client, path
+
+
+def _refuse(status: int, content: str, where: str) -> None:
+    if status in (401, 403):
+        raise FlameMcpError(
+            f"{where} answered HTTP {status}: check git.credentialsSecretRef and what it may read"
+        )
+    if status == 404:
+        raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials")
+    if status in _TEMPORARY or status >= 500:
+        raise UnavailableError(f"{where} cannot be read: it answered HTTP {status}")
+    # A page would be taken for a repository of plain files, whatever it is and however long.
+    if status != 200 or "application/x-git-" not in content:
+        raise FlameMcpError(f"{where} answered HTTP {status}, but as no git repository: check the address")
 
 
 def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID":
@@ -123,10 +162,9 @@ def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID
         for name in refs
         if name.startswith((b"refs/heads/", b"refs/tags/")) and not name.endswith(b"^{}")
     )
-    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-    raise FlameMcpError(
-        f"{url} has no branch, tag or commit {ref or 'HEAD'}; it has {shown or 'none at all'}"
-    )
+    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "") or "none at all"
+    where = without_password(url)
+    raise FlameMcpError(f"{where} has no branch, tag or commit {ref or 'HEAD'}; it has {shown}")
 
 
 def _commit(repository: "Repo", found: "ObjectID") -> "ObjectID":
@@ -146,14 +184,14 @@ def _write(repository: "Repo", commit: "ObjectID", folder: Path, url: str) -> No
     total = files = 0
     for path, mode, sha in _entries(repository, tree):
         files += 1
-        if not stat.S_ISREG(mode):
-            continue
-        data = repository[sha].as_raw_string()
-        if len(data) > MAX_FILE_BYTES:
-            continue
+        data = repository[sha].as_raw_string() if stat.S_ISREG(mode) else b""
         total += len(data)
         if files > MAX_FILES or total > MAX_BYTES:
-            raise FlameMcpError(f"{url} has more than {MAX_FILES} files or {MAX_BYTES // 1024**2} MiB")
+            raise FlameMcpError(
+                f"{without_password(url)} has more than {MAX_FILES} files or {MAX_BYTES // 1024**2} MiB"
+            )
+        if not stat.S_ISREG(mode) or len(data) > MAX_FILE_BYTES:
+            continue
         target = folder / os.fsdecode(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
@@ -177,33 +215,30 @@ def _explained(url: str) -> Iterator[None]:
         FlameMcpError: It is the user's to mend.
         UnavailableError: It passes by itself.
     """
-    from dulwich.client import HTTPUnauthorized  # noqa: PLC0415 - see clone
-    from dulwich.errors import GitProtocolError, NotGitRepository  # noqa: PLC0415 - see clone
+    from dulwich import errors  # noqa: PLC0415 - see clone
+    from dulwich.object_store import MaxTreeDepthExceeded  # noqa: PLC0415 - see clone
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see clone
 
     where = without_password(url)
     try:
         yield
-    except HTTPUnauthorized as error:
-        raise FlameMcpError(
-            f"{where} asks for other credentials: check git.credentialsSecretRef and what it may read"
-        ) from error
-    except NotGitRepository as error:
+    except errors.NotGitRepository as error:
         raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials") from error
-    except (GitProtocolError, OSError, ValueError, KeyError, AssertionError) as error:
+    # Those after it are for a connection that ends in the middle, and for objects that are damaged.
+    except (
+        errors.GitProtocolError, HTTPError, OSError, ValueError, KeyError, AssertionError, zlib.error,
+        errors.ChecksumMismatch, errors.FileFormatException, errors.WrongObjectException,
+        errors.ObjectMissing, errors.ApplyDeltaError, MaxTreeDepthExceeded,
+    ) as error:  # fmt: skip
         raise _of(error, where) from error
 
 
 def _of(error: Exception, where: str) -> FlameMcpError:
     text = without_password(str(error)) or type(error).__name__
-    status = _STATUS.search(text)
     if "certificate" in text.lower():
         return FlameMcpError(
             f"{where} has a certificate that isn't trusted: name its authority in git.caBundleConfigMapRef"
         )
-    if status and int(status[1]) in (401, 403):
-        return FlameMcpError(f"{where} answered HTTP {status[1]}: check git.credentialsSecretRef")
-    if status and int(status[1]) not in _TEMPORARY:
-        return FlameMcpError(f"{where} answered HTTP {status[1]}: check the address")
     if any(word in text for word in ("not our ref", "unadvertised object", "upload-pack: not")):
         return FlameMcpError(f"{where} doesn't give out that commit: name a branch or a tag")
     return UnavailableError(f"{where} cannot be read: {text[:300]}")

@@ -1,9 +1,11 @@
 """`get_flame_page`: a whole page, or one section of it."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from flame_server.docs.sections import Chunk
 from flame_server.pages import as_markdown, part_of, wanted_page
 from flame_server.search import SearchService
 from flame_server.settings import Settings
@@ -74,18 +76,14 @@ async def whole_page(
     version = version or linked
     check_known("version", version, searcher.versions)
     version = version or searcher.versions[0]
-    chunks = await searcher.page(wanted.path, version)
-    if not chunks:
-        known = [entry.path for entry in await searcher.pages(version)]
-        raise mistake(f"there is no page {path[:80]!r}: {closest(wanted.path, known)}")
+    chunks = await _chunks(searcher, wanted.path, version, path)
     section = section or wanted.anchor
     if section:
         part = part_of(chunks, section)
         if not part:
             titles = list(dict.fromkeys(chunk.title for chunk in chunks))
-            raise mistake(
-                f"{wanted.path} has no section {section[:80]!r}: give one of {'; '.join(titles[:40])}"
-            )
+            where = f"{chunks[0].source_path} has no section {section[:80]!r}"
+            raise mistake(f"{where}: give one of {'; '.join(titles[:40])}")
         chunks = part
     first = chunks[0]
     return Page(
@@ -95,3 +93,16 @@ async def whole_page(
         version=version,
         content=as_markdown(chunks),
     )
+
+
+async def _chunks(searcher: SearchService, path: str, version: str, asked: str) -> Sequence[Chunk]:
+    found = await searcher.page(path, version)
+    if found:
+        return found
+    known = await searcher.pages(version)
+    # In an index of several sources a path begins with its source's name, and an address doesn't.
+    same = next((entry.path for entry in known if wanted_page(entry.url).path == path), None)
+    if same is None:
+        paths = [entry.path for entry in known]
+        raise mistake(f"there is no page {asked[:80]!r}: {closest(path, paths)}")
+    return await searcher.page(same, version)
