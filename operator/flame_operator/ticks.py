@@ -1,11 +1,13 @@
 """When a cron schedule is due. Times are as conditions write them: RFC 3339 in UTC, whole seconds."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+_LAST = (59, 23, 31, 12, 6)
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _NAMES = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
@@ -38,10 +40,20 @@ def _step(schedule: str, zone: str | None, now: str, *, reverse: bool) -> str | 
         if reverse:
             # Going back starts before the given time, and a schedule is due at its very second.
             start += timedelta(seconds=1)
-        found = next(CronSim(_NAMES.get(schedule, schedule), start, reverse=reverse))
+        found = next(CronSim(_plain(schedule), start, reverse=reverse))
     except (CronSimError, ZoneInfoNotFoundError, StopIteration, ValueError):
         return None
     return found.astimezone(UTC).strftime(_FORMAT)
+
+
+@lru_cache(maxsize=1024)
+def _plain(schedule: str) -> str:
+    """The schedule in the words that cronsim has: Kubernetes' CronJobs take `?` for `*`, and `5/10` too."""
+    fields = _NAMES.get(schedule, schedule).replace("?", "*").split(" ")
+    return " ".join(
+        ",".join(re.sub(r"^(\d+)/", rf"\g<1>-{last}/", part) for part in field.split(","))
+        for field, last in zip(fields, _LAST, strict=False)
+    )
 
 
 @lru_cache(maxsize=1024)
