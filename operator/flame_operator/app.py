@@ -35,7 +35,7 @@ from flame_operator.transport import Transport, connect
 from flame_operator.verify import Verifier
 from flame_operator.watch import watch
 
-EXIT_SECONDS = 30.0
+EXIT_SECONDS = 10.0
 """What the end may take beyond draining."""
 
 
@@ -73,6 +73,7 @@ async def run(settings: Settings, *, namespaces: Sequence[str] = (), liveness_po
             queue.add,
             sight,
             settings.resync_seconds,
+            settings.settle_seconds,
             namespaces,
             optional_kinds=_optional_kinds(settings),
             metrics=metrics,

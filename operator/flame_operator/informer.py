@@ -34,6 +34,8 @@ class Informer:
     """Takes the servers that have changed, or of which a child has."""
     sight: Sight
     resync_seconds: float
+    settle_seconds: float = 15
+    """How soon after the start everything is listed a second time."""
     namespaces: Sequence[str] = ()
     """Where to look; empty means everywhere."""
     optional_kinds: Sequence[Kind] = ()
@@ -74,9 +76,12 @@ class Informer:
         Raises:
             Blind: The watch doesn't deliver what the lists find.
         """
+        # What went between the first lists and the watch's own has no event.
+        pause = min(self.settle_seconds, self.resync_seconds)
         while True:
             await self._expect_from_watch()
-            await asyncio.sleep(self.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
+            pause = self.resync_seconds
             try:
                 missed = await self._sweep()
             except (Refused, Conflict, Unavailable) as error:

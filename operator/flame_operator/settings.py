@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """How many resources load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
     """How often everything is listed to find what a broken watch missed; up to 10 % sooner or later."""
+    settle_seconds: Annotated[float, Field(ge=1, le=86400)] = 15
+    """How soon after the start all is listed again: no watch tells of what went before it was open."""
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     """How many resources are worked on at once."""
     api_concurrency: Annotated[int, Field(ge=1, le=256)] = 16

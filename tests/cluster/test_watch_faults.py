@@ -59,7 +59,11 @@ class Scene:
 def scene(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("watch-faults")
     with FaultProxy(cluster.plane, USER, folder) as proxy, ForkServer() as forks:
-        settings = {"FLAME_OPERATOR_RESYNC_SECONDS": "3600", "FLAME_OPERATOR_LEADER_ELECTION": "false"}
+        settings = {
+            "FLAME_OPERATOR_RESYNC_SECONDS": "3600",
+            "FLAME_OPERATOR_SETTLE_SECONDS": "3600",
+            "FLAME_OPERATOR_LEADER_ELECTION": "false",
+        }
         operator = Supervised(partial(forks.start, proxy.kubeconfig, folder / "operator.log", **settings))
         yield Scene(cluster, proxy, operator)
         operator.end()
@@ -142,6 +146,8 @@ def test_an_operator_that_is_alive_sees(scene: Scene, namespace: str, fault: Cal
         return found["metadata"]["uid"] if found else None
 
     scene.operator.wait_for("the new resource to be seen", lambda: uid() is not None)
+    # One that has just started lists, and only then watches: what goes in between the next sweep finds.
+    scene.wait_until_watching()
     before = uid()
     scene.cluster.kubectl("delete", SERVICE.plural, "docs", "-n", namespace)
     scene.operator.wait_for("the deletion to be seen", lambda: uid() not in (None, before))

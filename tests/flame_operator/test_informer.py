@@ -36,7 +36,9 @@ class Refusing(FakeKube):
 
 
 class Scene:
-    def __init__(self, *, grace: float = 90, resync_seconds: float = 0.001) -> None:
+    def __init__(
+        self, *, grace: float = 90, resync_seconds: float = 0.001, settle_seconds: float = 0.001
+    ) -> None:
         self.kube = Refusing()
         self.changed: list[Key] = []
         self.news = asyncio.Event()
@@ -44,7 +46,13 @@ class Scene:
         self.cache = Cache()
         sight = Sight(namespaced=False, grace=grace, metrics=self.metrics)
         self.informer = Informer(
-            self.kube, self.cache, self.note, sight, resync_seconds, metrics=self.metrics
+            self.kube,
+            self.cache,
+            self.note,
+            sight,
+            resync_seconds,
+            settle_seconds,
+            metrics=self.metrics,
         )
 
     def note(self, key: Key) -> None:
@@ -105,6 +113,23 @@ async def test_sweeps_find_what_the_watch_missed() -> None:
     sweeping.cancel()
     assert scene.changed == [KEY]
     assert scene.metrics.registry.get_sample_value("flame_operator_sweep_missed_total") == 1
+
+
+async def test_what_goes_between_the_first_lists_and_the_watch_is_found_soon() -> None:
+    scene = Scene(resync_seconds=3600)
+    body = scene.kube.create(server())
+    gone = scene.kube.create(server("gone"))
+    await scene.informer.prime()
+    # The watch opens after this: it tells of what is there then, and of nothing that went before.
+    scene.kube.remove(SERVER.kind, Key("team", "gone"))
+    scene.informer.seen(body, deleted=False)
+    scene.informer.sight.delivered(gone)
+    scene.news.clear()
+    sweeping = asyncio.create_task(scene.informer.sweep_forever())
+    await asyncio.wait_for(scene.news.wait(), 5)
+    sweeping.cancel()
+    assert scene.changed[-1] == Key("team", "gone")
+    assert scene.cache.server(Key("team", "gone")) is None
 
 
 async def test_a_sweep_that_fails_is_tried_again() -> None:
