@@ -21,8 +21,8 @@ from tests.harness.flame_docs import DocsError
 
 NAMESPACE = "flame-demo"
 NAME = "flame-docs"
-SERVERS_NOTICE_SECONDS = 11
-"""How long servers may go on with the collection before: they look every ten seconds."""
+NOTICED_SECONDS = 30
+"""Servers look for a new collection every ten seconds."""
 SHOWN = 3
 LINES = 8
 
@@ -116,11 +116,25 @@ def full_stack(cluster: Cluster, built: product.Images) -> None:
         asked = str(int(time.time()))
         product.annotate(cluster, NAMESPACE, NAME, f"reindex={asked}")
         wait_for_run(cluster, f"reindex/{asked}")
-    time.sleep(SERVERS_NOTICE_SECONDS)
+    with step("until a server answers from it"):
+        wait_until_noticed(cluster)
     answer_to(cluster, standins.NEW_QUESTION, 1)
     head("kubectl get fmcp,jobs,statefulsets,pvc")
     found = cluster.kubectl("get", "-n", NAMESPACE, "fmcp,jobs,statefulsets,pvc")
     say(textwrap.indent(found.stdout.rstrip(), "  "))
+
+
+def wait_until_noticed(cluster: Cluster) -> None:
+    """Wait until the page of the commit is found."""
+    deadline = time.monotonic() + NOTICED_SECONDS
+    with product.port_forward(cluster, NAMESPACE, f"service/{NAME}", 80) as address:
+        while True:
+            answer, _ = asyncio.run(ask(f"{address}/mcp", standins.NEW_QUESTION, 1))
+            if answer["results"] and answer["results"][0]["source_path"] == standins.NEW_PAGE:
+                return
+            if time.monotonic() > deadline:
+                raise HarnessError(f"{standins.NEW_PAGE} is not found {NOTICED_SECONDS} s after its load")
+            time.sleep(0.5)  # between two looks, not instead of one
 
 
 def wait_for_run(cluster: Cluster, trigger: str) -> None:
