@@ -27,10 +27,11 @@ from flame_operator.order import resume_rollout
 from flame_operator.pacing import Pacer
 from flame_operator.pipeline import Turns
 from flame_operator.queue import WorkQueue
-from flame_operator.reconcile import Reconciler, utc_now
+from flame_operator.reconcile import Reconciler
 from flame_operator.references import References
 from flame_operator.settings import Settings
 from flame_operator.sight import Sight
+from flame_operator.ticks import utc_now
 from flame_operator.transport import Transport, connect
 from flame_operator.verify import Verifier
 from flame_operator.watch import watch

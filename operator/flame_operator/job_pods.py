@@ -48,10 +48,7 @@ def finished(job: Manifest) -> dict[str, Any] | None:
 
 def ended(job: Manifest, pods: Iterable[Manifest]) -> Ended | None:
     """How a Job ended; None while it runs."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    last = next(
-        (one for one in conditions if one["type"] in ("Complete", "Failed") and one["status"] == "True"), None
-    )
+    last = finished(job)
     if last is None:
         return None
     said = [result for pod in _newest_first(pods) for result in _results(pod)]

@@ -20,7 +20,7 @@ class Lane:
         failure: Whose fault it was.
         trigger: Why it ran.
         inputs: Digest of what it was made from.
-        attempt: The how manieth in a row.
+        attempt: Which try it is; 0 once one has succeeded.
         started: When; as conditions write times.
         ended: When.
         loaded: The inputs of the last run that succeeded.

@@ -15,7 +15,6 @@ from flame_operator.lanes import Lane, Loading, lane_of
 from flame_operator.metrics import Metrics
 from flame_operator.model import JOB, POD, QDRANT, STATEFUL_SET, Key, Manifest, Server, key_of
 from flame_operator.plan import is_ours
-from flame_operator.references import Resolved
 from flame_operator.runs import Decision, Store, decide, decide_snapshot, stale_after
 
 log = structlog.get_logger(__name__)
@@ -53,7 +52,7 @@ class Pipeline:
         self._metrics = metrics
 
     async def advance(
-        self, server: Server, status: Manifest, defaults: Defaults, resolved: Resolved, now: str
+        self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
     ) -> Loading:
         """One step for one server: what has ended is taken note of, and what is due is started.
 
@@ -61,22 +60,20 @@ class Pipeline:
             Refused: The API server refuses a Job.
             Unavailable: It doesn't answer.
         """
-        jobs = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
         lane = lane_of(status, INGESTION)
-        pods = await self._pods(server, jobs, lane)
-        over = self._ended(jobs, lane, pods)
+        jobs, pods, over = await self._look(server, lane)
         decision = decide(
             server,
             lane,
             jobs,
             inputs=inputs(server, defaults),
-            store=self._store(server, resolved),
+            store=self._store(server, missing),
             ended=over,
             now=now,
         )
         await self._carry_out(server, defaults, decision)
         self._note(server.key, lane, decision.lane)
-        snapshots = await self._snapshots(server, status, defaults, jobs, now)
+        snapshots = await self._snapshots(server, status, defaults, now)
         stale = stale_after(server, decision.lane, now)
         waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
         running = decision.lane.phase == "Running" and decision.start is None
@@ -89,36 +86,32 @@ class Pipeline:
             look_again=min((one for one in waits if one is not None), default=None),
         )
 
-    async def _snapshots(
-        self, server: Server, status: Manifest, defaults: Defaults, jobs: Sequence[Manifest], now: str
-    ) -> Decision:
+    async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
         lane = lane_of(status, SNAPSHOTS)
-        pods = await self._pods(server, jobs, lane)
         # The Job that the load has just started counts as well.
-        known = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
-        decision = decide_snapshot(server, lane, known, self._ended(jobs, lane, pods), now)
+        jobs, _, over = await self._look(server, lane)
+        decision = decide_snapshot(server, lane, jobs, over, now)
         await self._carry_out(server, defaults, decision)
         return decision
 
-    def _store(self, server: Server, resolved: Resolved) -> Store:
-        missing = (*resolved.problems, *(one for one in resolved.awaited if one.startswith("spec.ingestion")))
+    def _store(self, server: Server, missing: tuple[str, ...]) -> Store:
         ready = True
         if managed_qdrant(server):
             found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
             ready = bool(found and (found.get("status") or {}).get("readyReplicas"))
         return Store(ready, missing, self._turns.are_left(server.key))
 
-    async def _pods(self, server: Server, jobs: Sequence[Manifest], lane: Lane) -> list[Manifest]:
-        """The pods of the Job that is remembered as running."""
-        if lane.phase != "Running" or lane.job not in {found["metadata"]["name"] for found in jobs}:
-            return []
-        selector = f"batch.kubernetes.io/job-name={lane.job}"
-        return [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
-
-    @staticmethod
-    def _ended(jobs: Sequence[Manifest], lane: Lane, pods: Sequence[Manifest]) -> Ended | None:
+    async def _look(
+        self, server: Server, lane: Lane
+    ) -> tuple[Sequence[Manifest], Sequence[Manifest], Ended | None]:
+        """The server's Jobs, the pods of the one that is remembered as running, and how that has ended."""
+        jobs = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
         running = next((found for found in jobs if found["metadata"]["name"] == lane.job), None)
-        return ended(running, pods) if running is not None and lane.phase == "Running" else None
+        if running is None or lane.phase != "Running":
+            return jobs, [], None
+        selector = f"batch.kubernetes.io/job-name={lane.job}"
+        pods = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
+        return jobs, pods, ended(running, pods)
 
     async def _carry_out(self, server: Server, defaults: Defaults, decision: Decision) -> None:
         for old in decision.stop:

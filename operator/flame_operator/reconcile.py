@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flame_operator.apply import Applier
 from flame_operator.cache import SCALED_BY_OTHERS, Cache
@@ -57,20 +57,11 @@ from flame_operator.reasons import Reason
 from flame_operator.references import Resolved
 from flame_operator.status import Check, Outcome, blocked_status, server_status
 from flame_operator.support import disabled
+from flame_operator.ticks import seconds_between, utc_now
 from flame_operator.tokens import Tokens
 
 ROUNDS = 4
 """How often a pass decides anew: when an object is another than the cache had, and once there is a token."""
-
-
-def utc_now() -> str:
-    """Now, as conditions write it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds_between(earlier: str, later: str) -> float:
-    """Between two times as conditions write them."""
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 class Reconciler:
@@ -125,7 +116,7 @@ class Reconciler:
             loading = None
             if refusal is None:
                 try:
-                    loading = await self._load(server, body)
+                    loading = await self._load(server, body, outcome)
                 except NamespaceTerminating:
                     raise
                 except Refused as refused:
@@ -173,13 +164,15 @@ class Reconciler:
                 return outcome, None
         raise Conflict(f"its children changed {ROUNDS} times while they were looked at: {trouble}")
 
-    async def _load(self, server: Server, body: Manifest) -> Loading | None:
+    async def _load(self, server: Server, body: Manifest, outcome: Outcome) -> Loading | None:
         """The next step of loading docs; None when this server's come with the image."""
         status = body.get("status") or {}
         if not (loads(server) or status.get(INGESTION)):
             return None
-        resolved = await self._helpers.references.resolve(server.key, references(server))
-        loading = await self._pipeline.advance(server, status, self._defaults(), resolved, self._now())
+        # Of what pods do without, a run needs its sources.
+        sources = (one for one in outcome.awaited if one.startswith("spec.ingestion"))
+        missing = (*outcome.missing, *sources)
+        loading = await self._pipeline.advance(server, status, self._defaults(), missing, self._now())
         if not loads(server):
             self._metrics.set_index(server.key, None, stale=False)
             return None

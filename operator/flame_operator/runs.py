@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from flame_operator.desired.ingestion import Run, Task, run_of
 from flame_operator.desired.naming import REINDEX, ROLLBACK
@@ -10,7 +9,7 @@ from flame_operator.desired.unions import loads, managed_qdrant
 from flame_operator.job_pods import Ended, finished
 from flame_operator.lanes import Lane, is_rollback
 from flame_operator.model import Manifest, Server
-from flame_operator.ticks import next_tick, tick_between
+from flame_operator.ticks import next_tick, seconds_between, tick_after, tick_between
 
 LOOK_SECONDS = 10.0
 """How often a running Job's pod is asked how far it is: the Job itself tells only when it ends."""
@@ -203,7 +202,7 @@ def _later(server: Server, lane: Lane, inputs: str, now: str) -> tuple[Run | Non
     if given is not None and given.schedule and not lane.rollback:
         seconds = next_tick(given.schedule, given.time_zone, now)
     if lane.phase == "Failed" and (wait := _retry_after(lane)) is not None:
-        left = wait - seconds_since(lane.ended, now)
+        left = wait - seconds_between(lane.ended, now)
         if left <= 0:
             task: Task = "rollback" if is_rollback(lane) else "ingest"
             return Run(task, lane.trigger, inputs, lane.attempt + 1), None
@@ -252,11 +251,6 @@ def _beyond_history(server: Server, lane: Lane, jobs: Sequence[Manifest]) -> Ite
             yield job
 
 
-def seconds_since(earlier: str, now: str) -> float:
-    """Between two times as conditions write them."""
-    return (datetime.fromisoformat(now) - datetime.fromisoformat(earlier)).total_seconds()
-
-
 def stale_after(server: Server, lane: Lane, now: str) -> float | None:
     """In how many seconds the index counts as stale, as it is older than twice its schedule's interval.
 
@@ -265,9 +259,6 @@ def stale_after(server: Server, lane: Lane, now: str) -> float | None:
     given = server.spec.ingestion
     if given is None or not given.schedule or given.suspend or not lane.succeeded:
         return None
-    first = next_tick(given.schedule, given.time_zone, lane.succeeded)
-    if first is None:
-        return None
-    after = datetime.fromisoformat(lane.succeeded) + timedelta(seconds=first)
-    second = next_tick(given.schedule, given.time_zone, after.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    return None if second is None else first + second - seconds_since(lane.succeeded, now)
+    first = tick_after(given.schedule, given.time_zone, lane.succeeded)
+    second = first and tick_after(given.schedule, given.time_zone, first)
+    return seconds_between(now, second) if second else None

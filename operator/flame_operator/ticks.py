@@ -1,4 +1,4 @@
-"""When a cron schedule is due. Times are as conditions write them: RFC 3339 in UTC, whole seconds."""
+"""Times as conditions write them, RFC 3339 in UTC with whole seconds; and when a cron schedule is due."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,16 @@ _NAMES = {
 }  # fmt: skip
 
 
+def utc_now() -> str:
+    """Now."""
+    return datetime.now(UTC).strftime(_FORMAT)
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """From one time to another."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
 def tick_between(schedule: str, zone: str | None, since: str, now: str) -> str | None:
     """The last time of a schedule after `since` and not after `now`; None when there is none.
 
@@ -22,21 +32,24 @@ def tick_between(schedule: str, zone: str | None, since: str, now: str) -> str |
     """
     if not since:
         return None
-    last = _step(schedule, zone, now, reverse=True)
+    last = _tick(schedule, zone, now, reverse=True)
     return last if last is not None and last > since else None
+
+
+def tick_after(schedule: str, zone: str | None, since: str) -> str | None:
+    """The first time of a schedule after another; None when it has none."""
+    return _tick(schedule, zone, since, reverse=False)
 
 
 def next_tick(schedule: str, zone: str | None, now: str) -> float | None:
     """Seconds until a schedule's next time; None when it has none."""
-    following = _step(schedule, zone, now, reverse=False)
-    if following is None:
-        return None
-    return (datetime.fromisoformat(following) - datetime.fromisoformat(now)).total_seconds()
+    following = tick_after(schedule, zone, now)
+    return None if following is None else seconds_between(now, following)
 
 
-def _step(schedule: str, zone: str | None, now: str, *, reverse: bool) -> str | None:
+def _tick(schedule: str, zone: str | None, start_at: str, *, reverse: bool) -> str | None:
     try:
-        start = datetime.fromisoformat(now).astimezone(ZoneInfo(zone) if zone else UTC)
+        start = datetime.fromisoformat(start_at).astimezone(ZoneInfo(zone) if zone else UTC)
         if reverse:
             # Going back starts before the given time, and a schedule is due at its very second.
             start += timedelta(seconds=1)
@@ -59,4 +72,4 @@ def _plain(schedule: str) -> str:
 @lru_cache(maxsize=1024)
 def is_schedule(schedule: str, zone: str | None) -> bool:
     """Whether a schedule ever comes due."""
-    return _step(schedule, zone, "2026-01-01T00:00:00Z", reverse=False) is not None
+    return tick_after(schedule, zone, "2026-01-01T00:00:00Z") is not None

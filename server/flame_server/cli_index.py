@@ -1,10 +1,8 @@
 """The commands `flame-mcp index`, each a step from sources to an index that is searched."""
 
 import json
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from flame_server.embedding.identity import Embedder, Vectors
     from flame_server.index.manifest import Manifest
 
-P = ParamSpec("P")
 Embedding = Literal["local", "none", "azure-openai", "openai"]
 BUNDLED = Path("/opt/flame-mcp/index")
 
@@ -39,19 +36,6 @@ collection_option = click.option(
     show_default=True,
     help="Alias that servers read.",
 )
-
-
-def step(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A command whose exit code and result tell a Job what to do about a failure: see `outcome`."""
-
-    def decorate(function: Callable[P, None]) -> Callable[P, None]:
-        @wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-            outcome.run(name, lambda: function(*args, **kwargs))
-
-        return wrapper
-
-    return decorate
 
 
 @click.group()
@@ -85,7 +69,6 @@ def index() -> None:
     show_default=True,
     help="Folder of credentials: NAME/username, NAME/password, NAME/ca.crt.",
 )
-@step("fetch")
 def fetch(sources: str, out: Path, mounts: Path, credentials: Path) -> None:
     """Bring docs from git repositories, archives and volumes to a folder, for index build --fetched."""
     from flame_server.sources import fetch as fetching  # noqa: PLC0415
@@ -137,7 +120,6 @@ def fetch(sources: str, out: Path, mounts: Path, credentials: Path) -> None:
     is_flag=True,
     help="With --fetched: likewise of the index in Qdrant that FLAME_MCP_QDRANT_* name.",
 )
-@step("build")
 def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     source: str | None,
     ref: str | None,
@@ -251,7 +233,6 @@ def _published_vectors(embedder: "Embedder") -> "dict[bytes, Vectors]":
     show_default=True,
     help="On how many nodes of a Qdrant cluster it is kept.",
 )
-@step("publish")
 def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     index: Path, url: str, collection: str, min_ratio: float, canary: str, replicas: int
 ) -> None:
@@ -270,7 +251,6 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
 @index.command(cls=outcome.Step)
 @qdrant_option
 @collection_option
-@step("rollback")
 def rollback(url: str, collection: str) -> None:
     """Let the alias mean the index that it meant before the current one."""
     from flame_server.qdrant.publish import roll_back  # noqa: PLC0415

@@ -7,7 +7,7 @@ import click
 
 from flame_server import outcome
 from flame_server.cli_common import plain_errors, report, target_of
-from flame_server.cli_index import collection_option, json_option, qdrant_option, step
+from flame_server.cli_index import collection_option, json_option, qdrant_option
 
 
 def snapshot_commands(group: click.Group) -> None:
@@ -31,7 +31,6 @@ def snapshot_commands(group: click.Group) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for a copy; nothing is removed before it is complete.",
 )
-@step("snapshot")
 def snapshot(url: str, collection: str, keep: int, download: Path | None) -> None:
     """Take a snapshot of the index in a Qdrant server, and remove the oldest ones.
 
@@ -82,7 +81,6 @@ def snapshots(url: str, collection: str, as_json: bool) -> None:
     show_default=True,
     help="Where the server has that folder.",
 )
-@step("restore")
 def restore(
     url: str, collection: str, file: Path | None, name: str | None, server_folder: PurePosixPath
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,7 +77,7 @@ def _cut(message: str) -> str:
 
 
 class Step(click.Command):
-    """A command that tells of options that cannot be used, too."""
+    """A command whose exit code and result tell a Job what to do about a failure."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
@@ -85,3 +86,7 @@ class Step(click.Command):
         except click.UsageError as error:
             tell_failure(self.name or "", "user", error.format_message())
             raise
+
+    def invoke(self, ctx: click.Context) -> None:
+        """See `click.Command`."""
+        run(self.name or "", partial(super().invoke, ctx))

@@ -9,7 +9,7 @@ from kubernetes.aio.client import Configuration
 
 from flame_operator.events import Event, Recorder
 from flame_operator.kube import AioKube
-from flame_operator.reconcile import utc_now
+from flame_operator.ticks import utc_now
 from flame_operator.transport import Transport, open_session
 from tests.cluster.conftest import Cluster, Json, server
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from flame_operator.desired.config import SHUTDOWN_GRACE_SECONDS
 from flame_operator.desired.hashing import digest
-from flame_operator.desired.ingestion import LOAD_DEADLINE_SECONDS
+from flame_operator.desired.ingestion import deadline_seconds
 from flame_operator.desired.naming import (
     CONFIG_HASH,
     DEFAULT_REPLICAS,
@@ -25,8 +25,10 @@ from flame_operator.desired.pod import (
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
+    image_fields,
     literal,
     pull_secrets,
+    server_image,
 )
 from flame_operator.desired.quantity import container_resources
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
@@ -61,8 +63,7 @@ def _patience(server: Server) -> dict[str, int]:
     """How long pods may take to be ready before their rollout counts as stuck: the first load goes before."""
     if not loads(server):
         return {}
-    deadline = server.spec.ingestion.deadline_seconds if server.spec.ingestion else LOAD_DEADLINE_SECONDS
-    return {"progressDeadlineSeconds": deadline + 600}
+    return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 
 
 def _replicas(server: Server, facts: Facts) -> int | None:
@@ -108,7 +109,7 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
     spec = server.spec
     container: dict[str, Any] = {
         "name": "server",
-        "image": spec.image or defaults.image,
+        **image_fields(server, server_image(server, defaults)),
         "args": ["serve"],
         "envFrom": [{"configMapRef": {"name": server.key.name}}],
         "ports": [
@@ -123,8 +124,6 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
     }
-    if spec.image_pull_policy:
-        container["imagePullPolicy"] = spec.image_pull_policy
     if spec.env:
         container["env"] = [{"name": env.name, "value": literal(env.value)} for env in spec.env]
     return container

@@ -27,8 +27,10 @@ from flame_operator.desired.pod import (
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
+    image_fields,
     literal,
     pull_secrets,
+    server_image,
 )
 from flame_operator.desired.qdrant import to_qdrant
 from flame_operator.desired.quantity import Figures, container_resources
@@ -89,7 +91,7 @@ def inputs(server: Server, defaults: Defaults) -> str:
     """Digest of all that a load's result depends on, but for what the sources hold."""
     managed = managed_qdrant(server)
     depends = {
-        "image": _image(server, defaults),
+        "image": server_image(server, defaults),
         "sources": sources_as_json(server),
         "embedding": embedding(server, None),
         "store": vector_store(server, {}),
@@ -124,7 +126,6 @@ def ingestion_policy(server: Server) -> Manifest | None:
 
 def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
     """One run. Nothing of it can change later, so it holds all that it needs."""
-    given = server.spec.ingestion
     manifest = child(JOB, server, component="ingestion", own=_says(run))
     manifest["metadata"]["name"] = run.name(server)
     template: dict[str, Any] = {
@@ -139,7 +140,7 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
         **manifest,
         "spec": {
             "backoffLimit": RETRIES,
-            "activeDeadlineSeconds": given.deadline_seconds if given else LOAD_DEADLINE_SECONDS,
+            "activeDeadlineSeconds": deadline_seconds(server),
             # Never two at once, not even while one is being stopped.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
@@ -156,12 +157,14 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
     }
 
 
+def deadline_seconds(server: Server) -> int:
+    """How long a run may take."""
+    given = server.spec.ingestion
+    return given.deadline_seconds if given else LOAD_DEADLINE_SECONDS
+
+
 def _says(run: Run) -> dict[str, str]:
     return {TASK: run.task, TRIGGER: run.trigger, INPUTS: run.inputs, ATTEMPT: str(run.attempt)}
-
-
-def _image(server: Server, defaults: Defaults) -> str:
-    return server.spec.image or defaults.image
 
 
 def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
@@ -258,9 +261,9 @@ def _container(  # noqa: PLR0913 - all of it describes one container
     if credentials:
         settings |= embedding(server, files.get(references.EMBEDDING_API_KEY)) | vector_store(server, files)
     given = server.spec.ingestion.resources if server.spec.ingestion else Resources()
-    container: dict[str, Any] = {
+    return {
         "name": name,
-        "image": _image(server, defaults),
+        **image_fields(server, server_image(server, defaults)),
         # As an argument may begin with `$(`, it must not be expanded.
         "args": [literal(arg) for arg in args],
         "env": _variables(settings),
@@ -277,9 +280,6 @@ def _container(  # noqa: PLR0913 - all of it describes one container
             *(source_mounts(server, credentials=False) if work else []),
         ],
     }
-    if server.spec.image_pull_policy:
-        container["imagePullPolicy"] = server.spec.image_pull_policy
-    return container
 
 
 def _variables(settings: Mapping[str, str | int | None]) -> list[dict[str, str]]:

@@ -33,6 +33,17 @@ def pull_secrets(server: Server, defaults: Defaults) -> dict[str, Any]:
     return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
 
 
+def image_fields(server: Server, image: str) -> dict[str, str]:
+    """The fields of a container that say what it runs."""
+    policy = server.spec.image_pull_policy
+    return {"image": image, **({"imagePullPolicy": policy} if policy else {})}
+
+
+def server_image(server: Server, defaults: Defaults) -> str:
+    """The search server's image, which loads docs, too."""
+    return server.spec.image or defaults.image
+
+
 def credentials_volume(files: tuple[Credential, ...]) -> dict[str, Any]:
     """As files, not variables: those end up in crash reports, and in the environment of every process."""
     sources = [

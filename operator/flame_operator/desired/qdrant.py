@@ -18,7 +18,7 @@ from flame_operator.desired.naming import (
     labels,
     selector_labels,
 )
-from flame_operator.desired.pod import CONTAINER_SECURITY, pull_secrets
+from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pull_secrets
 from flame_operator.desired.quantity import Figures, container_resources
 from flame_operator.desired.scheduling import placement
 from flame_operator.desired.unions import managed_qdrant
@@ -221,7 +221,7 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
     name = server.key.name
     container: dict[str, Any] = {
         "name": "qdrant",
-        "image": managed.image or defaults.qdrant_image,
+        **image_fields(server, managed.image or defaults.qdrant_image),
         "env": [
             _from_secret(server, "QDRANT__SERVICE__API_KEY", QDRANT_WRITE_KEY),
             _from_secret(server, "QDRANT__SERVICE__READ_ONLY_API_KEY", QDRANT_READ_KEY),
@@ -255,8 +255,6 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
         container["env"].append({"name": "QDRANT__CLUSTER__ENABLED", "value": "true"})
         join = _JOIN.format(peers=f"{name}{QDRANT_PEERS}", first=f"{name}{QDRANT}-0")
         container["command"] = ["/bin/sh", "-c", join]
-    if server.spec.image_pull_policy:
-        container["imagePullPolicy"] = server.spec.image_pull_policy
     return container
 
 
