@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from tests.flame_server.in_thread import serving
+
 KEY = "azure-s3cret"
 ENTRA_TOKEN = "entra-s3cret"  # noqa: S105
 VERSION = "2024-10-21"
@@ -126,14 +128,10 @@ def served() -> Iterator[StandIn]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     stand_in.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield stand_in
-    finally:
-        if stand_in.stalled:
-            stand_in.stalled.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server):
+        try:
+            yield stand_in
+        finally:
+            if stand_in.stalled:
+                stand_in.stalled.set()

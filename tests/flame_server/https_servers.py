@@ -4,26 +4,20 @@ import select
 import socket
 import socketserver
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.flame_server.in_thread import serving
 from tests.git_server.served import server
 
 
 @contextmanager
 def served(folder: Path, certificate: tuple[Path, Path], password: str | None = None) -> Iterator[str]:
     found = server(folder, "127.0.0.1", 0, *certificate, password)
-    thread = threading.Thread(target=found.serve_forever)
-    thread.start()
-    try:
+    with serving(found):
         yield f"https://localhost:{found.server_port}/flame.git"
-    finally:
-        found.shutdown()
-        thread.join()
-        found.server_close()
 
 
 @contextmanager
@@ -46,14 +40,8 @@ def files_served(answers: dict[str, tuple[int, bytes]], certificate: tuple[Path,
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     found.socket = context.wrap_socket(found.socket, server_side=True)
-    thread = threading.Thread(target=found.serve_forever)
-    thread.start()
-    try:
+    with serving(found):
         yield f"https://localhost:{found.server_port}"
-    finally:
-        found.shutdown()
-        thread.join()
-        found.server_close()
 
 
 @contextmanager
@@ -73,14 +61,8 @@ def proxied() -> Iterator[tuple[str, list[str]]]:
                 _tunnel(self.connection, there)
 
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _tunnel(one: socket.socket, other: socket.socket) -> None:
