@@ -119,8 +119,8 @@ def full_stack(cluster: Cluster, built: product.Images) -> None:
     with step("until a server answers from it"):
         wait_until_noticed(cluster)
     answer_to(cluster, standins.NEW_QUESTION, 1)
-    head("kubectl get fmcp,jobs,statefulsets,pvc")
-    found = cluster.kubectl("get", "-n", NAMESPACE, "fmcp,jobs,statefulsets,pvc")
+    head("kubectl get jobs,statefulsets,pvc")
+    found = cluster.kubectl("get", "-n", NAMESPACE, "jobs,statefulsets,pvc")
     say(textwrap.indent(found.stdout.rstrip(), "  "))
 
 
