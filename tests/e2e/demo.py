@@ -92,6 +92,7 @@ def standalone(cluster: Cluster, _: product.Images) -> None:
     with step(f"kubectl apply: FlameMCPServer {NAMESPACE}/{NAME} with `spec: {{}}`, until it is Ready"):
         product.apply(cluster, NAMESPACE, NAME, {})
         product.wait_ready(cluster, NAMESPACE, NAME)
+        product.wait_settled(cluster, NAMESPACE, NAME)  # it may have been the full stack before
     answer_to(cluster, product.QUESTION)
 
 

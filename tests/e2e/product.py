@@ -162,6 +162,13 @@ def wait_ready(cluster: clusters.Cluster, namespace: str, name: str, timeout: in
         )
 
 
+def wait_settled(cluster: clusters.Cluster, namespace: str, name: str, timeout: int = 60) -> None:
+    """Wait until all pods run the current spec: Ready is true before, as the old ones answer meanwhile."""
+    generation = get(cluster, namespace, f"fmcp/{name}")["metadata"]["generation"]
+    for what in (f"jsonpath={{.status.observedGeneration}}={generation}", "condition=Reconciling=False"):
+        cluster.kubectl("wait", "-n", namespace, f"fmcp/{name}", f"--for={what}", f"--timeout={timeout}s")
+
+
 def get(cluster: clusters.Cluster, namespace: str, *what: str) -> dict[str, Any]:
     """`kubectl get -o json`."""
     found: dict[str, Any] = json.loads(cluster.kubectl("get", "-n", namespace, *what, "-o", "json").stdout)

@@ -71,10 +71,7 @@ def test_an_edit_rolls_out_and_the_operator_may_restart(
     spec = {"replicas": 1, "embedding": {"type": "None"}, "search": {"defaultLimit": 3}}
     product.apply(installed, namespace, "docs", spec)
     installed.kubectl("rollout", "status", *operator, "--timeout=90s")
-    generation = product.get(installed, namespace, "fmcp/docs")["metadata"]["generation"]
-    observed = f"jsonpath={{.status.observedGeneration}}={generation}"
-    for what in (observed, "condition=Reconciling=False"):  # Ready stays true all along: the old pod answers
-        installed.kubectl("wait", "-n", namespace, "fmcp/docs", f"--for={what}", "--timeout=60s")
+    product.wait_settled(installed, namespace, "docs")
 
     url = product.get(installed, namespace, "fmcp/docs")["status"]["url"]
     answer = product.ask_from_a_pod(installed, namespace, url, product.QUESTION, server_image)
