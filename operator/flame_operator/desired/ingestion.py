@@ -241,7 +241,10 @@ def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
     container = _container(
         server, defaults, "fetch", ["index", "fetch", "--out", "/work/sources"], work=True, credentials=False
     )
-    sources = literal(json.dumps(sources_as_json(server)))
+    as_json = json.dumps(
+        sources_as_json(server), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    sources = literal(as_json)
     container["env"].append({"name": "FLAME_MCP_SOURCES", "value": sources})
     container["volumeMounts"] += source_mounts(server, credentials=True)
     return container
@@ -285,7 +288,7 @@ def _container(  # noqa: PLR0913 - all of it describes one container
 def _variables(settings: Mapping[str, str | int | None]) -> list[dict[str, str]]:
     return [
         {"name": f"FLAME_MCP_{name}", "value": literal(str(value))}
-        for name, value in settings.items()
+        for name, value in sorted(settings.items())
         if value is not None
     ]
 

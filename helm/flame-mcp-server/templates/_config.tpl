@@ -1,0 +1,101 @@
+{{/* All settings of the server, without secrets, as JSON: (dict "root" ROOT "spec" SPEC) */}}
+{{- define "flame-mcp-server.config" -}}
+{{- $spec := .spec }}
+{{- $files := (include "flame-mcp-server.credentials" (merge (dict "component" "server") .) | fromJson).files }}
+{{- $data := dict "INDEX_DIR" "/opt/flame-mcp/index" "HOST" "0.0.0.0" "PORT" "8000" "METRICS_PORT" "9090" "SHUTDOWN_GRACE_SECONDS" "25" }}
+{{- $_ := set $data "ALLOWED_HOSTS" (include "flame-mcp-server.hosts" .) }}
+{{- $_ := set $data "LOG_LEVEL" $spec.observability.logLevel }}
+{{- $_ := set $data "LOG_FORMAT" $spec.observability.logFormat }}
+{{- with $spec.observability.tracing }}
+{{- $_ := set $data "TRACING_ENDPOINT" .endpoint }}
+{{- end }}
+{{- $vectors := include "flame-mcp-server.vectorSettings" (dict "root" .root "spec" $spec "files" $files) | fromJson }}
+{{- $data = merge $data $vectors }}
+{{- $_ := set $data "DEFAULT_LIMIT" (int64 $spec.search.defaultLimit | toString) }}
+{{- $_ := set $data "MAX_TOKENS" (int64 $spec.search.maxTokens | toString) }}
+{{- with $spec.search.rateLimit }}
+{{- $_ := set $data "RATE_LIMIT_PER_MINUTE" (int64 .requestsPerMinute | toString) }}
+{{- $_ := set $data "RATE_LIMIT_BURST" (int64 .burst | toString) }}
+{{- end }}
+{{- $_ := set $data "AUTH_TYPE" $spec.auth.type }}
+{{- with include "flame-mcp-server.credentialsPath" (list $files "auth-token") }}
+{{- $_ := set $data "AUTH_TOKEN_FILE" . }}
+{{- end }}
+{{- if eq $spec.auth.type "OIDC" }}
+{{- $_ := set $data "AUTH_OIDC_ISSUER" $spec.auth.oidc.issuer }}
+{{- $_ := set $data "AUTH_OIDC_AUDIENCE" $spec.auth.oidc.audience }}
+{{- with $spec.auth.oidc.requiredScopes }}
+{{- $_ := set $data "AUTH_OIDC_REQUIRED_SCOPES" (join " " .) }}
+{{- end }}
+{{- end }}
+{{- include "flame-mcp-server.variables" $data }}
+{{- end }}
+
+{{/* What makes vectors and where they are: (dict "root" ROOT "spec" SPEC "files" FILES) */}}
+{{- define "flame-mcp-server.vectorSettings" -}}
+{{- $data := dict "EMBEDDING_TYPE" .spec.embedding.type }}
+{{- $embeddingKey := include "flame-mcp-server.credentialsPath" (list .files "embedding-api-key") }}
+{{- if eq .spec.embedding.type "AzureOpenAI" }}
+{{- with .spec.embedding.azureOpenAI }}
+{{- $data = merge $data (dict "AZURE_OPENAI_ENDPOINT" .endpoint "AZURE_OPENAI_DEPLOYMENT" .deployment "AZURE_OPENAI_API_VERSION" .apiVersion) }}
+{{- $data = merge $data (dict "AZURE_OPENAI_DIMENSIONS" .dimensions "AZURE_OPENAI_API_KEY_FILE" $embeddingKey) }}
+{{- end }}
+{{- else if eq .spec.embedding.type "OpenAI" }}
+{{- with .spec.embedding.openAI }}
+{{- $data = merge $data (dict "OPENAI_BASE_URL" .baseURL "OPENAI_MODEL" .model) }}
+{{- $data = merge $data (dict "OPENAI_DIMENSIONS" .dimensions "OPENAI_API_KEY_FILE" $embeddingKey) }}
+{{- end }}
+{{- end }}
+{{- $qdrantKey := include "flame-mcp-server.credentialsPath" (list .files "qdrant-api-key") }}
+{{- if eq .spec.vectorStore.type "Embedded" }}
+{{- $_ := set $data "VECTOR_STORE_TYPE" "Embedded" }}
+{{- else }}
+{{- $_ := set $data "VECTOR_STORE_TYPE" "Qdrant" }}
+{{- $_ := set $data "QDRANT_URL" (include "flame-mcp-server.qdrantUrl" .) }}
+{{- $_ := set $data "QDRANT_COLLECTION" (include "flame-mcp-server.collection" .spec) }}
+{{- $_ := set $data "QDRANT_API_KEY_FILE" $qdrantKey }}
+{{- $_ := set $data "QDRANT_CA_FILE" (include "flame-mcp-server.credentialsPath" (list .files "qdrant-ca.crt")) }}
+{{- end }}
+{{- $found := dict }}
+{{- range $name, $value := $data }}
+{{- if $value }}
+{{- $_ := set $found $name (include "flame-mcp-server.text" $value) }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* Settings under the names of their variables. */}}
+{{- define "flame-mcp-server.variables" -}}
+{{- $found := dict }}
+{{- range $name, $value := . }}
+{{- $_ := set $found (printf "FLAME_MCP_%s" $name) $value }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- define "flame-mcp-server.qdrantUrl" -}}
+{{- if eq .spec.vectorStore.type "External" }}
+{{- .spec.vectorStore.external.url }}
+{{- else }}
+{{- printf "http://%s-qdrant.%s.svc:6333" (include "flame-mcp-server.fullname" .root) .root.Release.Namespace }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.collection" -}}
+{{- if eq .vectorStore.type "External" }}{{ .vectorStore.external.collection }}{{ else }}flame-docs{{ end }}
+{{- end }}
+
+{{/* The host names by which clients may address the server. */}}
+{{- define "flame-mcp-server.hosts" -}}
+{{- $name := include "flame-mcp-server.fullname" .root }}
+{{- $place := printf "%s.%s" $name .root.Release.Namespace }}
+{{- $hosts := list $name $place (printf "%s.svc" $place) (printf "%s.svc.cluster.local" $place) }}
+{{- with .spec.ingress }}
+{{- $hosts = append $hosts .host }}
+{{- end }}
+{{- with .spec.httpRoute }}
+{{- $hosts = concat $hosts (.hostnames | default list) }}
+{{- end }}
+{{- $hosts | uniq | join "," }}
+{{- end }}

@@ -1,0 +1,185 @@
+{{/* Rules that let out lookups of names, wherever the cluster's DNS is. */}}
+{{- define "flame-mcp-server.dnsRule" -}}
+ports:
+  - {protocol: UDP, port: 53}
+  - {protocol: TCP, port: 53}
+{{- end }}
+
+{{- define "flame-mcp-server.qdrantRule" -}}
+to:
+  - podSelector:
+      matchLabels:
+        {{- include "flame-mcp-server.selectorLabels" (list . "qdrant") | nindent 8 }}
+ports:
+  - {protocol: TCP, port: 6333}
+{{- end }}
+
+{{/* What the server's pods connect to, as {"urls": [...]}: (list SPEC), embedding and vectors first. */}}
+{{- define "flame-mcp-server.urls" -}}
+{{- $urls := (include "flame-mcp-server.vectorUrls" . | fromJson).urls }}
+{{- if eq .auth.type "OIDC" }}
+{{- $urls = append $urls .auth.oidc.issuer }}
+{{- end }}
+{{- with .observability.tracing }}
+{{- $urls = append $urls .endpoint }}
+{{- end }}
+{{- toJson (dict "urls" $urls) }}
+{{- end }}
+
+{{/* What makes vectors, what gives out tokens for that, and somebody else's Qdrant. */}}
+{{- define "flame-mcp-server.vectorUrls" -}}
+{{- $urls := list }}
+{{- if eq .embedding.type "AzureOpenAI" }}
+{{- $urls = append $urls .embedding.azureOpenAI.endpoint }}
+{{- if hasKey .embedding.azureOpenAI "workloadIdentity" }}
+{{- $urls = append $urls "https://login.microsoftonline.com" }}
+{{- end }}
+{{- else if eq .embedding.type "OpenAI" }}
+{{- $urls = append $urls .embedding.openAI.baseURL }}
+{{- end }}
+{{- if eq .vectorStore.type "External" }}
+{{- $urls = append $urls .vectorStore.external.url }}
+{{- end }}
+{{- toJson (dict "urls" $urls) }}
+{{- end }}
+
+{{/*
+The rules for URLs, each once, as a YAML list or nothing: (dict "urls" URLS "private" BOOLEAN). A NetworkPolicy
+knows addresses and labels but no host names:
+- an address: just that, at the URL's port
+- a Service, `name.namespace.svc` or `name`: all pods of the namespace, as a pod's port need not be its Service's
+- another name: the world's addresses at the URL's port, with private ones if `private` says so
+*/}}
+{{- define "flame-mcp-server.rulesFor" -}}
+{{- $private := .private }}
+{{- $found := list }}
+{{- range .urls }}
+{{- range (include "flame-mcp-server.rulesForOne" (dict "url" . "private" $private) | fromYamlArray) }}
+{{- if not (has (toJson .) $found) }}
+{{- $found = append $found (toJson .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $found }}
+- {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.rulesForOne" -}}
+{{- $url := include "flame-mcp-server.url" .url | fromJson }}
+{{- $labels := splitList "." $url.host }}
+{{- $last := last $labels }}
+{{- if $url.address }}
+{{- if not (or (hasPrefix "127." $url.host) (eq $url.host "::1")) }}
+- {"to": [{"ipBlock": {"cidr": {{ printf "%s/%s" $url.host (contains ":" $url.host | ternary "128" "32") | quote }}}}], "ports": [{"protocol": "TCP", "port": {{ $url.port }}}]}
+{{- end }}
+{{- else if has $last (list "" "localhost") }}
+{{- /* Inside the pod. */}}
+{{- else if eq (len $labels) 1 }}
+- {"to": [{"podSelector": {}}]}
+{{- else }}
+{{- $service := include "flame-mcp-server.serviceOf" $labels | fromJson }}
+{{- with $service.namespace }}
+- {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}]}
+{{- end }}
+{{- if $service.outside }}
+{{- if .private }}
+- to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        # Link-local, and where clouds tell pods their node's secrets.
+        except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32]
+    - ipBlock:
+        cidr: ::/0
+        except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]
+  ports:
+    - {protocol: TCP, port: {{ $url.port }}}
+{{- else }}
+{{- include "flame-mcp-server.beyondCluster" (list .url) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The rule for the world's addresses, and no private ones, at the ports of URLs. */}}
+{{- define "flame-mcp-server.beyondCluster" -}}
+{{- $ports := list }}
+{{- range . }}
+{{- $ports = append $ports (printf "%05d" (int (include "flame-mcp-server.url" . | fromJson).port)) }}
+{{- end }}
+{{- if $ports }}
+- to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16/32, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    - ipBlock:
+        cidr: ::/0
+        except: ["::1/128", "fc00::/7", "fe80::/10"]
+  ports:
+    {{- range $ports | uniq | sortAlpha }}
+    - {protocol: TCP, port: {{ atoi . }}}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A URL's {"host", "port", "address"}, the latter telling whether the host is an IP address. */}}
+{{- define "flame-mcp-server.url" -}}
+{{- $https := hasPrefix "https://" . }}
+{{- $authority := regexReplaceAll "^https?://([^/]*).*$" . "${1}" | lower }}
+{{- $host := regexReplaceAll ":[0-9]*$" $authority "" }}
+{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" }}
+{{- if regexMatch "^\\[.*\\]$" $authority }}
+{{- $host = $authority }}
+{{- $port = "" }}
+{{- end }}
+{{- $v6 := hasPrefix "[" $host }}
+{{- $host = $host | trimPrefix "[" | trimSuffix "]" }}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" }}
+{{- $v4 := regexMatch (printf "^(%s[.]){3}%s$" $octet $octet) $host }}
+{{- if not $v6 }}
+{{- $host = regexReplaceAll "[.]+$" $host "" }}
+{{- end }}
+{{- toJson (dict "host" $host "port" (atoi (default ($https | ternary "443" "80") $port)) "address" (or $v6 $v4)) }}
+{{- end }}
+
+{{/* The namespace if a name of several labels may be a Service's, and whether it may be one from outside. */}}
+{{- define "flame-mcp-server.serviceOf" -}}
+{{- $labels := . }}
+{{- $namespace := "" }}
+{{- $outside := true }}
+{{- $position := 0 }}
+{{- range $index, $label := $labels }}
+{{- if and (ge $index 2) (eq $label "svc") (not $position) }}
+{{- $position = $index }}
+{{- end }}
+{{- end }}
+{{- if $position }}
+{{- $namespace = index $labels (sub $position 1) }}
+{{- $outside = not (has (slice $labels (add $position 1) | join ".") (list "" "cluster.local")) }}
+{{- else if eq (len $labels) 2 }}
+{{- $namespace = index $labels 1 }}
+{{- end }}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $namespace) }}
+{{- $namespace = "" }}
+{{- $outside = true }}
+{{- end }}
+{{- toJson (dict "namespace" $namespace "outside" $outside) }}
+{{- end }}
+
+{{/* Where the user lets pods connect to as well: a YAML list or nothing. */}}
+{{- define "flame-mcp-server.extraEgress" -}}
+{{- range .networkPolicy.egressTo }}
+{{- $rule := dict }}
+{{- with (include "flame-mcp-server.pruned" (omit . "ports") | fromJson).value }}
+{{- $_ := set $rule "to" (list .) }}
+{{- end }}
+{{- $ports := list }}
+{{- range .ports }}
+{{- $ports = append $ports (dict "protocol" .protocol "port" .port) }}
+{{- end }}
+{{- with $ports }}
+{{- $_ := set $rule "ports" . }}
+{{- end }}
+- {{ toJson $rule }}
+{{- end }}
+{{- end }}

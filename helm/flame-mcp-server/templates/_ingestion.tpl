@@ -1,0 +1,150 @@
+{{/* A Job's spec, as YAML: (dict "root" ROOT "spec" SPEC "task" "ingest" or "snapshot") */}}
+{{- define "flame-mcp-server.jobSpec" -}}
+{{- $spec := .spec }}
+{{- $files := (include "flame-mcp-server.credentials" (merge (dict "component" "ingestion") .) | fromJson).files }}
+{{- $builds := and (eq .task "ingest") (include "flame-mcp-server.builds" $spec) }}
+backoffLimit: 4
+activeDeadlineSeconds: {{ dig "ingestion" "deadlineSeconds" 3600 $spec | int }}
+# Never two at once, not even while one is being stopped.
+podReplacementPolicy: Failed
+podFailurePolicy:
+  rules:
+    - action: Ignore
+      onPodConditions:
+        - type: DisruptionTarget
+    # What the user has to change, and an index that was held back: no retry would help.
+    - action: FailJob
+      onExitCodes:
+        operator: In
+        values: [1, 2, 3]
+template:
+  metadata:
+    labels:
+      {{- include "flame-mcp-server.podLabels" (list .root "ingestion") | nindent 6 }}
+      {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
+      azure.workload.identity/use: "true"
+      {{- end }}
+    {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
+    annotations:
+      # What fetches from a URL has no business with the identity.
+      azure.workload.identity/skip-containers: fetch
+    {{- end }}
+  spec:
+    serviceAccountName: {{ include "flame-mcp-server.fullname" .root | quote }}
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    restartPolicy: Never
+    securityContext:
+      {{- include "flame-mcp-server.podSecurity" . | nindent 6 }}
+      fsGroup: 65532
+    {{- include "flame-mcp-server.placement" $spec | nindent 4 }}
+    {{- if $builds }}
+    initContainers:
+      - {{- include "flame-mcp-server.fetch" (merge (dict "files" $files) .) | nindent 8 }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "build" "args" (include "flame-mcp-server.buildArgs" $spec | fromJsonArray) "files" $files "work" true) .) | nindent 8 }}
+    {{- end }}
+    containers:
+      {{- if eq .task "snapshot" }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "snapshot" "args" (include "flame-mcp-server.snapshotArgs" . | fromJsonArray) "files" $files) .) | nindent 8 }}
+      {{- else if $builds }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list $spec "/work/index") | fromJsonArray) "files" $files "work" true) .) | nindent 8 }}
+      {{- else }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list $spec "/opt/flame-mcp/index") | fromJsonArray) "files" $files) .) | nindent 8 }}
+      {{- end }}
+    volumes:
+      - name: tmp
+        emptyDir: {sizeLimit: 1Gi}
+      {{- if $builds }}
+      - name: work
+        emptyDir: {sizeLimit: 4Gi}
+      {{- end }}
+      {{- if $files }}
+      - {{- include "flame-mcp-server.credentialsVolume" $files | nindent 8 }}
+      {{- end }}
+      {{- if $builds }}
+      {{- include "flame-mcp-server.sourceVolumes" $spec | nindent 6 }}
+      {{- end }}
+{{- end }}
+
+{{/* Whether there is something to build: else the image's docs have vectors of the model that it carries. */}}
+{{- define "flame-mcp-server.builds" -}}
+{{- $builds := not (has .embedding.type (list "Local" "None")) }}
+{{- range dig "ingestion" "sources" list . }}
+{{- if not (hasKey . "bundled") }}
+{{- $builds = true }}
+{{- end }}
+{{- end }}
+{{- if $builds }}true{{ end }}
+{{- end }}
+
+{{- define "flame-mcp-server.buildArgs" -}}
+{{- $names := dict "Local" "local" "None" "none" "AzureOpenAI" "azure-openai" "OpenAI" "openai" }}
+{{- list "index" "build" "--fetched" "/work/sources" "--out" "/work/index" "--embedding" (get $names .embedding.type) "--reuse" "/opt/flame-mcp/index" "--reuse-qdrant" | toJson }}
+{{- end }}
+
+{{- define "flame-mcp-server.publishArgs" -}}
+{{- $spec := index . 0 }}
+{{- $ratio := printf "%g" (divf (dig "ingestion" "minimumChunksPercent" 90.0 $spec) 100) }}
+{{- $replicas := dig "managed" "replicas" 1 $spec.vectorStore | int | toString }}
+{{- list "index" "publish" "--index" (index . 1) "--collection" (include "flame-mcp-server.collection" $spec) "--min-ratio" $ratio "--canary" $spec.verification.query "--replicas" $replicas | toJson }}
+{{- end }}
+
+{{/* Each node of a cluster keeps and counts its own snapshots: so always the same one, which has a copy of all. */}}
+{{- define "flame-mcp-server.snapshotArgs" -}}
+{{- $name := include "flame-mcp-server.fullname" .root }}
+{{- $node := printf "--qdrant=http://%s-qdrant-0.%s-qdrant-headless.%s.svc:6333" $name $name .root.Release.Namespace }}
+{{- list "index" "snapshot" "--collection" "flame-docs" $node "--keep" (int .spec.vectorStore.managed.snapshots.keep | toString) | toJson }}
+{{- end }}
+
+{{/* A container: (dict "root" ROOT "spec" SPEC "name" NAME "args" ARGS "files" FILES ["work" true]) */}}
+{{- define "flame-mcp-server.step" -}}
+{{- include "flame-mcp-server.stepHead" . }}
+env:
+  {{- $settings := include "flame-mcp-server.vectorSettings" . | fromJson }}
+  {{- range $name, $value := include "flame-mcp-server.variables" (merge (dict "RESULT_FILE" "/dev/termination-log") $settings) | fromJson }}
+  - name: {{ $name | quote }}
+    value: {{ include "flame-mcp-server.literal" $value | toJson }}
+  {{- end }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  {{- if .work }}
+  - {name: work, mountPath: /work}
+  {{- end }}
+  {{- if .files }}
+  - {{- include "flame-mcp-server.credentialsMount" . | nindent 4 }}
+  {{- end }}
+  {{- if .work }}
+  {{- include "flame-mcp-server.docsMounts" .spec | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* Talks to the sources; has their credentials and no others. */}}
+{{- define "flame-mcp-server.fetch" -}}
+{{- include "flame-mcp-server.stepHead" (merge (dict "name" "fetch" "args" (list "index" "fetch" "--out" "/work/sources")) .) }}
+env:
+  - {name: FLAME_MCP_RESULT_FILE, value: /dev/termination-log}
+  - name: FLAME_MCP_SOURCES
+    value: {{ include "flame-mcp-server.sources" .spec | fromJsonArray | toRawJson | include "flame-mcp-server.literal" | toJson }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  - {name: work, mountPath: /work}
+  {{- include "flame-mcp-server.docsMounts" .spec | nindent 2 }}
+  {{- range dig "ingestion" "sources" list .spec }}
+  {{- if include "flame-mcp-server.sourceFiles" . }}
+  - {name: auth-{{ .name }}, mountPath: /etc/flame-mcp/sources/{{ .name }}, readOnly: true}
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.stepHead" -}}
+name: {{ .name | quote }}
+{{ include "flame-mcp-server.imageFields" (list .spec (include "flame-mcp-server.image" .)) }}
+args:
+  {{- range .args }}
+  - {{ include "flame-mcp-server.literal" . | toJson }}
+  {{- end }}
+resources:
+  {{- include "flame-mcp-server.resources" (list (dig "ingestion" "resources" dict .spec) (dict "cpu" "100m" "memory" "256Mi" "ephemeral-storage" "256Mi") (dict "cpu" "1" "memory" "1Gi" "ephemeral-storage" "4Gi")) | nindent 2 }}
+securityContext:
+  {{- include "flame-mcp-server.containerSecurity" . | nindent 2 }}
+{{- end }}

@@ -1,0 +1,54 @@
+{{- define "flame-mcp-server.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name }}
+{{- end }}
+{{- end }}
+
+{{/* What finds the pods of a part of the server, as the operator has it: (list ROOT COMPONENT) */}}
+{{- define "flame-mcp-server.selectorLabels" -}}
+app.kubernetes.io/name: flame-mcp-{{ index . 1 }}
+app.kubernetes.io/instance: {{ include "flame-mcp-server.fullname" (index . 0) | quote }}
+{{- end }}
+
+{{/* The labels of pods. Nothing of the chart's version: an upgrade that changes no server must restart none. */}}
+{{- define "flame-mcp-server.podLabels" -}}
+{{ include "flame-mcp-server.selectorLabels" . }}
+app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
+app.kubernetes.io/part-of: flame-mcp
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "flame-mcp-server.labels" -}}
+{{ include "flame-mcp-server.podLabels" . }}
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* The metadata of an object: (list ROOT COMPONENT SUFFIX [ANNOTATIONS [LABELS]]); the user's labels win over none of ours. */}}
+{{- define "flame-mcp-server.metadata" -}}
+{{- $root := index . 0 }}
+name: {{ printf "%s%s" (include "flame-mcp-server.fullname" $root) (index . 2) | quote }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- $labels := include "flame-mcp-server.labels" (list $root (index . 1)) | fromYaml }}
+  {{- if gt (len .) 4 }}
+  {{- $labels = merge $labels (index . 4) }}
+  {{- end }}
+  {{- toYaml $labels | nindent 2 }}
+{{- if gt (len .) 3 }}
+{{- with index . 3 }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the objects are this chart's, or the operator's. */}}
+{{- define "flame-mcp-server.plain" -}}
+{{- if not .Values.operator.enabled }}true{{ end }}
+{{- end }}

@@ -1,0 +1,135 @@
+{{- define "flame-mcp-server.image" -}}
+{{- .spec.image | default (printf "flame-mcp/server:%s" .root.Chart.AppVersion) }}
+{{- end }}
+
+{{/* The fields of a container that say what it runs: (list SPEC IMAGE) */}}
+{{- define "flame-mcp-server.imageFields" -}}
+image: {{ index . 1 | quote }}
+{{- with (index . 0).imagePullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Of pods of the server's image, whose user is this one. */}}
+{{- define "flame-mcp-server.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* The fields of a pod's spec that hold for every pod, or nothing: node, priority, how images are pulled. */}}
+{{- define "flame-mcp-server.placement" -}}
+{{- $fields := dict }}
+{{- with .scheduling.nodeSelector }}
+{{- $_ := set $fields "nodeSelector" . }}
+{{- end }}
+{{- with .scheduling.tolerations }}
+{{- $_ := set $fields "tolerations" . }}
+{{- end }}
+{{- with .scheduling.priorityClassName }}
+{{- $_ := set $fields "priorityClassName" . }}
+{{- end }}
+{{- with .imagePullSecrets }}
+{{- $_ := set $fields "imagePullSecrets" . }}
+{{- end }}
+{{- with $fields }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Text that Kubernetes takes literally: `$$` stands for `$`, so `$(NAME)` isn't expanded. */}}
+{{- define "flame-mcp-server.literal" -}}
+{{- replace "$" "$$" . }}
+{{- end }}
+
+{{- define "flame-mcp-server.tokenSecret" -}}
+{{- .Values.secrets.token.existingSecret | default (include "flame-mcp-server.fullname" .) }}
+{{- end }}
+
+{{- define "flame-mcp-server.qdrantSecret" -}}
+{{- .Values.secrets.qdrant.existingSecret | default (printf "%s-qdrant" (include "flame-mcp-server.fullname" .)) }}
+{{- end }}
+
+{{/*
+The files that pods read, as {"files": [{"file", "kind", "name", "key"}]}: (dict "root" ROOT "spec" SPEC "component" COMPONENT).
+Only what the chosen type of a union asks for. Servers have Qdrant's key for reading, ingestion the one for writing.
+*/}}
+{{- define "flame-mcp-server.credentials" -}}
+{{- $root := .root }}
+{{- $spec := .spec }}
+{{- $files := list }}
+{{- if and (eq .component "server") (eq $spec.auth.type "Bearer") }}
+{{- $token := dig "bearer" "tokenSecretRef" (dict "name" (include "flame-mcp-server.tokenSecret" $root) "key" "token") $spec.auth }}
+{{- $files = append $files (merge (dict "file" "auth-token" "kind" "secret") $token) }}
+{{- end }}
+{{- $key := dict }}
+{{- if eq $spec.embedding.type "AzureOpenAI" }}
+{{- $key = $spec.embedding.azureOpenAI.apiKeySecretRef }}
+{{- else if eq $spec.embedding.type "OpenAI" }}
+{{- $key = $spec.embedding.openAI.apiKeySecretRef }}
+{{- end }}
+{{- with $key }}
+{{- $files = append $files (merge (dict "file" "embedding-api-key" "kind" "secret") .) }}
+{{- end }}
+{{- if eq $spec.vectorStore.type "Managed" }}
+{{- $key := eq .component "server" | ternary "read-only-api-key" "api-key" }}
+{{- $files = append $files (dict "file" "qdrant-api-key" "kind" "secret" "name" (include "flame-mcp-server.qdrantSecret" $root) "key" $key) }}
+{{- else if eq $spec.vectorStore.type "External" }}
+{{- with $spec.vectorStore.external.apiKeySecretRef }}
+{{- $files = append $files (merge (dict "file" "qdrant-api-key" "kind" "secret") .) }}
+{{- end }}
+{{- with $spec.vectorStore.external.caBundleConfigMapRef }}
+{{- $files = append $files (merge (dict "file" "qdrant-ca.crt" "kind" "configMap") .) }}
+{{- end }}
+{{- end }}
+{{- toJson (dict "files" $files) }}
+{{- end }}
+
+{{/* The volume of such files: variables would end up in crash reports. */}}
+{{- define "flame-mcp-server.credentialsVolume" -}}
+name: credentials
+projected:
+  defaultMode: 0440
+  sources:
+    {{- range . }}
+    - {{ .kind }}:
+        name: {{ .name | quote }}
+        items:
+          - key: {{ .key | quote }}
+            path: {{ .file | quote }}
+    {{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.credentialsMount" -}}
+name: credentials
+mountPath: /etc/flame-mcp/credentials
+readOnly: true
+{{- end }}
+
+{{/* Where a container finds one of them, or nothing: (list FILES FILE) */}}
+{{- define "flame-mcp-server.credentialsPath" -}}
+{{- $file := index . 1 }}
+{{- range index . 0 }}
+{{- if eq .file $file }}/etc/flame-mcp/credentials/{{ $file }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.usesWorkloadIdentity" -}}
+{{- if and (eq .embedding.type "AzureOpenAI") (hasKey .embedding.azureOpenAI "workloadIdentity") }}true{{ end }}
+{{- end }}
+
+{{- define "flame-mcp-server.replicas" -}}
+{{- hasKey . "replicas" | ternary .replicas 2 }}
+{{- end }}

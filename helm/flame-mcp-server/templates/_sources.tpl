@@ -1,0 +1,78 @@
+{{/* The sources as `flame-mcp index fetch` reads them; without ingestion the docs of the image alone. */}}
+{{- define "flame-mcp-server.sources" -}}
+{{- $found := list }}
+{{- range dig "ingestion" "sources" (list (dict "name" "flame" "bundled" dict)) . }}
+{{- $source := dict "name" .name }}
+{{- if .git }}
+{{- $_ := set $source "git" (pick .git "url" "ref" "path") }}
+{{- else if .http }}
+{{- $_ := set $source "http" (pick .http "url" "sha256") }}
+{{- else if .configMapRef }}
+{{- $_ := set $source "configMap" dict }}
+{{- else if .persistentVolumeClaimRef }}
+{{- $_ := set $source "persistentVolumeClaim" (pick .persistentVolumeClaimRef "path") }}
+{{- else }}
+{{- $_ := set $source "bundled" dict }}
+{{- end }}
+{{- $found = append $found $source }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* What fetching connects to, as a JSON list. */}}
+{{- define "flame-mcp-server.sourceUrls" -}}
+{{- $urls := list }}
+{{- range dig "ingestion" "sources" list . }}
+{{- with .git | default .http }}
+{{- $urls = append $urls .url }}
+{{- end }}
+{{- end }}
+{{- toJson $urls }}
+{{- end }}
+
+{{/* A source's credentials as files, or nothing: a password, and the authority that a server of one's own is known by. */}}
+{{- define "flame-mcp-server.sourceFiles" -}}
+{{- with dig "git" "credentialsSecretRef" dict . }}
+- secret:
+    name: {{ .name | quote }}
+{{- end }}
+{{- with dig "git" "caBundleConfigMapRef" dict . }}
+- configMap:
+    name: {{ .name | quote }}
+    items:
+      - key: {{ .key | quote }}
+        path: ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.sourceVolumes" -}}
+{{- range $source := dig "ingestion" "sources" list . }}
+{{- with include "flame-mcp-server.sourceFiles" $source }}
+- name: auth-{{ $source.name }}
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- . | nindent 6 }}
+{{- end }}
+{{- with $source.configMapRef }}
+- name: docs-{{ $source.name }}
+  configMap:
+    name: {{ .name | quote }}
+{{- end }}
+{{- with $source.persistentVolumeClaimRef }}
+- name: docs-{{ $source.name }}
+  persistentVolumeClaim:
+    claimName: {{ .claimName | quote }}
+    readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where a container finds docs that are volumes. */}}
+{{- define "flame-mcp-server.docsMounts" -}}
+{{- range dig "ingestion" "sources" list . }}
+{{- if or .configMapRef .persistentVolumeClaimRef }}
+- {name: docs-{{ .name }}, mountPath: /run/flame-mcp/sources/{{ .name }}, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end }}
