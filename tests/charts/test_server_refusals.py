@@ -32,7 +32,6 @@ LEFT_TO_THE_API_SERVER = (
     "matchFields takes only",
     "use matchExpressions for labels",
     "topologySpreadConstraints",
-    "a peer needs ipBlock",
     "make two peers of it",
     "must be a range in CIDR notation",
     "ipBlock.except must name smaller ranges",

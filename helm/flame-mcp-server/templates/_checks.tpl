@@ -150,6 +150,11 @@ Those between fields of the resource have the words of the CRD's own rules.
 {{- if and (eq $policy.type "Disabled") (or (hasKey $policy "ingressFrom") (hasKey $policy "egressTo")) }}
 - networkPolicy.ingressFrom and egressTo are of no use with type Disabled; set networkPolicy.type to Enabled, or remove them
 {{- end }}
+{{- range concat ($policy.ingressFrom | default list) ($policy.egressTo | default list) }}
+{{- if not (or (hasKey . "ipBlock") (hasKey . "namespaceSelector") (hasKey . "podSelector")) }}
+- networkPolicy: a peer needs ipBlock, namespaceSelector or podSelector; an empty selector, {}, means all
+{{- end }}
+{{- end }}
 {{- $monitor := .spec.observability.serviceMonitor | default dict }}
 {{- if and (hasKey $monitor "labels") (ne $monitor.type "Enabled") }}
 - observability.serviceMonitor.labels are of no use with type Disabled; set serviceMonitor.type to Enabled, or remove labels
