@@ -42,7 +42,7 @@ LEFT = [
 
 @pytest.fixture(scope="module")
 def restricted(cluster: Cluster) -> str:
-    """A namespace whose admission enforces Pod Security `restricted`, and warns of what comes of templates."""
+    """A namespace that enforces Pod Security `restricted`, and warns of what comes of templates."""
     prefix = "pod-security.kubernetes.io"
     return cluster.namespace(**{f"{prefix}/enforce": "restricted", f"{prefix}/warn": "restricted"})
 
