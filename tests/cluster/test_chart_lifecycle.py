@@ -148,7 +148,7 @@ def test_a_release_from_install_to_adoption(fresh: Cluster, helm: Helm, installe
     assert {name: children(fresh)[name] for name in before} == before
     assert {name: generations(fresh)[name] for name in at_first} == at_first
 
-    # Uninstalled: the resources, their definition and their servers stay, and nothing of the operator's rights.
+    # Uninstalled: the resources, their definition and their servers stay, and no right of the operator.
     everything = children(fresh)
     installed.stop()
     helm("uninstall", "flame")
