@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     image_pull_secrets: Annotated[
         tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=8)
     ] = ()
-    """Secrets of each server's namespace that pods pull with whose spec names none; with commas between them."""
+    """Secrets of each server's namespace that pods pull with whose spec names none; commas between them."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many resources load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

@@ -14,14 +14,14 @@ _HEALTH_TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 
 
-class NoAnswer(FlameMcpError):
+class NoAnswerError(FlameMcpError):
     """Nobody answers, which may change."""
 
 
 def ask(
     url: str, question: str, limit: int | None, token: str | None = None, *, wait: float = 0
 ) -> dict[str, Any]:
-    """The structured answer of `get_flame_knowledge` at `url`, asked again for `wait` seconds while nobody answers.
+    """The structured answer of `get_flame_knowledge` at `url`; goes on for `wait` seconds while nobody answers.
 
     Raises:
         FlameMcpError: Nobody answers there, or the tool refuses.
@@ -31,7 +31,7 @@ def ask(
     while True:
         try:
             return asyncio.run(_ask(url, arguments, token))
-        except NoAnswer:
+        except NoAnswerError:
             if time.monotonic() + _PAUSE_SECONDS > deadline:
                 raise
         time.sleep(_PAUSE_SECONDS)
@@ -49,7 +49,7 @@ async def _ask(url: str, arguments: dict[str, Any], token: str | None) -> dict[s
         raise FlameMcpError(f"the server refused the question: {error}") from error
     # Connecting can fail in the client, in its HTTP library, in TLS or in the protocol: all mean the same.
     except Exception as error:
-        raise NoAnswer(f"no answer from an MCP server at {url}: {_cause(error)}") from error
+        raise NoAnswerError(f"no answer from an MCP server at {url}: {_cause(error)}") from error
     answer = result.structured_content
     if not isinstance(answer, dict) or "results" not in answer:
         raise FlameMcpError(f"the server at {url} gave no structured answer: it is no Flame MCP server")
