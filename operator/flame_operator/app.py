@@ -127,6 +127,7 @@ def _work(  # noqa: PLR0913 - what the process consists of
     static = Defaults(
         image=settings.server_image,
         qdrant_image=settings.qdrant_image,
+        image_pull_secrets=settings.image_pull_secrets,
         operator_namespace=settings.namespace,
     )
     helpers = Helpers(

@@ -109,6 +109,7 @@ def render(source: IO[bytes], server_image: str | None) -> None:
     defaults = Defaults(
         image=server_image or settings.server_image,
         qdrant_image=settings.qdrant_image,
+        image_pull_secrets=settings.image_pull_secrets,
         http_routes=True,
         service_monitors=True,
     )

@@ -58,6 +58,8 @@ class Metrics:
         self._queue_age = self._gauge("queue_oldest_age_seconds", "Age of the resource that waits longest")
         self._retries = self._counter("queue_retries_total", "Resources put back because their work failed")
         self._reconciles = self._counter("reconciles_total", "Reconciles that ended", "result")
+        for result in ("ok", "user_error", "conflict", "unavailable", "bug"):
+            self._reconciles.labels(result)  # an alert sees the first bug only if there was a zero before
         self._reconcile_seconds = self._histogram(
             "reconcile_duration_seconds", "Time a reconcile took", RECONCILE_SECONDS
         )

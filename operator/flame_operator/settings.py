@@ -5,14 +5,19 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_SERVER_IMAGE = "flame-mcp-server:0.1.0"
 DEFAULT_QDRANT_IMAGE = "qdrant/qdrant:v1.19.1-unprivileged"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+
+
+def _words(value: object) -> object:
+    """The words of a text with commas between them."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 def _own_namespace() -> str:
@@ -32,6 +37,10 @@ class Settings(BaseSettings):
     """The image of servers whose spec names none."""
     qdrant_image: Annotated[str, Field(min_length=1)] = DEFAULT_QDRANT_IMAGE
     """The image of Qdrant servers whose spec names none."""
+    image_pull_secrets: Annotated[
+        tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=8)
+    ] = ()
+    """Secrets of each server's namespace that pods pull with whose spec names none; commas between them."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many resources load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

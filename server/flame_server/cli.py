@@ -95,15 +95,18 @@ def evaluate(index: Path, queries: Path, as_json: bool) -> None:
 @click.option("--url", required=True, help="Address of the server, e.g. http://localhost:8000/mcp")
 @click.option("--limit", type=click.IntRange(1, 20), help="Passages (default: the server's).")
 @click.option("--token-file", type=click.File(), help="File with the token of a server that asks for one.")
+@click.option("--wait", type=click.IntRange(0), default=0, help="Seconds to go on while nobody answers.")
 @json_option
 @click.argument("question")
 @plain_errors
-def ask(url: str, limit: int | None, token_file: TextIO | None, as_json: bool, question: str) -> None:
+def ask(  # noqa: PLR0913, PLR0917 - its options
+    url: str, limit: int | None, token_file: TextIO | None, wait: int, as_json: bool, question: str
+) -> None:
     """Ask a running server as an MCP client."""
     from flame_server.client import ask as ask_server  # noqa: PLC0415
 
     token = token_file.read().strip() if token_file else None
-    _print_answer(ask_server(url, question, limit, token), as_json)
+    _print_answer(ask_server(url, question, limit, token, wait=wait), as_json)
 
 
 @main.command()

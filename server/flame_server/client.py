@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -10,16 +11,30 @@ from flame_server.errors import FlameMcpError
 
 _TIMEOUT_SECONDS = 30.0
 _HEALTH_TIMEOUT_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
 
 
-def ask(url: str, question: str, limit: int | None, token: str | None = None) -> dict[str, Any]:
-    """The structured answer of `get_flame_knowledge` at `url`.
+class NoAnswerError(FlameMcpError):
+    """Nobody answers, which may change."""
+
+
+def ask(
+    url: str, question: str, limit: int | None, token: str | None = None, *, wait: float = 0
+) -> dict[str, Any]:
+    """The structured answer of `get_flame_knowledge` at `url`; goes on for `wait` seconds while nobody answers.
 
     Raises:
         FlameMcpError: Nobody answers there, or the tool refuses.
     """
     arguments = {"query": question} | ({} if limit is None else {"limit": limit})
-    return asyncio.run(_ask(url, arguments, token))
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return asyncio.run(_ask(url, arguments, token))
+        except NoAnswerError:
+            if time.monotonic() + _PAUSE_SECONDS > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 async def _ask(url: str, arguments: dict[str, Any], token: str | None) -> dict[str, Any]:
@@ -34,7 +49,7 @@ async def _ask(url: str, arguments: dict[str, Any], token: str | None) -> dict[s
         raise FlameMcpError(f"the server refused the question: {error}") from error
     # Connecting can fail in the client, in its HTTP library, in TLS or in the protocol: all mean the same.
     except Exception as error:
-        raise FlameMcpError(f"no answer from an MCP server at {url}: {_cause(error)}") from error
+        raise NoAnswerError(f"no answer from an MCP server at {url}: {_cause(error)}") from error
     answer = result.structured_content
     if not isinstance(answer, dict) or "results" not in answer:
         raise FlameMcpError(f"the server at {url} gave no structured answer: it is no Flame MCP server")

@@ -46,6 +46,21 @@ def test_the_image_comes_from_the_environment() -> None:
     assert "image: env:1" in result.stdout
 
 
+def test_pull_secrets_come_from_the_environment() -> None:
+    secrets = {"FLAME_OPERATOR_IMAGE_PULL_SECRETS": "registry, mirror"}
+    children = yaml.safe_load_all(flame_operator("render", "-f", "-", text=HEAD, env=secrets).stdout)
+    (deployment,) = (child for child in children if child["kind"] == "Deployment")
+    assert deployment["spec"]["template"]["spec"]["imagePullSecrets"] == [
+        {"name": "registry"},
+        {"name": "mirror"},
+    ]
+    refused = flame_operator(
+        "render", "-f", "-", text=HEAD, env={"FLAME_OPERATOR_IMAGE_PULL_SECRETS": "No_Name"}
+    )
+    assert refused.exit_code != 0
+    assert "IMAGE_PULL_SECRETS" in refused.stderr
+
+
 def test_everything_is_printed_and_nothing_is_made_up() -> None:
     spec = """
       auth: {type: Bearer}

@@ -227,6 +227,15 @@ def test_ask_brings_its_token(lexical_index: Path, tmp_path: Path) -> None:
     assert "Camera > Viewport" in answered.stdout
 
 
+def test_ask_waits_for_a_server_that_starts(lexical_index: Path) -> None:
+    with running([*FLAME_MCP, "serve"], lexical_index) as (_, port):
+        command = ["ask", "--url", f"http://127.0.0.1:{port}/mcp", "--limit", "1", "viewport"]
+        too_soon = CliRunner().invoke(main, command)
+        answered = CliRunner().invoke(main, [*command, "--wait", "30"])
+    assert (too_soon.exit_code, answered.exit_code) == (1, 0)
+    assert "Camera > Viewport" in answered.stdout
+
+
 async def test_stdio_answers(lexical_index: Path) -> None:
     environment = {"FLAME_MCP_INDEX_DIR": str(lexical_index), "FLAME_MCP_EMBEDDING_TYPE": "None"}
     transport = StdioTransport(

@@ -241,9 +241,7 @@ def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
     container = _container(
         server, defaults, "fetch", ["index", "fetch", "--out", "/work/sources"], work=True, credentials=False
     )
-    as_json = json.dumps(
-        sources_as_json(server), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    as_json = json.dumps(sources_as_json(server), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     sources = literal(as_json)
     container["env"].append({"name": "FLAME_MCP_SOURCES", "value": sources})
     container["volumeMounts"] += source_mounts(server, credentials=True)
