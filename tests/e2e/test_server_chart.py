@@ -46,7 +46,7 @@ def install(cluster: Cluster, namespace: str, server_image: str, tmp_path: Path)
 
 
 def pods(cluster: Cluster, namespace: str, component: str = "server") -> set[tuple[str, int]]:
-    """The pods' names and how often their containers have started anew."""
+    """The pods that aren't going, and how often their containers have started anew."""
     found = product.get(cluster, namespace, "pods", "-l", f"app.kubernetes.io/component={component}")["items"]
     return {(pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in found}
 
