@@ -21,7 +21,7 @@ class NoAnswerError(FlameMcpError):
 def ask(
     url: str, question: str, limit: int | None, token: str | None = None, *, wait: float = 0
 ) -> dict[str, Any]:
-    """The structured answer of `get_flame_knowledge` at `url`; goes on for `wait` seconds while nobody answers.
+    """The structured answer of `get_flame_knowledge` at `url`; waits `wait` seconds for a server to answer.
 
     Raises:
         FlameMcpError: Nobody answers there, or the tool refuses.

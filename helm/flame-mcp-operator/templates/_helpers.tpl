@@ -20,13 +20,72 @@ app.kubernetes.io/name: {{ include "flame-mcp-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "flame-mcp-operator.labels" -}}
+{{- define "flame-mcp-operator.ownLabels" -}}
 {{ include "flame-mcp-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: operator
 app.kubernetes.io/part-of: flame-mcp
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* An object's metadata, with labels of which the chart's own go first: (dict "context" . "name" NAME), and "namespace",
+"labels", "annotations" if it has them, and "component" if it isn't the operator's, whose pods selectors find by labels. */}}
+{{- define "flame-mcp-operator.metadata" -}}
+{{- $values := .context.Values -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- include "flame-mcp-operator.labels" . | nindent 2 }}
+{{- with merge dict (.annotations | default dict) $values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-operator.labels" -}}
+{{- $own := include "flame-mcp-operator.ownLabels" .context | fromYaml }}
+{{- with .component }}
+{{- $_ := set $own "app.kubernetes.io/component" . }}
+{{- $_ := set $own "app.kubernetes.io/name" (printf "flame-mcp-%s" .) }}
+{{- end }}
+{{- toYaml (merge $own (.labels | default dict) .context.Values.commonLabels) }}
+{{- end }}
+
+{{/* The names in a list of {name}, with commas between them. */}}
+{{- define "flame-mcp-operator.names" -}}
+{{- $names := list }}
+{{- range . }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- join "," $names }}
+{{- end }}
+
+{{/* A name that is a DNS label, whatever the release is called: (list CONTEXT SUFFIX LONGEST) */}}
+{{- define "flame-mcp-operator.dnsLabel" -}}
+{{- $name := include "flame-mcp-operator.fullname" (index . 0) | replace "." "-" }}
+{{- if regexMatch "^[0-9]" $name }}
+{{- $name = printf "n%s" $name }}
+{{- end }}
+{{- $room := sub (index . 2) (len (index . 1)) | int }}
+{{- printf "%s%s" ($name | trunc $room | trimSuffix "-") (index . 1) }}
+{{- end }}
+
+{{/* The Service with the metrics, and the job of its series. */}}
+{{- define "flame-mcp-operator.metricsName" -}}
+{{- include "flame-mcp-operator.dnsLabel" (list . "-metrics" 63) }}
+{{- end }}
+
+{{/* The namespace of search servers that name none. */}}
+{{- define "flame-mcp-operator.serversNamespace" -}}
+{{- first .Values.watchNamespaces | default .Release.Namespace }}
+{{- end }}
+
+{{/* The server of helm test: a FlameMCPServer's name has at most 40 characters. */}}
+{{- define "flame-mcp-operator.testName" -}}
+{{- include "flame-mcp-operator.dnsLabel" (list . "-test" 40) }}
 {{- end }}
 
 {{- define "flame-mcp-operator.serviceAccountName" -}}
@@ -47,85 +106,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* What the operator may do to the objects in the namespaces that it watches. */}}
-{{- define "flame-mcp-operator.rules" -}}
-- apiGroups: [flamemcp.dev]
-  resources: [flamemcpservers]
-  verbs: [list, watch]
-- apiGroups: [flamemcp.dev]
-  resources: [flamemcpservers/status]
-  verbs: [patch]
-# Where OwnerReferencesPermissionEnforcement is on, owner references that block deletion need this.
-- apiGroups: [flamemcp.dev]
-  resources: [flamemcpservers/finalizers]
-  verbs: [update]
-# Children that every server has.
-- apiGroups: [""]
-  resources: [configmaps, serviceaccounts]
-  verbs: [get, list, watch, create, patch]
-- apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get, list, watch, create, patch]
-# Children that go away again when the spec no longer asks for them.
-- apiGroups: [""]
-  resources: [services]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [apps]
-  resources: [statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [batch]
-  resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [networking.k8s.io]
-  resources: [networkpolicies, ingresses]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [policy]
-  resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [autoscaling]
-  resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch, create, patch, delete]
-# By name only: volumes of Qdrant servers that are to grow.
-- apiGroups: [""]
-  resources: [persistentvolumeclaims]
-  verbs: [get, patch]
-# By name only: generated tokens, and the Secrets that resources refer to.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [get, create, patch, delete]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
-# To say why pods don't get ready, and how Jobs end.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list]
-{{- if .Values.httpRoutes.enabled }}
-- apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes]
-  verbs: [get, list, create, patch, delete]
+{{/* The operator's settings. */}}
+{{- define "flame-mcp-operator.env" -}}
+- name: FLAME_OPERATOR_SERVER_IMAGE
+  value: {{ include "flame-mcp-operator.image" (list .Values.server.image .Chart) | quote }}
+- name: FLAME_OPERATOR_QDRANT_IMAGE
+  value: {{ include "flame-mcp-operator.image" (list .Values.qdrant.image .Chart) | quote }}
+{{- with .Values.server.imagePullSecrets }}
+- name: FLAME_OPERATOR_IMAGE_PULL_SECRETS
+  value: {{ include "flame-mcp-operator.names" . | quote }}
 {{- end }}
-{{- if .Values.serviceMonitors.enabled }}
-- apiGroups: [monitoring.coreos.com]
-  resources: [servicemonitors]
-  verbs: [get, list, create, patch, delete]
-{{- end }}
-{{- end }}
-
-{{/* What the operator may do in its own namespace: take turns, and keep its key. */}}
-{{- define "flame-mcp-operator.ownRules" -}}
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [create]
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  resourceNames: [{{ include "flame-mcp-operator.fullname" . | quote }}]
-  verbs: [get, update]
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [create]
-- apiGroups: [""]
-  resources: [secrets]
-  resourceNames: [flame-mcp-operator-key]
-  verbs: [get, patch]
+- name: FLAME_OPERATOR_INGESTION_PARALLELISM
+  value: {{ .Values.ingestionParallelism | quote }}
+- name: FLAME_OPERATOR_LOG_LEVEL
+  value: {{ .Values.log.level | quote }}
+- name: FLAME_OPERATOR_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+- name: FLAME_OPERATOR_RESYNC_SECONDS
+  value: {{ .Values.resyncSeconds | quote }}
+- name: FLAME_OPERATOR_NAMESPACE
+  valueFrom:
+    fieldRef: {fieldPath: metadata.namespace}
+- name: FLAME_OPERATOR_POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: FLAME_OPERATOR_LEASE_NAME
+  value: {{ include "flame-mcp-operator.fullname" . | quote }}
+- name: FLAME_OPERATOR_METRICS_PORT
+  value: {{ .Values.metricsPort | quote }}
+- name: FLAME_OPERATOR_VERIFICATIONS_PER_SECOND
+  value: {{ .Values.verificationsPerSecond | quote }}
+- name: FLAME_OPERATOR_REFERENCE_POLL_SECONDS
+  value: {{ .Values.referencePollSeconds | quote }}
+- name: FLAME_OPERATOR_ROLLOUT_PARALLELISM
+  value: {{ .Values.rolloutParallelism | quote }}
+- name: FLAME_OPERATOR_EVENTS_PER_SECOND
+  value: {{ .Values.eventsPerSecond | quote }}
+- name: FLAME_OPERATOR_HTTP_ROUTES
+  value: {{ .Values.httpRoutes.enabled | quote }}
+- name: FLAME_OPERATOR_SERVICE_MONITORS
+  value: {{ .Values.serviceMonitors.enabled | quote }}
 {{- end }}

@@ -1,0 +1,130 @@
+"""What the operator's chart takes as values: each is described, and a wrong one is refused by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts.helm_cli import CHARTS, template
+
+CHART = CHARTS / "flame-mcp-operator"
+VALUES = CHART / "values.yaml"
+FREE = {"global", "resources", "servers"}
+"""Values of which the schema knows only that they are maps."""
+DIGEST = "sha256:" + "0" * 64
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    # By the schema: the message names the value.
+    ({"image": {"digest": "latest"}}, "image/digest"),
+    ({"image": {"registry": "example.com"}}, "registry"),
+    ({"watchNamespaces": ["UPPER"]}, "watchNamespaces/0"),
+    ({"log": {"level": "loud"}}, "log/level"),
+    ({"resyncSeconds": 1}, "resyncSeconds"),
+    ({"replicaCount": 3}, "replicaCount"),
+    ({"replicas": 11}, "replicas"),
+    ({"metricsPort": 8080}, "metricsPort"),
+    ({"eventsPerSecond": 0}, "eventsPerSecond"),
+    ({"rolloutParallelism": 0}, "rolloutParallelism"),
+    ({"httpRoutes": {"enabled": "perhaps"}}, "httpRoutes/enabled"),
+    ({"crds": {"enabled": "perhaps"}}, "crds/enabled"),
+    ({"rbac": {"aggregated": True}}, "aggregated"),
+    ({"commonLabels": {"team": "two words"}}, "commonLabels/team"),
+    ({"server": {"imagePullSecrets": ["registry"]}}, "server/imagePullSecrets/0"),
+    ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets/0/name"),
+    ({"networkPolicy": {"apiServer": {"ports": []}}}, "networkPolicy/apiServer/ports"),
+    ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, "networkPolicy/apiServer/cidrs/0"),
+    ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "podDisruptionBudget/maxUnavailable"),
+    ({"extraEnv": [{"value": "nameless"}]}, "extraEnv/0"),
+    ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor/interval"),
+    ({"prometheusRule": {"selector": '{job="x"}'}}, "prometheusRule/selector"),
+    ({"prometheusRule": {"runbookBaseURL": "docs/"}}, "prometheusRule/runbookBaseURL"),
+    ({"grafanaDashboard": {"labels": {"grafana_dashboard": 1}}}, "grafanaDashboard/labels"),
+    ({"guardrails": {"validationActions": ["deny"]}}, "guardrails/validationActions/0"),
+    ({"guardrails": {"allowedImagePrefixes": ["registry.example.com"]}}, "guardrails/allowedImagePrefixes/0"),
+    ({"guardrails": {"maxReplicas": 0}}, "guardrails/maxReplicas"),
+    ({"guardrails": {"maxStorageSize": "plenty"}}, "guardrails/maxStorageSize"),
+    ({"guardrails": {"hosts": {"allowed": ["*.example.com"]}}}, "guardrails/hosts/allowed/0"),
+    ({"servers": {"Docs": {}}}, "Docs"),
+    ({"servers": {"a" * 41: {}}}, "a" * 41),
+    ({"servers": {"docs": {"replicas": 2}}}, "servers/docs"),
+    ({"helmTest": {"waitSeconds": 0}}, "helmTest/waitSeconds"),
+    ({"keepServers": "yes"}, "keepServers"),
+    # By the chart: values that are wrong together.
+    ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
+    (
+        {"commonLabels": {"app.kubernetes.io/name": "mine"}},
+        "commonLabels must not set app.kubernetes.io/name",
+    ),
+    ({"podLabels": {"app.kubernetes.io/instance": "mine"}}, "podLabels must not set app.kubernetes.io/inst"),
+    (
+        {"extraEnv": [{"name": "FLAME_OPERATOR_LOG_LEVEL", "value": "debug"}]},
+        "extraEnv must not set FLAME_OPERATOR_LOG_LEVEL",
+    ),
+    ({"podDisruptionBudget": {"minAvailable": 2}}, "minAvailable=2 with replicas=2 lets no node be drained"),
+    ({"metricsPort": 0, "serviceMonitor": {"enabled": True}}, "serviceMonitor.enabled needs metrics to read"),
+    ({"metricsPort": 0, "prometheusRule": {"enabled": True}}, "prometheusRule.enabled needs metrics to read"),
+    (
+        {"serviceMonitor": {"enabled": True}, "metrics": {"service": {"enabled": False}}},
+        "set metrics.service.enabled=true",
+    ),
+    ({"guardrails": {"validationActions": ["Deny", "Warn"]}}, "can't be both Deny and Warn"),
+    ({"guardrails": {"enabled": True}}, "guardrails.enabled without any bound bounds nothing"),
+    (
+        {"watchNamespaces": ["a"], "guardrails": {"exemptNamespaces": ["b"]}},
+        "guardrails.exemptNamespaces names b, which is not one of watchNamespaces",
+    ),
+    (
+        {"watchNamespaces": ["a", "c"], "servers": {"docs": {"namespace": "b"}}},
+        "servers.docs is in namespace b, which the operator doesn't watch; add it to watchNamespaces, or",
+    ),
+    (
+        {"servers": {"docs": {"labels": {"app.kubernetes.io/managed-by": "me"}}}},
+        "servers.docs.labels must not set app.kubernetes.io/managed-by",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_a_wrong_value_is_refused_by_name(values: dict[str, Any], message: str) -> None:
+    done = template(CHART, values)
+    assert done.returncode != 0
+    assert message in done.stderr.replace("'/", "'").replace("'.", "'"), done.stderr
+
+
+def paths(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all values that the schema names."""
+    definitions = json.loads((CHART / "values.schema.json").read_text())["definitions"]
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    for name, child in schema.get("properties", {}).items():
+        yield (*path, name)
+        yield from paths(child, (*path, name))
+
+
+def given(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, child in values.items() if isinstance(values, dict) else ():
+        yield (*path, name)
+        yield from given(child, (*path, name))
+
+
+def test_every_value_is_in_the_schema_and_back() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    named = set(paths(schema))
+    assert {path[:1] for path in named} == {(name,) for name in yaml.safe_load(VALUES.read_text())}
+    found = {path for path in given(yaml.safe_load(VALUES.read_text())) if path[0] not in FREE}
+    known = {path for path in named if path[0] not in FREE}
+    assert found ^ known == {("grafanaDashboard", "labels", "grafana_dashboard")}  # a name of the user's
+
+
+def test_every_value_has_a_comment_above_it() -> None:
+    lines = VALUES.read_text().splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r" *[A-Za-z_]+:", line)]
+    assert len(keys) > 100
+    bare = [lines[number] for number in keys if not re.match(r" *# \S", lines[number - 1] if number else "")]
+    assert bare == []
