@@ -72,8 +72,12 @@ def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:
         spec["ingress"]["allowUnauthenticated"] = True
     if "schedule" not in ingestion:
         ingestion.pop("timeZone", None)
-    if spec.get("networkPolicy", {}).get("type") == "Disabled":
+    policy = spec.get("networkPolicy", {})
+    if policy.get("type") == "Disabled":
         spec["networkPolicy"] = {"type": "Disabled"}
+    for peer in (*policy.get("ingressFrom", []), *policy.get("egressTo", [])):
+        if not peer.keys() - {"ports"}:
+            peer["podSelector"] = {}
     monitor = spec.get("observability", {}).get("serviceMonitor", {})
     if monitor.get("type") != "Enabled":
         monitor.pop("labels", None)

@@ -39,6 +39,8 @@ class Family:
     stamped: bool = False
     tags: str = ""
     """Go's build tags, which leave out what is never used here."""
+    stamps: tuple[str, ...] = ()
+    """More variables that a release gets from its own build scripts, `NAME=VALUE`."""
 
     @property
     def folder(self) -> Path:
@@ -72,7 +74,7 @@ class Family:
                 "gitTreeState": "clean",
             }
             flags += "".join(f" -X {_STAMP}.{key}={value}" for key, value in stamps.items())
-        return flags
+        return flags + "".join(f" -X {stamp}" for stamp in self.stamps)
 
     @property
     def _tag_flags(self) -> tuple[str, ...]:
@@ -122,7 +124,13 @@ FAMILIES = (
         {"metrics-server": Binary("sigs.k8s.io/metrics-server/cmd/metrics-server", 140)},
     ),
     Family("pause", "flamemcp.dev/tools/pause", {"pause": Binary(".", 5)}),
-    Family("helm3", "helm.sh/helm/v3", {"helm3": Binary("helm.sh/helm/v3/cmd/helm", 70)}),
+    Family(
+        "helm3",
+        "helm.sh/helm/v3",
+        {"helm3": Binary("helm.sh/helm/v3/cmd/helm", 70)},
+        # The Kubernetes that `helm template` takes for the cluster's: that of its libraries.
+        stamps=("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",),
+    ),
     Family(
         "helm-unittest",
         "github.com/helm-unittest/helm-unittest",
