@@ -63,7 +63,7 @@ def unlike(values: Any, schema: dict[str, Any], root: dict[str, Any], path: str 
 @pytest.mark.parametrize("chart", EACH, ids=name_of)
 @pytest.mark.parametrize("program", HELMS)
 def test_lint_is_clean(program: str, chart: Path) -> None:
-    command = [tools.ensure(program)[program], "lint", "--strict", chart]
+    command = (tools.ensure(program)[program], "lint", "--strict", chart)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout

@@ -70,18 +70,20 @@ def test_standalone_from_install_to_uninstall(
 
     # A setting does, one by one, and a rollback takes it back.
     install({"replicas": 2, "search": {"maxTokens": 6000}}, newer)
-    assert not pods(cluster, namespace) & before
+    wait_for("the old pods to go", lambda: not pods(cluster, namespace) & before, timeout=60)
     cluster.helm("rollback", "docs", "2", "-n", namespace, "--wait", "--timeout=2m")
     tokens = product.get(cluster, namespace, "configmap/docs")["data"]["FLAME_MCP_MAX_TOKENS"]
     assert tokens == "4000"
 
     cluster.helm("uninstall", "docs", "-n", namespace, "--wait", "--timeout=2m")
-    kinds = "all,configmaps,secrets,networkpolicies,serviceaccounts,poddisruptionbudgets"
-    left = cluster.kubectl(
-        "get", kinds, "-n", namespace, "-l", "app.kubernetes.io/managed-by=Helm", "-o", "name"
-    ).stdout.split()
     # The test's pod is kept to be looked at; it is no object of the release.
-    assert left in ([], ["pod/docs-test"])
+    kinds = "all,configmaps,secrets,networkpolicies,serviceaccounts,poddisruptionbudgets"
+    label = ("-l", "app.kubernetes.io/instance=docs,app.kubernetes.io/component!=test")
+
+    def gone() -> bool:
+        return not cluster.kubectl("get", kinds, "-n", namespace, *label, "-o", "name").stdout
+
+    wait_for("all to be gone", gone, timeout=60)
 
 
 def test_full_stack_from_a_git_server_to_a_new_page(
