@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CHARTS = sorted(file.parent for file in (ROOT / "helm").glob("*/Chart.yaml"))
-_KEY = re.compile(r"( *)([A-Za-z][A-Za-z0-9]*):")
+_KEY = re.compile(r"( *)([A-Za-z][-A-Za-z0-9_]*):")
 _LONGEST_DEFAULT = 60
 """Characters; longer defaults are to be read in values.yaml."""
 
