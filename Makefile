@@ -21,11 +21,11 @@ demo: venv ## The main job, end to end, up to an answer (MODE=full-stack: with Q
 test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
 
 test-unit: venv ## Tests that need neither a cluster nor a container
-	$(PYTEST) tests/repository tests/benchmarks tests/flame_operator tests/flame_server
+	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server
 
 test-cluster: venv ## Tests of the chart and against a real API server (built from source the first time)
 	@$(HARNESS) tools
-	$(PYTEST) tests/charts tests/cluster
+	$(PYTEST) -n 2 --dist loadfile tests/charts tests/cluster
 
 test-e2e: venv ## Tests of the images and of the main job on a real node
 	@$(BIN)/python -m tests.e2e.product
