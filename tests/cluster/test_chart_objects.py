@@ -1,6 +1,6 @@
 """What the server's chart makes, as the API server and its admission take it, without storing it.
 
-The operator's chart is tried in tests/charts/test_operator_release.py, beside kinds that this API server lacks.
+The operator's chart is tried in tests/charts/test_operator_release.py, with kinds that this API server lacks.
 """
 
 from __future__ import annotations
