@@ -114,6 +114,16 @@ def test_every_valid_spec(spec: dict[str, Any]) -> None:
         check("docs", spec)
 
 
+@pytest.mark.parametrize("spec", VALID, ids=lambda spec: str(spec)[:60])
+def test_the_operator_gets_the_same_settings(spec: dict[str, Any]) -> None:
+    server = parse_server(resource("docs", **spec), forbid_unknown=True)
+    values = {**values_of(server, spec), "operator": {"enabled": True}}
+    values.pop("secrets", None)  # which the operator makes
+    (found,) = render(SERVER_CHART, values, "--namespace", server.key.namespace, "--no-hooks")
+    made = parse_server({**found, "metadata": {**found["metadata"], "uid": "uid-1"}}, forbid_unknown=True)
+    assert (made.key, made.spec) == (server.key, server.spec)
+
+
 @settings(
     max_examples=200,
     derandomize=True,
