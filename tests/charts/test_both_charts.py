@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from docs import chart_readmes, server_values
-from tests.charts.helm_cli import CHARTS, template
+from tests.charts.helm_cli import CHARTS, render, template
 from tests.harness import tools
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -117,3 +117,11 @@ def test_papers_are_complete(chart: Path) -> None:
     )
     done = template(chart)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("chart", EACH, ids=name_of)
+def test_a_namespace_may_look_like_a_number(chart: Path) -> None:
+    for one in render(chart, {}, "--namespace", "1234"):
+        metadata = one["metadata"]
+        places = [metadata, *one.get("subjects", [])]
+        assert {type(place["namespace"]) for place in places if "namespace" in place} <= {str}
