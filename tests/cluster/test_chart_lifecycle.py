@@ -1,7 +1,7 @@
-"""A release of the operator's chart from its first install to its last, on a real API server.
+"""A release of the operator's chart from its first install to its last, and one of the server's that grows.
 
-The operator runs as a process here, with the account, the arguments and the settings that the chart gives its
-pods; tests/e2e/test_lifecycle.py goes the same way with pods.
+The API server is a real one. The operator runs as a process here, with the account, the arguments and the
+settings that the chart gives its pods; tests/e2e/test_lifecycle.py goes the same way with pods.
 """
 
 from __future__ import annotations
@@ -177,3 +177,17 @@ def test_a_namespace_goes_without_an_operator(fresh: Cluster) -> None:
     fresh.apply(body)
     fresh.apply(server("docs", "leaving"))
     fresh.kubectl("delete", "namespace", "leaving", "--timeout=30s")
+
+
+def test_the_plain_charts_qdrant_grows_as_its_readme_says(fresh: Cluster, helm: Helm) -> None:
+    chart, store = CHARTS / "flame-mcp-server", ("statefulset", "docs-qdrant", SYSTEM)
+    options = ("--set", "fullnameOverride=docs,mode=withQdrant,secrets.qdrant.existingSecret=keys")
+    helm("upgrade", "--install", "docs", chart, *options)
+    before = fresh.found(*store)["metadata"]["uid"]
+    fresh.kubectl("delete", *store[:2], "-n", SYSTEM, "--cascade=orphan")
+    helm("upgrade", "docs", chart, *options, "--set", "vectorStore.managed.storage.size=20Gi")
+    after = fresh.found(*store)
+    (claim,) = after["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    assert after["metadata"]["uid"] != before
+    helm("uninstall", "docs")
