@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401 - JSON values
-"""Writes what the chart flame-mcp-server takes over from the CRD: its values' schema and the fields' defaults.
+"""Writes what the chart flame-mcp-server takes over from the CRD: its values' schema and fields' defaults.
 
 `python -m docs.server_values`, part of `make docs`. So a field of the resource has one description, one bound
 and one default, and Helm checks it by the same rules as the API server.

@@ -1,13 +1,24 @@
 """What a pass may do at once, and when it has to look again. Pure but for `resume_rollout`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from flame_operator.cache import Cache
 from flame_operator.desired.naming import REFERENCES_DIGEST
-from flame_operator.model import DEPLOYMENT, SECRET, SERVER, SERVICE, Key, Manifest, Server, controller
+from flame_operator.desired.unions import managed_qdrant
+from flame_operator.model import (
+    DEPLOYMENT,
+    QDRANT,
+    SECRET,
+    SERVER,
+    SERVICE,
+    Key,
+    Manifest,
+    Server,
+    controller,
+)
 from flame_operator.pacing import Pacer, is_rolling
-from flame_operator.plan import Action, Apply
-from flame_operator.pods import Pods
+from flame_operator.plan import Action, Apply, Delete
+from flame_operator.pods import Pods, pods_of
 from flame_operator.references import Resolved
 from flame_operator.status import Outcome
 
@@ -62,15 +73,36 @@ def first_the_secret(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     return tuple(action for action in applies if action.manifest["kind"] in kinds)
 
 
-def allowed(actions: Iterable[Action], resolved: Resolved) -> list[Action]:
-    """What may be done: no pods are made or replaced that would lack what they read."""
-    return [
-        action
-        for action in actions
-        if not (
-            resolved.problems and isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind
-        )
-    ]
+def allowed(actions: Iterable[Action], resolved: Resolved, *, keep: Collection[str] = ()) -> list[Action]:
+    """What may be done: no pods are made or replaced that would lack what they read.
+
+    Args:
+        actions: What has to be done in the end.
+        resolved: What pods read.
+        keep: Names of children that are no longer wanted, and still of use.
+    """
+    found = []
+    for action in actions:
+        lacks = isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind and resolved.problems
+        of_use = isinstance(action, Delete) and action.child["metadata"]["name"] in keep
+        if not (lacks or of_use):
+            found.append(action)
+    return found
+
+
+def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manifest | None) -> bool:
+    """Whether pods may still search in a Qdrant server that the spec no longer has.
+
+    They do until the last of them has been replaced: those of the new spec may come to nothing.
+    """
+    if managed_qdrant(server) or store is None or deployment is None:
+        return False
+    pod = deployment["spec"]["template"]["spec"]
+    sources = (
+        source for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", ())
+    )
+    reads = any(source.get("secret", {}).get("name") == server.key.name + QDRANT for source in sources)
+    return reads or not pods_of(deployment).complete
 
 
 def named(child: Manifest) -> str:

@@ -28,6 +28,7 @@ from flame_operator.model import (
     DEPLOYMENT,
     POD,
     QDRANT,
+    QDRANT_PEERS,
     SECRET,
     SERVICE,
     STATEFUL_SET,
@@ -46,6 +47,7 @@ from flame_operator.order import (
     is_of_another,
     look_again,
     named,
+    still_asks_qdrant,
 )
 from flame_operator.pacing import is_rolling
 from flame_operator.pipeline import INGESTION, Pipeline
@@ -152,7 +154,8 @@ class Reconciler:
                 return outcome, None
             now = first_the_secret(actions)
             try:
-                await self._applier.carry_out(server, allowed(now, resolved))
+                keep = (server.key.name + QDRANT, server.key.name + QDRANT_PEERS) if facts.asks_qdrant else ()
+                await self._applier.carry_out(server, allowed(now, resolved, keep=keep))
             except Conflict as conflict:
                 trouble = str(conflict)
                 continue
@@ -210,8 +213,9 @@ class Reconciler:
         if managed_qdrant(server):
             secret = self._applier.known(server, SECRET.kind, QDRANT)
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
-        facts = Facts(references=digest, token=token, qdrant_keys=keys, scaled_by_others=scaled)
-        return facts, wait
+        store = self._applier.known(server, STATEFUL_SET.kind, QDRANT)
+        asks = still_asks_qdrant(server, deployment, store)
+        return Facts(digest, token, keys, scaled, asks), wait
 
     def _paced(
         self, server: Server, body: Manifest, deployment: Manifest, resolved: Resolved

@@ -1,4 +1,4 @@
-"""The chart's guardrails on a real API server: what tenants get, what they are refused, and what that says."""
+"""The chart's guardrails on a real API server: what tenants get, what they are refused, and what it says."""
 
 from __future__ import annotations
 

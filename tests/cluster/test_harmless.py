@@ -90,14 +90,15 @@ def specs() -> dict[str, Json]:
 
 
 def switched_off() -> Json:
-    """A spec with as little as possible."""
+    """A spec with as little as possible; without pods: a Qdrant waits until they are replaced."""
     version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
     fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    return {
+    off = {
         name: {"type": "Disabled"}
         for name, schema in fields.items()
         if "Disabled" in schema.get("properties", {}).get("type", {}).get("enum", [])
     }
+    return {**off, "replicas": 0}
 
 
 def references(value: Any) -> Iterator[Json]:  # noqa: ANN401 - any JSON value

@@ -164,7 +164,8 @@ def test_another_spec_stops_a_run_and_starts_one_of_its_own(cluster: Cluster, na
 @pytest.mark.usefixtures("operator")
 def test_without_it_all_of_it_goes(cluster: Cluster, namespace: str) -> None:
     loaded(cluster, namespace)
-    cluster.apply(server("docs", namespace))
+    # There is no node, so pods that are wanted would never have been replaced.
+    cluster.apply(server("docs", namespace, replicas=0))
     kinds = "statefulsets,jobs,secrets,services,networkpolicies"
 
     def left() -> set[str]:

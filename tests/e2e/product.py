@@ -25,6 +25,7 @@ from tests.harness.console import step
 from tests.harness.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parents[2]
+OPERATOR_CHART = ROOT / "helm" / "flame-mcp-operator"
 PYTHON_IMAGE = "python:3.13-slim"
 SYSTEM_NAMESPACE = "flame-mcp-system"
 RELEASE = "flame-mcp-operator"
@@ -104,12 +105,14 @@ def split(reference: str) -> tuple[str, str]:
     return repository, tag
 
 
-def install_operator(cluster: clusters.Cluster, built: Images, qdrant: str) -> None:
-    """`helm upgrade --install` of the chart with these images; returns when the operator runs."""
+def install_operator(
+    cluster: clusters.Cluster, built: Images, qdrant: str, chart: Path = OPERATOR_CHART
+) -> None:
+    """`helm upgrade --install` of a chart with these images; returns when the operator runs."""
     qdrant_repository, qdrant_tag = split(qdrant)
     (operator, operator_tag), (server, server_tag) = split(built.operator), split(built.server)
     cluster.helm(
-        "upgrade", "--install", RELEASE, str(ROOT / "helm" / "flame-mcp-operator"),
+        "upgrade", "--install", RELEASE, str(chart),
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m",
         "--set", f"image.repository={operator},image.tag={operator_tag}",
         "--set", f"server.image.repository={server},server.image.tag={server_tag}",

@@ -8,7 +8,7 @@ from flame_operator.desired import Defaults, desired
 from flame_operator.digests import Digests
 from flame_operator.events import Event
 from flame_operator.helpers import Helpers
-from flame_operator.model import SERVER, Key, Manifest, parse_server
+from flame_operator.model import DEPLOYMENT, SERVER, SERVICE, Key, Manifest, parse_server
 from flame_operator.pacing import Pacer
 from flame_operator.pipeline import Turns
 from flame_operator.reconcile import Reconciler
@@ -96,6 +96,21 @@ def with_server(**spec: Any) -> FakeKube:  # noqa: ANN401 - JSON
     kube = FakeKube()
     kube.create(server(**spec))
     return kube
+
+
+def with_pods(kube: FakeKube, operator: Operator, pods: int = 2) -> None:
+    """The controllers have made the pods, and the Service has its address."""
+    service, deployment = kube.objects[SERVICE.kind, KEY], kube.objects[DEPLOYMENT.kind, KEY]
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), pods)
+    spec = {**deployment["spec"], "replicas": max(pods, 2)}
+    complete = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    status = {
+        "observedGeneration": deployment["metadata"].get("generation", 0),
+        "conditions": [complete],
+        **counts,
+    }
+    operator.cache.put(kube.edit(SERVICE.kind, KEY, spec={**service["spec"], "clusterIP": "10.0.0.7"}))
+    operator.cache.put(kube.edit(DEPLOYMENT.kind, KEY, spec=spec, status=status))
 
 
 def conditions(kube: FakeKube, key: Key = KEY) -> dict[str, tuple[str, str]]:

@@ -9,9 +9,19 @@ import pytest
 
 from flame_operator.desired.naming import REINDEX
 from flame_operator.errors import Refused
-from flame_operator.model import JOB, SECRET, SERVER, STATEFUL_SET, Key, Manifest
+from flame_operator.model import (
+    DEPLOYMENT,
+    JOB,
+    NETWORK_POLICY,
+    SECRET,
+    SERVER,
+    SERVICE,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+)
 from tests.flame_operator.fake_kube import Crash, FakeKube
-from tests.flame_operator.reconciling import KEY, Operator, conditions, running, with_server
+from tests.flame_operator.reconciling import KEY, Operator, conditions, running, with_pods, with_server
 
 MANAGED = {"type": "Managed"}
 STORE = Key(KEY.namespace, "docs-qdrant")
@@ -233,8 +243,19 @@ async def test_another_store_leaves_nothing_of_the_own_one() -> None:
     kube, operator = await loaded()
     operator.cache.put(kube.edit(SERVER.kind, KEY, spec={}))
     await operator.settle()
+
+    # Until the last pod of the former spec is gone, it is there, and pods may ask it.
+    pod = kube.objects[DEPLOYMENT.kind, KEY]["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    for kind in (STATEFUL_SET, SERVICE, SECRET):
+        assert (kind.kind, STORE) in kube.objects
+    assert "flame-mcp-qdrant" in str(kube.objects[NETWORK_POLICY.kind, KEY]["spec"]["egress"])
+
+    with_pods(kube, operator)
+    await operator.settle()
     names = {key.name for kind, key in kube.objects if kind not in (SERVER.kind, "Pod")}
     assert names == {KEY.name}
+    assert "flame-mcp-qdrant" not in str(kube.objects[NETWORK_POLICY.kind, KEY]["spec"]["egress"])
     assert "ingestion" not in status(kube)
 
 

@@ -7,22 +7,7 @@ from flame_operator.desired import Defaults
 from flame_operator.model import DEPLOYMENT, SECRET, SERVER, SERVICE, Key, Manifest
 from flame_operator.verdict import Finding, ServerInfo, Verdict
 from tests.flame_operator.fake_kube import FakeKube, server
-from tests.flame_operator.reconciling import KEY, Operator, conditions, running, with_server
-
-
-def with_pods(kube: FakeKube, operator: Operator, pods: int = 2) -> None:
-    """The controllers have made the pods, and the Service has its address."""
-    service, deployment = kube.objects[SERVICE.kind, KEY], kube.objects[DEPLOYMENT.kind, KEY]
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), pods)
-    spec = {**deployment["spec"], "replicas": max(pods, 2)}
-    complete = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
-    status = {
-        "observedGeneration": deployment["metadata"].get("generation", 0),
-        "conditions": [complete],
-        **counts,
-    }
-    operator.cache.put(kube.edit(SERVICE.kind, KEY, spec={**service["spec"], "clusterIP": "10.0.0.7"}))
-    operator.cache.put(kube.edit(DEPLOYMENT.kind, KEY, spec=spec, status=status))
+from tests.flame_operator.reconciling import KEY, Operator, conditions, running, with_pods, with_server
 
 
 def verdict(ok: bool = True, tools: tuple[str, ...] = ("ask",)) -> Verdict:

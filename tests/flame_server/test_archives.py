@@ -162,6 +162,7 @@ def test_a_download_is_checked_and_follows_https_only(
         "/odd": (302, b"https://[::1"),
         "/nowhere": (304, b""),
         "/busy": (503, b""),
+        "/never": (501, b""),
         "/gone": (404, b""),
     }
     checksum, target = hashlib.sha256(b"content").hexdigest(), tmp_path / "a"
@@ -179,6 +180,7 @@ def test_a_download_is_checked_and_follows_https_only(
             ("/nowhere", None, "HTTP 304", "user"),
             ("/gone", None, "HTTP 404", "user"),
             ("/busy", None, "HTTP 503", "world"),
+            ("/never", None, "HTTP 501", "user"),
         ):
             with pytest.raises(FlameMcpError, match=message) as raised:
                 archive.download(f"{url}{path}", sha256, target, verify)

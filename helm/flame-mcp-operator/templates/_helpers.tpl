@@ -33,9 +33,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 "labels", "annotations" if it has them, and "component" if it isn't the operator's, whose pods selectors find by labels. */}}
 {{- define "flame-mcp-operator.metadata" -}}
 {{- $values := .context.Values -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- include "flame-mcp-operator.labels" . | nindent 2 }}

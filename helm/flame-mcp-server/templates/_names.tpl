@@ -33,7 +33,7 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 {{- define "flame-mcp-server.metadata" -}}
 {{- $root := index . 0 }}
 name: {{ printf "%s%s" (include "flame-mcp-server.fullname" $root) (index . 2) | quote }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- $labels := include "flame-mcp-server.labels" (list $root (index . 1)) | fromYaml }}
   {{- if gt (len .) 4 }}

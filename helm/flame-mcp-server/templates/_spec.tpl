@@ -11,7 +11,7 @@ The spec as the values give it, as JSON: a FlameMCPServer's. `mode` says what `v
 {{- toJson $spec }}
 {{- end }}
 
-{{/* The spec with every default, as JSON: what the API server would make of it. */}}
+{{/* The spec with every default, as JSON: what the API server would make of it. Fails with what to correct. */}}
 {{- define "flame-mcp-server.spec" -}}
 {{- $spec := include "flame-mcp-server.given" . | fromJson }}
 {{- if and (eq (dig "vectorStore" "type" "" $spec) "Managed") (not $spec.vectorStore.managed) }}
@@ -19,7 +19,9 @@ The spec as the values give it, as JSON: a FlameMCPServer's. `mode` says what `v
 {{- end }}
 {{- $spec = merge $spec (dict "resources" dict "scheduling" dict "serviceAccount" dict) }}
 {{- $defaults := .Files.Get "files/defaults.json" | fromJson }}
-{{- toJson (include "flame-mcp-server.complete" (list $defaults $spec) | fromJson).value }}
+{{- $spec = (include "flame-mcp-server.complete" (list $defaults $spec) | fromJson).value }}
+{{- include "flame-mcp-server.check" (dict "root" . "spec" $spec) }}
+{{- toJson $spec }}
 {{- end }}
 
 {{/*

@@ -33,7 +33,7 @@ def desired(server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN) ->
         service_account(server),
         config,
         secret(server, facts),
-        network_policy(server, defaults),
+        network_policy(server, defaults, facts),
         *qdrant(server, defaults, facts),
         ingestion_policy(server),
         deployment(server, defaults, facts, config),

@@ -77,6 +77,8 @@ class Facts:
     """The generated keys of the server's own Qdrant, as base64; None when none are wanted."""
     scaled_by_others: bool = False
     """Whether somebody else, an autoscaler perhaps, has set the Deployment's replicas."""
+    asks_qdrant: bool = False
+    """Whether pods of a former spec still search in a Qdrant server of the resource's own."""
 
 
 def selector_labels(name: str, component: Component = "server") -> dict[str, str]:

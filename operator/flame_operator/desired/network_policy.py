@@ -3,7 +3,7 @@
 from typing import Any
 
 from flame_operator.desired.egress import NAMESPACE_LABEL, Rule, dns, rules, urls
-from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, Defaults, child, selector_labels
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, Defaults, Facts, child, selector_labels
 from flame_operator.desired.qdrant import to_qdrant
 from flame_operator.desired.unions import managed_qdrant
 from flame_operator.model import NETWORK_POLICY, Manifest, Server
@@ -13,7 +13,7 @@ from flame_operator.spec.access import EgressPeer, NetworkPolicySpec, Peer
 OPERATOR_LABELS = {"app.kubernetes.io/component": "operator", "app.kubernetes.io/part-of": "flame-mcp"}
 
 
-def network_policy(server: Server, defaults: Defaults) -> Manifest | None:
+def network_policy(server: Server, defaults: Defaults, facts: Facts) -> Manifest | None:
     """Nothing comes in but to the two ports, and nothing goes out but to what the spec names and to DNS."""
     given = server.spec.network_policy
     if given.type == "Disabled":
@@ -26,7 +26,7 @@ def network_policy(server: Server, defaults: Defaults) -> Manifest | None:
             "ingress": _ingress(given, defaults),
             "egress": [
                 dns(),
-                *((to_qdrant(server),) if managed_qdrant(server) else ()),
+                *((to_qdrant(server),) if managed_qdrant(server) or facts.asks_qdrant else ()),
                 *rules(urls(server)),
                 *extra_egress(given),
             ],

@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 import httpx
 
 from flame_server.errors import FlameMcpError, UnavailableError
-from flame_server.sources.web import refuse_redirect
+from flame_server.sources.web import may_pass, refuse_redirect
 
 SECONDS = 60.0
 MAX_DOWNLOAD = 512 * 1024**2
@@ -42,7 +42,6 @@ _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"BZh", bz2.open),
     (b"\xfd7zXZ\x00", lzma.open),
 )
-_TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 
 
 def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext | bool = True) -> str:
@@ -81,7 +80,7 @@ def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) 
                 place = urljoin(place, response.headers["location"])
                 continue
             if response.status_code != 200:
-                kind = UnavailableError if response.status_code in _TEMPORARY else FlameMcpError
+                kind = UnavailableError if may_pass(response.status_code) else FlameMcpError
                 raise kind(f"{url} answered HTTP {response.status_code}: check the address")
             found = _save(response, target, url)
         if sha256 and found != sha256:

@@ -27,7 +27,6 @@ MAX_BYTES = 1024**3
 MAX_FILE_BYTES = 2 * 1024 * 1024
 _MAX_REASON = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_TEMPORARY = {408, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -144,13 +143,15 @@ def _https_client(url: str, access: Access) -> "GitClient":
 
 
 def _refuse(status: int, content: str, where: str) -> None:
+    from flame_server.sources.web import may_pass  # noqa: PLC0415 - see clone
+
     if status in (401, 403):
         raise FlameMcpError(
             f"{where} answered HTTP {status}: check git.credentialsSecretRef and what it may read"
         )
     if status == 404:
         raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials")
-    if status in _TEMPORARY or status >= 500:
+    if may_pass(status):
         raise UnavailableError(f"{where} cannot be read: it answered HTTP {status}")
     # A page would be taken for a repository of plain files, whatever it is and however long.
     if status != 200 or "application/x-git-" not in content:

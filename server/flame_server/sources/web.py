@@ -14,6 +14,14 @@ import urllib3
 from flame_server.errors import FlameMcpError
 
 _REDIRECTS = 5
+_PASSING = {408, 425, 429}
+_LASTING = {501, 505}
+"""What a server can't do at all, of the statuses from 500 on."""
+
+
+def may_pass(status: int) -> bool:
+    """Whether an HTTP status says that the same request may do better later (RFC 9110, section 15)."""
+    return status in _PASSING or (status >= 500 and status not in _LASTING)
 
 
 def refuse_redirect(start: str, place: str) -> None:

@@ -37,6 +37,10 @@ class Family:
     module: str
     binaries: dict[str, Binary]
     stamped: bool = False
+    tags: str = ""
+    """Go's build tags, which leave out what is never used here."""
+    stamps: tuple[str, ...] = ()
+    """More variables that a release gets from its own build scripts, `NAME=VALUE`."""
 
     @property
     def folder(self) -> Path:
@@ -70,11 +74,20 @@ class Family:
                 "gitTreeState": "clean",
             }
             flags += "".join(f" -X {_STAMP}.{key}={value}" for key, value in stamps.items())
-        return flags
+        return flags + "".join(f" -X {stamp}" for stamp in self.stamps)
+
+    @property
+    def _tag_flags(self) -> tuple[str, ...]:
+        return ("-tags", self.tags) if self.tags else ()
+
+    def command(self, binary: str, target: Path) -> tuple[str | Path, ...]:
+        """What builds one of the programs, in the family's folder."""
+        flags = (*self._tag_flags, "-ldflags", self.linker_flags)
+        return (*_BUILD, *flags, "-o", target, self.binaries[binary].package)
 
     def cache_key(self) -> str:
         """`NAME-VERSION-HASH` over the module files, our own source and the flags."""
-        digest = hashlib.sha256(" ".join((*_BUILD, self.linker_flags)).encode())
+        digest = hashlib.sha256(" ".join((*_BUILD, *self._tag_flags, self.linker_flags)).encode())
         for name in ("go.mod", "go.sum", "main.go"):
             file = self.folder / name
             digest.update(b"\0" + (file.read_bytes() if file.exists() else b""))
@@ -111,6 +124,34 @@ FAMILIES = (
         {"metrics-server": Binary("sigs.k8s.io/metrics-server/cmd/metrics-server", 140)},
     ),
     Family("pause", "flamemcp.dev/tools/pause", {"pause": Binary(".", 5)}),
+    Family(
+        "helm3",
+        "helm.sh/helm/v3",
+        {"helm3": Binary("helm.sh/helm/v3/cmd/helm", 70)},
+        # The Kubernetes that `helm template` takes for the cluster's: that of its libraries.
+        stamps=("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",),
+    ),
+    Family(
+        "helm-unittest",
+        "github.com/helm-unittest/helm-unittest",
+        {"helm-unittest": Binary("github.com/helm-unittest/helm-unittest/cmd/helm-unittest", 35)},
+    ),
+    Family(
+        "prometheus",
+        "github.com/prometheus/prometheus",
+        {"promtool": Binary("github.com/prometheus/prometheus/cmd/promtool", 90)},
+        tags="remove_all_sd",
+    ),
+    Family(
+        "kube-score",
+        "github.com/zegl/kube-score",
+        {"kube-score": Binary("github.com/zegl/kube-score/cmd/kube-score", 25)},
+    ),
+    Family(
+        "actionlint",
+        "github.com/rhysd/actionlint",
+        {"actionlint": Binary("github.com/rhysd/actionlint/cmd/actionlint", 5)},
+    ),
     Family("kind", "sigs.k8s.io/kind", {"kind": Binary("sigs.k8s.io/kind", 20)}),
 )
 
@@ -125,6 +166,8 @@ CLUSTER = (
     "metrics-server",
     "pause",
 )
+CHART_TOOLS = ("helm3", "helm-unittest", "promtool", "kube-score", "actionlint")
+"""What charts and the release workflow are checked with, besides helm."""
 
 
 def family_of(binary: str) -> Family:
@@ -171,11 +214,14 @@ def _build(family: Family, name: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as folder:
         built = Path(folder) / name
-        argv = (*_BUILD, "-ldflags", family.linker_flags, "-o", built, family.binaries[name].package)
         with step(
             f"go build {name} {family.version} (the first time about {family.binaries[name].seconds} s)"
         ):
-            run(argv, cwd=family.folder, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
+            run(
+                family.command(name, built),
+                cwd=family.folder,
+                env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+            )
         built.replace(target)
 
 
