@@ -66,7 +66,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"extraEnv": [{"name": "FLAME_OPERATOR_LOG_LEVEL", "value": "debug"}]},
         "extraEnv must not set FLAME_OPERATOR_LOG_LEVEL",
     ),
-    ({"podDisruptionBudget": {"minAvailable": 2}}, "minAvailable=2 with replicas=2 lets no node be drained"),
+    (
+        {"podDisruptionBudget": {"minAvailable": 2}},
+        "no node be drained: with replicas=2, set minAvailable lower",
+    ),
+    ({"podDisruptionBudget": {"minAvailable": "100%"}}, "podDisruptionBudget lets no node be drained"),
+    ({"podDisruptionBudget": {"maxUnavailable": 0}}, "or maxUnavailable to 1 or more"),
     ({"metricsPort": 0, "serviceMonitor": {"enabled": True}}, "serviceMonitor.enabled needs metrics to read"),
     ({"metricsPort": 0, "prometheusRule": {"enabled": True}}, "prometheusRule.enabled needs metrics to read"),
     (
