@@ -47,8 +47,3 @@ annotations:
 {{- end }}
 {{- end }}
 {{- end }}
-
-{{/* Whether the objects are this chart's, or the operator's. */}}
-{{- define "flame-mcp-server.plain" -}}
-{{- if not .Values.operator.enabled }}true{{ end }}
-{{- end }}
