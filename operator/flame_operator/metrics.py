@@ -6,6 +6,7 @@ No label holds anything that a tenant chose, so the number of series is bounded.
 import time
 from collections import Counter as Count
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import prometheus_client
 from prometheus_client import Counter, Gauge, Histogram, Info
@@ -24,7 +25,10 @@ REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 VERIFICATION_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def result_of(error: BaseException | None) -> str:
+Result = Literal["ok", "user_error", "conflict", "unavailable", "bug"]
+
+
+def result_of(error: BaseException | None) -> Result:
     """How a reconcile that ended with this error, or with none, is counted."""
     match error:
         case None:
@@ -58,7 +62,7 @@ class Metrics:
         self._queue_age = self._gauge("queue_oldest_age_seconds", "Age of the resource that waits longest")
         self._retries = self._counter("queue_retries_total", "Resources put back because their work failed")
         self._reconciles = self._counter("reconciles_total", "Reconciles that ended", "result")
-        for result in ("ok", "user_error", "conflict", "unavailable", "bug"):
+        for result in get_args(Result):
             self._reconciles.labels(result)  # an alert sees the first bug only if there was a zero before
         self._reconcile_seconds = self._histogram(
             "reconcile_duration_seconds", "Time a reconcile took", RECONCILE_SECONDS

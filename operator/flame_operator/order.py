@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 
 from flame_operator.cache import Cache
 from flame_operator.desired.naming import REFERENCES_DIGEST
-from flame_operator.desired.unions import managed_qdrant
 from flame_operator.model import (
     DEPLOYMENT,
     QDRANT,
@@ -91,11 +90,11 @@ def allowed(actions: Iterable[Action], resolved: Resolved, *, keep: Collection[s
 
 
 def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manifest | None) -> bool:
-    """Whether pods may still search in a Qdrant server that the spec no longer has.
+    """Whether pods may still search in the Qdrant server of a resource whose spec has none.
 
     They do until the last of them has been replaced: those of the new spec may come to nothing.
     """
-    if managed_qdrant(server) or store is None or deployment is None:
+    if store is None or deployment is None:
         return False
     pod = deployment["spec"]["template"]["spec"]
     sources = (

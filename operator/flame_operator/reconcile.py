@@ -207,15 +207,19 @@ class Reconciler:
         else:
             scaled = SCALED_BY_OTHERS in deployment["metadata"]
             digest, wait = self._paced(server, body, deployment, resolved)
-        token, keys = None, None
+        token, keys, asks = None, None, False
         if generates_token(server):
             token = tokens.values(self._applier.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
         if managed_qdrant(server):
             secret = self._applier.known(server, SECRET.kind, QDRANT)
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
-        store = self._applier.known(server, STATEFUL_SET.kind, QDRANT)
-        asks = still_asks_qdrant(server, deployment, store)
-        return Facts(digest, token, keys, scaled, asks), wait
+        else:
+            store = self._applier.known(server, STATEFUL_SET.kind, QDRANT)
+            asks = still_asks_qdrant(server, deployment, store)
+        facts = Facts(
+            references=digest, token=token, qdrant_keys=keys, scaled_by_others=scaled, asks_qdrant=asks
+        )
+        return facts, wait
 
     def _paced(
         self, server: Server, body: Manifest, deployment: Manifest, resolved: Resolved
