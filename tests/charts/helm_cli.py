@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import subprocess
@@ -14,21 +13,16 @@ import yaml
 from tests.harness import tools
 
 CHARTS = Path(__file__).resolve().parents[2] / "helm"
-SERVER_CHART = CHARTS / "flame-mcp-server"
+OPERATOR_CHART, SERVER_CHART = CHARTS / "flame-mcp-operator", CHARTS / "flame-mcp-server"
 
 
-@functools.cache
-def helm() -> Path:
-    """The program, built if need be."""
-    return tools.ensure("helm")["helm"]
-
-
-def template(
-    chart: Path, values: dict[str, Any] | None = None, *arguments: str, release: str = "flame"
+def run_helm(
+    *arguments: str | Path, values: dict[str, Any] | None = None, program: str = "helm"
 ) -> subprocess.CompletedProcess[str]:
-    """What `helm template` says to these values."""
-    command = [str(helm()), "template", release, str(chart), "--values", "-", *arguments]
-    return subprocess.run(command, input=_as_yaml(values or {}), capture_output=True, text=True, check=False)
+    """Runs Helm to its end, with these values if there are any; `program` may be `helm3`."""
+    command = [tools.ensure(program)[program], *arguments, *(("--values", "-") if values is not None else ())]
+    given = None if values is None else _as_yaml(values)
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
 
 
 def _as_yaml(values: dict[str, Any]) -> str:
@@ -37,10 +31,25 @@ def _as_yaml(values: dict[str, Any]) -> str:
     return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def template(
+    chart: Path,
+    values: dict[str, Any] | None = None,
+    *arguments: str,
+    release: str = "flame",
+    program: str = "helm",
+) -> subprocess.CompletedProcess[str]:
+    """What `helm template` says to these values."""
+    return run_helm("template", release, chart, *arguments, values=values or {}, program=program)
+
+
 def render(
-    chart: Path, values: dict[str, Any] | None = None, *arguments: str, release: str = "flame"
+    chart: Path,
+    values: dict[str, Any] | None = None,
+    *arguments: str,
+    release: str = "flame",
+    program: str = "helm",
 ) -> list[dict[str, Any]]:
     """The objects that a chart makes of values."""
-    done = template(chart, values, *arguments, release=release)
+    done = template(chart, values, *arguments, release=release, program=program)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if document]

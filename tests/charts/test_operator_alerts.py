@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from flame_operator.metrics import Metrics
-from tests.charts.helm_cli import CHARTS, render
+from tests.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.charts.helm_cli import render
 from tests.harness import tools
 
-CHART = CHARTS / "flame-mcp-operator"
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 CASES = yaml.safe_load(Path(__file__).with_name("operator_alerts.yaml").read_text())

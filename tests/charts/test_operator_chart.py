@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +9,15 @@ import pytest
 import yaml
 
 from flame_operator.settings import Settings
-from tests.harness import tools
+from tests.charts import helm_cli
+from tests.charts.helm_cli import OPERATOR_CHART as CHART
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "helm" / "flame-mcp-operator"
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
-@functools.cache
-def helm() -> Path:
-    return tools.ensure("helm")["helm"]
-
-
-def template(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(helm()), "template", "flame", str(CHART), "--namespace", "flame-mcp-system", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def render(*arguments: str) -> list[dict[str, Any]]:
-    done = template(*arguments)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return helm_cli.render(CHART, None, "--namespace", "flame-mcp-system", *arguments)
 
 
 def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -47,13 +33,6 @@ def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
 def environment(documents: list[dict[str, Any]]) -> dict[str, str]:
     """The variables whose values the chart writes out."""
     return {entry["name"]: entry["value"] for entry in container(documents)["env"] if "value" in entry}
-
-
-def test_lint_is_clean() -> None:
-    done = subprocess.run(
-        [str(helm()), "lint", "--strict", str(CHART)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_crd_is_the_one_of_the_repository() -> None:

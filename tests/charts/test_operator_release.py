@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import pytest
 import yaml
 
 from flame_operator.model import parse_server
-from tests.charts.helm_cli import CHARTS, helm
+from tests.charts.helm_cli import CHARTS, render, run_helm
+from tests.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.harness import foreign
 from tests.harness.control_plane import ControlPlane
 from tests.harness.proc import wait_for
 
-CHART = CHARTS / "flame-mcp-operator"
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
 MODULE = "github.com/prometheus-operator/prometheus-operator"
 RULES = (MODULE, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
@@ -27,22 +26,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 Json = dict[str, Any]
 
 
-def run_helm(*arguments: str, values: Json | None = None, check: bool = True) -> str:
-    done = subprocess.run(
-        [str(helm()), *arguments, *(["--values", "-"] if values is not None else [])],
-        input=json.dumps(values),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0 or not check, done.stderr
-    return done.stdout + done.stderr
-
-
 def notes(**values: Any) -> str:  # noqa: ANN401 - JSON
     """What a first installation tells, without a cluster."""
-    said = run_helm("install", "flame", str(CHART), "-n", SYSTEM, "--dry-run=client", values=values)
-    return said.partition("NOTES:\n")[2]
+    done = run_helm("install", "flame", CHART, "-n", SYSTEM, "--dry-run=client", values=values)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("NOTES:\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +103,10 @@ Helm = Callable[..., str]
 
 @pytest.fixture
 def on_plane(plane: ControlPlane) -> Helm:
-    def run(*arguments: str, values: Json | None = None, check: bool = True) -> str:
-        return run_helm(*arguments, f"--kubeconfig={plane.kubeconfig}", values=values, check=check)
+    def run(*arguments: str, values: Json | None = None) -> str:
+        done = run_helm(*arguments, f"--kubeconfig={plane.kubeconfig}", values=values)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 
@@ -166,16 +156,12 @@ def test_the_api_server_takes_every_object(plane: ControlPlane, path: Path) -> N
     plane.kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", str(CHART / "files" / "flamemcpservers.yaml")
     )
-    arguments = ("template", "flame", str(CHART), "-n", SYSTEM, "--values", str(path))
     known = ("--api-versions", "flamemcp.dev/v1alpha1/FlameMCPServer")
-    text = subprocess.run(
-        [str(helm()), *arguments, *known], capture_output=True, text=True, check=True
-    ).stdout
-    kinds = [one["kind"] for one in yaml.safe_load_all(text) if one]
-    assert len(kinds) > 10
+    objects = render(CHART, None, "-n", SYSTEM, "--values", str(path), *known)
+    assert len(objects) > 10
     if not exists(plane, "namespace", SYSTEM):
         plane.kubectl("create", "namespace", SYSTEM)
     dry = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
-    done = plane.kubectl(*dry, input=text, check=False)
+    done = plane.kubectl(*dry, input=yaml.safe_dump_all(objects), check=False)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

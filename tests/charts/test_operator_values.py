@@ -1,21 +1,14 @@
-"""What the operator's chart takes as values: each is described, and a wrong one is refused by name."""
+"""What the operator's chart takes as values: a wrong one is refused by name."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.charts.helm_cli import CHARTS, template
+from tests.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.charts.helm_cli import template
 
-CHART = CHARTS / "flame-mcp-operator"
-VALUES = CHART / "values.yaml"
-FREE = {"global", "resources", "servers"}
-"""Values of which the schema knows only that they are maps."""
 DIGEST = "sha256:" + "0" * 64
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -100,36 +93,3 @@ def test_a_wrong_value_is_refused_by_name(values: dict[str, Any], message: str) 
     done = template(CHART, values)
     assert done.returncode != 0
     assert message in done.stderr.replace("'/", "'").replace("'.", "'"), done.stderr
-
-
-def paths(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all values that the schema names."""
-    definitions = json.loads((CHART / "values.schema.json").read_text())["definitions"]
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[2]]
-    for name, child in schema.get("properties", {}).items():
-        yield (*path, name)
-        yield from paths(child, (*path, name))
-
-
-def given(values: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, child in values.items() if isinstance(values, dict) else ():
-        yield (*path, name)
-        yield from given(child, (*path, name))
-
-
-def test_every_value_is_in_the_schema_and_back() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    named = set(paths(schema))
-    assert {path[:1] for path in named} == {(name,) for name in yaml.safe_load(VALUES.read_text())}
-    found = {path for path in given(yaml.safe_load(VALUES.read_text())) if path[0] not in FREE}
-    known = {path for path in named if path[0] not in FREE}
-    assert found ^ known == {("grafanaDashboard", "labels", "grafana_dashboard")}  # a name of the user's
-
-
-def test_every_value_has_a_comment_above_it() -> None:
-    lines = VALUES.read_text().splitlines()
-    keys = [number for number, line in enumerate(lines) if re.match(r" *[A-Za-z_]+:", line)]
-    assert len(keys) > 100
-    bare = [lines[number] for number in keys if not re.match(r" *# \S", lines[number - 1] if number else "")]
-    assert bare == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from release import charts, sbom, scan
+from tests.charts.helm_cli import template
 from tests.harness import tools
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -52,8 +53,8 @@ def test_a_package_has_the_same_bytes_again(chart: Path, tmp_path: Path) -> None
 def test_a_released_chart_pulls_the_released_images(chart: Path, tmp_path: Path) -> None:
     packed = charts.package(chart, tmp_path, registry="registry.example/team", version="7.8.9")
     assert packed.name == f"{chart.name}-7.8.9.tgz"
-    helm = tools.ensure("helm")["helm"]
-    done = subprocess.run([helm, "template", "flame", packed], capture_output=True, text=True, check=True)
+    done = template(packed)
+    assert done.returncode == 0, done.stderr
     images = set(re.findall(r"(\S*flame-mcp/(?:server|operator)\S*|registry\.example\S*)", done.stdout))
     names = {"flame-mcp-operator": ("operator", "server"), "flame-mcp-server": ("server",)}[chart.name]
     assert {image.strip('"') for image in images} == {f"registry.example/team/{name}:7.8.9" for name in names}

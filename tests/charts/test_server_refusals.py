@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from docs.server_values import spec_schema
 from tests.charts.helm_cli import SERVER_CHART, template
+from tests.cluster.fields import SCHEMA, rules
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -67,15 +66,7 @@ def values_for(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - some cases are no
     return values | ({"secrets": secrets} if secrets else {})
 
 
-def _messages(schema: dict[str, Any]) -> Iterator[str]:
-    yield from (rule["message"] for rule in schema.get("x-kubernetes-validations", []))
-    below = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    for one in below:
-        if isinstance(one, dict):
-            yield from _messages(one)
-
-
-MESSAGES = set(_messages(spec_schema()))
+MESSAGES = {rule["message"] for rule in rules(SCHEMA)}
 """What the CRD's rules say."""
 CHECKED = [case for case in INVALID if not any(part in case["says"] for part in LEFT_TO_THE_API_SERVER)]
 

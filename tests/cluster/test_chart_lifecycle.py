@@ -7,36 +7,33 @@ settings that the chart gives its pods; tests/e2e/test_lifecycle.py goes the sam
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.charts.helm_cli import CHARTS
+from tests.charts.helm_cli import OPERATOR_CHART, SERVER_CHART, run_helm
 from tests.cluster.conftest import Cluster, Json, server
-from tests.harness import tools
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 PREVIOUS = Path(__file__).parents[1] / "charts" / "previous" / "flame-mcp-operator-0.1.0.tgz"
-CHART = CHARTS / "flame-mcp-operator"
 SYSTEM, TEAM = "flame-mcp-system", "team"
 CHILDREN = "deployments,services,configmaps,networkpolicies,serviceaccounts,poddisruptionbudgets"
 Helm = Callable[..., str]
 
 
 @pytest.fixture(scope="module", params=["helm", "helm3"])
-def program(request: pytest.FixtureRequest) -> Path:
-    return tools.ensure(request.param)[request.param]
+def program(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterator[Cluster]:  # noqa: ARG001 - one each
+def fresh(tmp_path_factory: pytest.TempPathFactory, program: str) -> Iterator[Cluster]:  # noqa: ARG001 - one each
     """An API server that has never heard of the product."""
     state = tmp_path_factory.mktemp("lifecycle")
     with ControlPlane.start(state, audit_log=state / "audit.log") as plane:
@@ -47,11 +44,10 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Iterator[C
 
 
 @pytest.fixture(scope="module")
-def helm(program: Path, fresh: Cluster) -> Helm:
+def helm(program: str, fresh: Cluster) -> Helm:
     def run(*args: str | Path) -> str:
-        environment = os.environ | {"KUBECONFIG": str(fresh.plane.kubeconfig)}
-        command = [str(program), *map(str, args), "--namespace", SYSTEM]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        where = (f"--kubeconfig={fresh.plane.kubeconfig}", "--namespace", SYSTEM)
+        done = run_helm(*args, *where, program=program)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -136,7 +132,7 @@ def test_a_release_from_install_to_adoption(fresh: Cluster, helm: Helm, installe
     before, at_first = children(fresh), generations(fresh)
 
     # Upgrade and rollback change the operator and no server.
-    helm("upgrade", "flame", CHART)
+    helm("upgrade", "flame", OPERATOR_CHART)
     installed.restart()
     fresh.apply(server("newer", TEAM, replicas=1))
     fresh.wait_until("children of newer", settled(fresh, "newer"))
@@ -163,7 +159,7 @@ def test_a_release_from_install_to_adoption(fresh: Cluster, helm: Helm, installe
     fresh.wait_until("its children to be collected", lambda: fresh.get("deployment", "newest", TEAM) is None)
 
     # Installed again, it takes the definition and the servers over as they are.
-    helm("install", "flame", CHART, "--set", "replicas=1")
+    helm("install", "flame", OPERATOR_CHART, "--set", "replicas=1")
     remaining = children(fresh)
     installed.restart()
     fresh.apply(server("last", TEAM, replicas=1))
@@ -180,12 +176,12 @@ def test_a_namespace_goes_without_an_operator(fresh: Cluster) -> None:
 
 
 def test_the_plain_charts_qdrant_grows_as_its_readme_says(fresh: Cluster, helm: Helm) -> None:
-    chart, store = CHARTS / "flame-mcp-server", ("statefulset", "docs-qdrant", SYSTEM)
+    store = ("statefulset", "docs-qdrant", SYSTEM)
     options = ("--set", "fullnameOverride=docs,mode=withQdrant,secrets.qdrant.existingSecret=keys")
-    helm("upgrade", "--install", "docs", chart, *options)
+    helm("upgrade", "--install", "docs", SERVER_CHART, *options)
     before = fresh.found(*store)["metadata"]["uid"]
     fresh.kubectl("delete", *store[:2], "-n", SYSTEM, "--cascade=orphan")
-    helm("upgrade", "docs", chart, *options, "--set", "vectorStore.managed.storage.size=20Gi")
+    helm("upgrade", "docs", SERVER_CHART, *options, "--set", "vectorStore.managed.storage.size=20Gi")
     after = fresh.found(*store)
     (claim,) = after["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"

@@ -11,7 +11,7 @@ import yaml
 
 from flame_operator.desired.naming import DEFAULT_REPLICAS
 from flame_operator.spec.backends import Storage
-from tests.charts.helm_cli import CHARTS, render
+from tests.charts.helm_cli import OPERATOR_CHART, render
 from tests.cluster.conftest import DRY_RUN, Client, Cluster, Json, Store, path_of, refused, server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -42,9 +42,7 @@ class Tenants:
 def guard(cluster: Cluster, release: str, namespaces: list[str], **bounds: Any) -> list[Json]:  # noqa: ANN401 - JSON
     """Applies the chart's policy and binding, for these namespaces."""
     values = {"watchNamespaces": namespaces, "guardrails": {**BOUNDS, **bounds}}
-    found = [
-        one for one in render(CHARTS / "flame-mcp-operator", values, release=release) if one["kind"] in KINDS
-    ]
+    found = [one for one in render(OPERATOR_CHART, values, release=release) if one["kind"] in KINDS]
     assert len(found) == 2
     cluster.apply(*found)
     return found

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
 
-from tests.cluster.conftest import ROOT, Cluster, server
+from tests.charts.helm_cli import OPERATOR_CHART, render
+from tests.cluster.conftest import Cluster, server
 from tests.flame_operator.test_metrics import documented
-from tests.harness import tools
 from tests.harness.audit import WRITES
 from tests.harness.operator_process import Operator
 
@@ -225,19 +223,9 @@ def test_a_watch_that_sees_nothing_ends_the_process(
 def chart_account(cluster: Cluster, *arguments: str) -> tuple[str, str]:
     """Namespace and name of the service account that the chart makes, with the rights that it gives."""
     namespace = cluster.namespace()
-    helm = tools.ensure("helm")["helm"]
-    command: list[str | Path] = [
-        helm,
-        "template",
-        "flame",
-        ROOT / "helm/flame-mcp-operator",
-        "-n",
-        namespace,
-        *arguments,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
     wanted = ("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
-    bodies = [body for body in yaml.safe_load_all(done.stdout) if body and body["kind"] in wanted]
+    objects = render(OPERATOR_CHART, None, "-n", namespace, *arguments)
+    bodies = [body for body in objects if body["kind"] in wanted]
     cluster.apply(*bodies)
     (account,) = (body["metadata"]["name"] for body in bodies if body["kind"] == "ServiceAccount")
     return namespace, account

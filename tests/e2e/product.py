@@ -178,6 +178,12 @@ def get(cluster: clusters.Cluster, namespace: str, *what: str) -> dict[str, Any]
     return found
 
 
+def pods(cluster: clusters.Cluster, namespace: str, label: str) -> set[tuple[str, int]]:
+    """The pods with a label, and how often their containers have started anew."""
+    found = get(cluster, namespace, "pods", "-l", label)["items"]
+    return {(pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in found}
+
+
 def ask_from_a_pod(
     cluster: clusters.Cluster, namespace: str, url: str, question: str, image: str
 ) -> dict[str, Any]:

@@ -27,17 +27,14 @@ def release(prepared: tuple[Cluster, product.Images]) -> Iterator[Cluster]:
     product.install_operator(cluster, built, standins.qdrant_image(cluster, built))
 
 
-def pods(cluster: Cluster, namespace: str) -> set[tuple[str, int]]:
-    """The pods, and how often their containers have started anew."""
-    found = product.get(cluster, namespace, "pods", "-l", "app.kubernetes.io/instance=docs")["items"]
-    return {(pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in found}
-
-
 def test_servers_outlive_upgrades_and_the_operator(
     release: Cluster, namespace: str, prepared: tuple[Cluster, product.Images]
 ) -> None:
     cluster, built = release, prepared[1]
     qdrant = standins.qdrant_image(cluster, built)
+
+    def pods() -> set[tuple[str, int]]:
+        return product.pods(cluster, namespace, "app.kubernetes.io/instance=docs")
 
     def uninstall() -> None:
         cluster.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout=2m")
@@ -54,15 +51,15 @@ def test_servers_outlive_upgrades_and_the_operator(
     product.apply(cluster, namespace, "docs", {})
     product.wait_ready(cluster, namespace, "docs")
     product.wait_settled(cluster, namespace, "docs")
-    before = pods(cluster, namespace)
+    before = pods()
     product.install_operator(cluster, built, qdrant)
     tested = cluster.helm("test", RELEASE, "-n", SYSTEM, "--logs", "--timeout=3m").stdout
     assert "docs.flame-engine.org" in tested
-    assert pods(cluster, namespace) == before
+    assert pods() == before
     cluster.helm("rollback", RELEASE, "1", "-n", SYSTEM, "--wait", "--timeout=2m")
     product.apply(cluster, namespace, "meanwhile", {"replicas": 1})
     product.wait_ready(cluster, namespace, "meanwhile")
-    assert pods(cluster, namespace) == before
+    assert pods() == before
 
     # Without an operator: the server answers, and what is deleted goes.
     uninstall()
@@ -78,5 +75,5 @@ def test_servers_outlive_upgrades_and_the_operator(
     product.install_operator(cluster, built, qdrant)
     product.apply(cluster, namespace, "docs", {"search": {"maxTokens": 4000}})
     product.wait_settled(cluster, namespace, "docs")
-    assert pods(cluster, namespace) == before
+    assert pods() == before
     assert answers()

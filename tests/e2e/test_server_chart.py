@@ -45,32 +45,29 @@ def install(cluster: Cluster, namespace: str, server_image: str, tmp_path: Path)
     return run
 
 
-def pods(cluster: Cluster, namespace: str, component: str = "server") -> set[tuple[str, int]]:
-    """The pods that aren't going, and how often their containers have started anew."""
-    found = product.get(cluster, namespace, "pods", "-l", f"app.kubernetes.io/component={component}")["items"]
-    return {(pod["metadata"]["name"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in found}
-
-
 def test_standalone_from_install_to_uninstall(
     cluster: Cluster, namespace: str, install: Install, tmp_path: Path
 ) -> None:
+    def pods() -> set[tuple[str, int]]:
+        return product.pods(cluster, namespace, "app.kubernetes.io/component=server")
+
     told = install({"replicas": 2})
     assert f"helm test docs -n {namespace} --logs" in told
     tested = cluster.helm("test", "docs", "-n", namespace, "--logs").stdout
     assert "docs.flame-engine.org" in tested
 
     # A newer chart alone restarts nothing.
-    before = pods(cluster, namespace)
+    before = pods()
     newer = tmp_path / "newer"
     shutil.copytree(CHART, newer)
     metadata = yaml.safe_load((newer / "Chart.yaml").read_text())
     (newer / "Chart.yaml").write_text(yaml.safe_dump(metadata | {"version": "99.0.0"}))
     install({"replicas": 2}, newer)
-    assert pods(cluster, namespace) == before
+    assert pods() == before
 
     # A setting does, one by one, and a rollback takes it back.
     install({"replicas": 2, "search": {"maxTokens": 6000}}, newer)
-    wait_for("the old pods to go", lambda: not pods(cluster, namespace) & before, timeout=60)
+    wait_for("the old pods to go", lambda: not pods() & before, timeout=60)
     cluster.helm("rollback", "docs", "2", "-n", namespace, "--wait", "--timeout=2m")
     tokens = product.get(cluster, namespace, "configmap/docs")["data"]["FLAME_MCP_MAX_TOKENS"]
     assert tokens == "4000"
