@@ -15,7 +15,7 @@ from benchmarks.operator import workload as work
 from benchmarks.operator.report import Phase, Result
 from benchmarks.operator.workload import Children, Workload
 from benchmarks.process import cpu_seconds, peak_mib, rest
-from flame_operator.model import KINDS, SERVER, SERVICE, WATCHED_KINDS, Key, Manifest, key_of
+from flame_operator.resource.kinds import KINDS, SERVER, SERVICE, WATCHED_KINDS, Key, Manifest, key_of
 from tests.harness.audit import AuditLog, Request
 from tests.harness.client import Client, admin
 from tests.harness.console import step

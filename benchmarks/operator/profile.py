@@ -9,10 +9,10 @@ Stacks = Sequence[tuple[Sequence[str], int]]
 # A part of the work is whatever runs below the innermost of these.
 PARTS = {
     "kopf/": "kopf: the watches and their events",
-    "flame_operator/watch.py": "our handler of events, with the cache",
-    "flame_operator/kube.py": "requests: serialization, HTTP, TLS",
-    "flame_operator/transport.py": "requests: serialization, HTTP, TLS",
-    "flame_operator/cache.py": "the cache",
+    "flame_operator/informer/watch.py": "our handler of events, with the cache",
+    "flame_operator/api/kube.py": "requests: serialization, HTTP, TLS",
+    "flame_operator/api/transport.py": "requests: serialization, HTTP, TLS",
+    "flame_operator/informer/cache.py": "the cache",
     "flame_operator/": "the rest of our own code",
     "structlog/": "the log",
 }

@@ -60,7 +60,7 @@ def main() -> None:
     """Run the operator's command line under a sampler."""
     target = Path(sys.argv.pop(1))
     Sampler(target).install()
-    from flame_operator.cli import main as run  # noqa: PLC0415 - what is loaded here is not counted
+    from flame_operator.commands.main import main as run  # noqa: PLC0415 - what is loaded here is not counted
 
     run(prog_name="flame-operator")
 

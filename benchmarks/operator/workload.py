@@ -9,8 +9,10 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from flame_operator.desired import Defaults, desired
-from flame_operator.model import CHILD_KINDS, KINDS, MANAGER, SERVER, Manifest, key_of, parse_server
+from flame_operator.desired.children import desired_children
+from flame_operator.desired.inputs import Defaults
+from flame_operator.resource.kinds import CHILD_KINDS, KINDS, MANAGER, SERVER, Manifest, key_of
+from flame_operator.resource.server import parse_server
 from tests.harness.client import Client
 from tests.harness.paths import REPO
 
@@ -75,7 +77,7 @@ def spec_for(children: Children, crd: Path = CRD) -> Manifest:
 
 def children_of(body: Manifest) -> tuple[Manifest, ...]:
     """What the operator should make of a resource."""
-    return desired(parse_server(body), DEFAULTS)
+    return desired_children(parse_server(body), DEFAULTS)
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[object]], *, at_once: int) -> None:

@@ -1,5 +1,5 @@
 """`python -m flame_operator`."""
 
-from flame_operator.cli import main
+from flame_operator.commands.main import main
 
 main()

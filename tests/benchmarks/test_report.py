@@ -87,10 +87,18 @@ def test_the_default_spec_is_empty() -> None:
 
 
 def test_a_profile_names_the_part_of_the_work() -> None:
-    loop = ["flame_operator/cli.py run", "asyncio/base_events.py run_once"]
+    loop = ["flame_operator/commands/main.py run", "asyncio/base_events.py run_once"]
     stacks = [
         ([*loop, "kopf/worker.py work", "copy.py deepcopy"], 3),
-        ([*loop, "flame_operator/reconcile.py go", "flame_operator/kube.py apply", "ssl.py write"], 1),
+        (
+            [
+                *loop,
+                "flame_operator/reconcile/reconciler.py go",
+                "flame_operator/api/kube.py apply",
+                "ssl.py write",
+            ],
+            1,
+        ),
         (loop, 4),
     ]
     text = profile.as_text(stacks, 8.0)
@@ -98,4 +106,4 @@ def test_a_profile_names_the_part_of_the_work() -> None:
     assert "1.000  requests" in text
     assert "4.000  asyncio" in text
     assert "3.000  copy.py deepcopy" in text
-    assert "8.000  flame_operator/cli.py run" in text
+    assert "8.000  flame_operator/commands/main.py run" in text

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from flame_operator.desired.quantity import parse_quantity
-from tests.flame_operator import specs
+from flame_operator.formats.quantity import parse_quantity
+from tests.support.operator import specs
 
 URLS = st.sampled_from(
     [

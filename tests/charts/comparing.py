@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flame_operator.model import Manifest
+from flame_operator.resource.kinds import Manifest
 
 NOTES = ("applied-hash", "references-digest", "owns-secret", "task", "trigger", "inputs", "attempt")
 """The operator's own annotations."""

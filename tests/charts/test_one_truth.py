@@ -14,16 +14,19 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 
-from flame_operator.cli import WITHOUT_CLUSTER
-from flame_operator.desired import Defaults, desired
-from flame_operator.desired.ingestion import Run, job
-from flame_operator.desired.unions import loads, managed_qdrant
-from flame_operator.model import Manifest, Server, parse_server
+from flame_operator.commands.main import WITHOUT_CLUSTER
+from flame_operator.desired.children import desired_children
+from flame_operator.desired.ingestion_job import job
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.run import Run
+from flame_operator.resource.kinds import Manifest
+from flame_operator.resource.server import Server, parse_server
+from flame_operator.resource.unions import loads_docs, managed_qdrant
 from tests.charts.chart_specs import chart_specs
 from tests.charts.comparing import comparable, differences
 from tests.charts.helm_cli import SERVER_CHART, render
-from tests.flame_operator import specs
-from tests.flame_operator.fake_kube import server as resource
+from tests.support.operator import specs
+from tests.support.operator.fake_kube import server as resource
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -58,10 +61,10 @@ def values_of(server: Server, spec: dict[str, Any]) -> dict[str, Any]:
 
 def of_operator(server: Server) -> list[Manifest]:
     """All that the operator makes of a resource; runs on a schedule are the CronJobs that a chart has."""
-    found = list(desired(server, DEFAULTS, WITHOUT_CLUSTER))
+    found = list(desired_children(server, DEFAULTS, WITHOUT_CLUSTER))
     ingestion, managed = server.spec.ingestion, managed_qdrant(server)
     load = job(server, DEFAULTS, Run("ingest", "", ""))
-    if loads(server) and not (ingestion and ingestion.suspend):
+    if loads_docs(server) and not (ingestion and ingestion.suspend):
         found.append(load)
     if ingestion and ingestion.schedule:
         found.append(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.metrics import Metrics
+from flame_operator.telemetry.metrics import Metrics
 from tests.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.charts.helm_cli import render
 from tests.harness import tools

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flame_operator.desired.naming import HTTP_PORT, selector_labels
-from flame_operator.model import SERVER
+from flame_operator.resource.kinds import SERVER
 from tests.charts import helm_cli
 from tests.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.charts.helm_cli import run_helm, template

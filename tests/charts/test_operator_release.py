@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.model import parse_server
+from flame_operator.resource.server import parse_server
 from tests.charts.helm_cli import CHARTS, render, run_helm
 from tests.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.harness import foreign

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.model import SERVER, key_of
+from flame_operator.resource.kinds import SERVER, key_of
 from tests.harness.audit import AuditLog
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flame_operator.desired import Defaults, desired
-from flame_operator.model import SERVER, parse_server
+from flame_operator.desired.children import desired_children
+from flame_operator.desired.inputs import Defaults
+from flame_operator.resource.kinds import SERVER
+from flame_operator.resource.server import parse_server
 from tests.cluster.conftest import Cluster, server
 from tests.cluster.state import state
 from tests.harness.client import Client, admin
@@ -39,7 +41,9 @@ class Workload:
 
 
 REST = {"replicas": 0}
-CHILDREN = desired(parse_server(server("docs", "any", **REST)), Defaults(image="flame-mcp-server:test"))
+CHILDREN = desired_children(
+    parse_server(server("docs", "any", **REST)), Defaults(image="flame-mcp-server:test")
+)
 
 
 @dataclass

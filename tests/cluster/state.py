@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from flame_operator.model import CHILD_KINDS, MANAGER, SECRET, SERVER, Kind
+from flame_operator.resource.kinds import CHILD_KINDS, MANAGER, SECRET, SERVER, Kind
 from tests.harness.client import ApiError, Client
 
 Json = dict[str, Any]

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.desired import desired
-from flame_operator.model import OPTIONAL_KINDS, Manifest, parse_server
-from flame_operator.plan import corrections, is_subset
+from flame_operator.changes.compare import corrections, is_subset
+from flame_operator.desired.children import desired_children
+from flame_operator.resource.kinds import OPTIONAL_KINDS, Manifest
+from flame_operator.resource.server import parse_server
 from tests.cluster.conftest import Cluster
-from tests.flame_operator.children import DEFAULTS, facts
-from tests.flame_operator.fake_kube import server
+from tests.support.operator.children import DEFAULTS, facts
+from tests.support.operator.fake_kube import server
 
 GOLDEN = {
     path.name.removesuffix(".in.yaml"): yaml.safe_load(path.read_text())
@@ -37,7 +38,7 @@ def wanted_in(namespace: str, body: Manifest) -> list[Manifest]:
     """The children of a resource, without an owner, who isn't there: garbage collection would act."""
     placed = {**body["metadata"], "namespace": namespace}
     one = parse_server({**body, "metadata": placed}, forbid_unknown=True)
-    children = copy.deepcopy(desired(one, DEFAULTS, facts(one)))
+    children = copy.deepcopy(desired_children(one, DEFAULTS, facts(one)))
     for child in children:
         del child["metadata"]["ownerReferences"]
     return [child for child in children if child["kind"] not in NOT_INSTALLED]

@@ -7,10 +7,11 @@ import pytest
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
-from flame_operator.events import Event, Recorder
-from flame_operator.kube import AioKube
-from flame_operator.ticks import utc_now
-from flame_operator.transport import Transport, open_session
+from flame_operator.api.kube import AioKube
+from flame_operator.api.transport import Transport, open_session
+from flame_operator.formats.times import utc_now
+from flame_operator.status.events import Event
+from flame_operator.status.recorder import Recorder
 from tests.cluster.conftest import Cluster, Json, server
 
 pytestmark = pytest.mark.cluster

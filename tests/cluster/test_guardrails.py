@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.desired.naming import DEFAULT_REPLICAS
-from flame_operator.spec.backends import Storage
+from flame_operator.resource.server import DEFAULT_REPLICAS
+from flame_operator.resource.spec.backends import Storage
 from tests.charts.helm_cli import OPERATOR_CHART, render
 from tests.cluster.conftest import DRY_RUN, Client, Cluster, Json, Store, path_of, refused, server
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.model import (
+from flame_operator.resource.kinds import (
     CHILD_KINDS,
     JOB,
     KINDS,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.charts.helm_cli import OPERATOR_CHART, render
 from tests.cluster.conftest import Cluster, server
-from tests.flame_operator.test_metrics import documented
+from tests.flame_operator.telemetry.test_metrics import documented
 from tests.harness.audit import WRITES
 from tests.harness.operator_process import Operator
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flame_operator.model import JOB, SERVER
+from flame_operator.resource.kinds import JOB, SERVER
 from tests.cluster.conftest import Cluster, Json, operators, server
 from tests.harness.operator_process import Operator
 

@@ -11,21 +11,26 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flame_operator.desired import Defaults, desired
-from flame_operator.desired.ingestion import Run, job
+from flame_operator.desired.children import desired_children
+from flame_operator.desired.ingestion_job import job
+from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.references import references
-from flame_operator.model import KINDS, parse_server
+from flame_operator.desired.run import Run
+from flame_operator.resource.kinds import KINDS
+from flame_operator.resource.server import parse_server
 from flame_server.index.build import build_index
 from tests.cluster.conftest import Cluster, Json, server
-from tests.flame_operator.children import facts
 from tests.flame_server.server_process import FLAME_MCP, running
 from tests.harness.operator_process import Operator
+from tests.support.operator.children import facts
 
 pytestmark = pytest.mark.cluster
 
 DEFAULT_KINDS = [
     KINDS[child["kind"]]
-    for child in desired(parse_server(server("docs", "any")), Defaults(image="flame-mcp-server:test"))
+    for child in desired_children(
+        parse_server(server("docs", "any")), Defaults(image="flame-mcp-server:test")
+    )
 ]
 CHILDREN = tuple(kind.kind.lower() for kind in DEFAULT_KINDS)
 ROOT = Path(__file__).parents[2]
@@ -489,7 +494,10 @@ def test_pods_pass_pod_security_restricted(cluster: Cluster) -> None:
     for example in examples():
         body = {**example, "metadata": {**example["metadata"], "namespace": namespace, "uid": "0"}}
         one, defaults = parse_server(body, forbid_unknown=True), Defaults(image="x:1")
-        wanted = [*desired(one, defaults, facts(one)), job(one, defaults, Run("ingest", "spec", "x"))]
+        wanted = [
+            *desired_children(one, defaults, facts(one)),
+            job(one, defaults, Run("ingest", "spec", "x")),
+        ]
         for child in copy.deepcopy([child for child in wanted if "template" in child.get("spec", {})]):
             del child["metadata"]["ownerReferences"]
             result = cluster.kubectl("apply", "--dry-run=server", "-f", "-", text=yaml.safe_dump(child))

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 from kubernetes.aio.client import Configuration
 
+from flame_operator.api.kube import AioKube
+from flame_operator.api.transport import Transport, open_session
 from flame_operator.desired.references import Reference
-from flame_operator.digests import Digests, load_key
 from flame_operator.errors import Forbidden
-from flame_operator.kube import AioKube
-from flame_operator.model import CONFIG_MAP, SECRET, Key
-from flame_operator.references import References
-from flame_operator.transport import Transport, open_session
+from flame_operator.references.digests import Digests, load_key
+from flame_operator.references.lookup import References
+from flame_operator.resource.kinds import CONFIG_MAP, SECRET, Key
 from tests.cluster.conftest import Cluster, Json
 
 pytestmark = pytest.mark.cluster

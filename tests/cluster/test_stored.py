@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flame_operator.model import SERVER
+from flame_operator.resource.kinds import SERVER
 from tests.cluster.conftest import DRY_RUN, Client, Cluster, Json, Store, path_of, refused
 from tests.cluster.fields import SCHEMA, fields, given_fields
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_operator.model import SERVER, WATCHED_KINDS
+from flame_operator.resource.kinds import SERVER, WATCHED_KINDS
 from tests.cluster.conftest import Cluster, server
 from tests.harness.operator_process import Operator
 from tests.harness.proxy import FaultProxy

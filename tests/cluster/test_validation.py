@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flame_operator.model import parse_server
+from flame_operator.resource.server import parse_server
 from tests.cluster.conftest import DRY_RUN, Client, Json, Store, path_of, refused, server
 from tests.cluster.fields import SCHEMA, fields, given_fields, rules
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from flame_operator.model import SERVER, SERVICE, WATCHED_KINDS
+from flame_operator.resource.kinds import SERVER, SERVICE, WATCHED_KINDS
 from tests.cluster.conftest import Cluster, server
 from tests.harness.fork_server import ForkedOperator, ForkServer
 from tests.harness.proc import wait_for

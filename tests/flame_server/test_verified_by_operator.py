@@ -11,8 +11,9 @@ import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth.providers.jwt import StaticTokenVerifier
 
-from flame_operator.mcp_probe import PROTOCOL_VERSION, McpProbe
-from flame_operator.verdict import AuthType, Finding, IndexInfo, ServerInfo, Target
+from flame_operator.resource.status import IndexInfo, ServerInfo
+from flame_operator.verification.mcp_probe import PROTOCOL_VERSION, McpProbe
+from flame_operator.verification.verdict import AuthType, Finding, Target
 from flame_server.app import create_server
 from flame_server.search import open_searcher
 from flame_server.serve import _listen

@@ -68,7 +68,8 @@ class ForkedOperator:
 
 
 def _serve() -> None:
-    from flame_operator import app, cli  # noqa: F401, PLC0415 - loaded once, for all children
+    from flame_operator import app  # noqa: F401, PLC0415 - loaded once, for all children
+    from flame_operator.commands import main as cli  # noqa: F401, PLC0415 - loaded once, for all children
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     for line in sys.stdin:
@@ -81,7 +82,7 @@ def _serve() -> None:
 def _become_operator(order: dict[str, Any]) -> None:
     from kubernetes.aio.config import kube_config  # noqa: PLC0415 - as in _serve
 
-    from flame_operator.cli import main  # noqa: PLC0415 - as in _serve
+    from flame_operator.commands.main import main  # noqa: PLC0415 - as in _serve
 
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

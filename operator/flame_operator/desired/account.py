@@ -1,8 +1,9 @@
 """The pods' ServiceAccount."""
 
 from flame_operator.desired.naming import child
-from flame_operator.desired.unions import workload_identity
-from flame_operator.model import SERVICE_ACCOUNT, Manifest, Server
+from flame_operator.resource.kinds import SERVICE_ACCOUNT, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import workload_identity
 
 CLIENT_ID = "azure.workload.identity/client-id"
 

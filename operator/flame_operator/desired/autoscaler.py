@@ -3,7 +3,8 @@
 from typing import Any
 
 from flame_operator.desired.naming import child
-from flame_operator.model import AUTOSCALER, DEPLOYMENT, Manifest, Server
+from flame_operator.resource.kinds import AUTOSCALER, DEPLOYMENT, Manifest
+from flame_operator.resource.server import Server
 
 DEFAULT_TARGET_CPU = 75
 """Per cent of the requested CPU, when the user names no target at all."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from flame_operator.desired import references
 from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts, qdrant_url
-from flame_operator.desired.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
-from flame_operator.model import CONFIG_MAP, Manifest, Server
+from flame_operator.resource.kinds import CONFIG_MAP, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
 
 SHUTDOWN_GRACE_SECONDS = 25
 MANAGED_COLLECTION = "flame-docs"

@@ -4,17 +4,13 @@ from typing import Any
 
 from flame_operator.desired.config import SHUTDOWN_GRACE_SECONDS
 from flame_operator.desired.hashing import digest
-from flame_operator.desired.ingestion import deadline_seconds
+from flame_operator.desired.ingestion_job import deadline_seconds
+from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.naming import (
-    CONFIG_HASH,
-    DEFAULT_REPLICAS,
     HTTP_PORT,
     HTTP_PORT_NAME,
     METRICS_PORT,
     METRICS_PORT_NAME,
-    REFERENCES_DIGEST,
-    Defaults,
-    Facts,
     child,
     labels,
     selector_labels,
@@ -30,11 +26,13 @@ from flame_operator.desired.pod import (
     pull_secrets,
     server_image,
 )
-from flame_operator.desired.quantity import container_resources
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
+from flame_operator.desired.resources import container_resources
 from flame_operator.desired.scheduling import scheduling
-from flame_operator.desired.unions import loads, workload_identity
-from flame_operator.model import DEPLOYMENT, Manifest, Server
+from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST
+from flame_operator.resource.kinds import DEPLOYMENT, Manifest
+from flame_operator.resource.server import DEFAULT_REPLICAS, Server
+from flame_operator.resource.unions import loads_docs, workload_identity
 
 # A pod leaves the endpoints while it sleeps, so that nothing is sent to a server that has stopped listening.
 PRE_STOP_SECONDS = 5
@@ -61,7 +59,7 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
 
 def _patience(server: Server) -> dict[str, int]:
     """How long pods may take to be ready before their rollout counts as stuck: the first load goes before."""
-    if not loads(server):
+    if not loads_docs(server):
         return {}
     return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 

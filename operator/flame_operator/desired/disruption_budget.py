@@ -1,7 +1,8 @@
 """The PodDisruptionBudget."""
 
-from flame_operator.desired.naming import DEFAULT_REPLICAS, child, selector_labels
-from flame_operator.model import DISRUPTION_BUDGET, Manifest, Server
+from flame_operator.desired.naming import child, selector_labels
+from flame_operator.resource.kinds import DISRUPTION_BUDGET, Manifest
+from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 
 
 def disruption_budget(server: Server) -> Manifest | None:

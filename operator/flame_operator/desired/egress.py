@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from flame_operator.desired.unions import azure_openai, external_qdrant, oidc, openai, workload_identity
-from flame_operator.model import Server
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import azure_openai, external_qdrant, oidc, openai, workload_identity
 
 Rule = dict[str, Any]
 

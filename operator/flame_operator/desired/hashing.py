@@ -3,8 +3,8 @@
 import hashlib
 import json
 
-from flame_operator.desired.naming import APPLIED_HASH
-from flame_operator.model import Manifest
+from flame_operator.resource.annotations import APPLIED_HASH
+from flame_operator.resource.kinds import Manifest
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 
@@ -14,7 +14,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def sealed(manifest: Manifest) -> Manifest:
+def with_applied_hash(manifest: Manifest) -> Manifest:
     """The manifest with its own digest as an annotation: a live object without it was applied differently."""
     metadata = manifest["metadata"]
     annotations = {**metadata["annotations"], APPLIED_HASH: digest(manifest)}

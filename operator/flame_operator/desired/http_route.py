@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from flame_operator.desired.naming import Defaults, child
-from flame_operator.model import HTTP_ROUTE, Manifest, Server
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.naming import child
+from flame_operator.resource.kinds import HTTP_ROUTE, Manifest
+from flame_operator.resource.server import Server
 
 
 def http_route(server: Server, defaults: Defaults) -> Manifest | None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from flame_operator.desired.naming import HTTP_PORT_NAME, child
-from flame_operator.model import INGRESS, Manifest, Server
+from flame_operator.resource.kinds import INGRESS, Manifest
+from flame_operator.resource.server import Server
 
 
 def ingress(server: Server) -> Manifest | None:

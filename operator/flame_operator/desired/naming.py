@@ -1,10 +1,8 @@
 """Names, labels and the metadata that all children share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
-from flame_operator.model import (
+from flame_operator.resource.kinds import (
     GROUP,
     INSTANCE,
     MANAGER,
@@ -13,31 +11,14 @@ from flame_operator.model import (
     SERVER,
     Kind,
     Manifest,
-    Server,
 )
-
-APPLIED_HASH = f"{GROUP}/applied-hash"
-CONFIG_HASH = f"{GROUP}/config-hash"
-TASK = f"{GROUP}/task"
-TRIGGER = f"{GROUP}/trigger"
-INPUTS = f"{GROUP}/inputs"
-ATTEMPT = f"{GROUP}/attempt"
-"""On a Job: which run it is."""
-REINDEX = f"{GROUP}/reindex"
-"""On a resource: a new value asks for an ingestion now."""
-ROLLBACK = f"{GROUP}/rollback"
-"""On a resource: the index before is searched, and nothing new is loaded until this is removed."""
-KEYS_HASH = f"{GROUP}/keys-hash"
-REFERENCES_DIGEST = f"{GROUP}/references-digest"
-OWNS_SECRET = f"{GROUP}/owns-secret"
-"""On the Service of a server with a generated token: tells that there is a Secret, as none are listed."""
+from flame_operator.resource.server import Server
 
 HTTP_PORT_NAME = "http"
 HTTP_PORT = 8000
 METRICS_PORT_NAME = "metrics"
 METRICS_PORT = 9090
 TOKEN_KEY = "token"  # noqa: S105 - where the generated Secret holds the token
-DEFAULT_REPLICAS = 2
 
 QDRANT_PORT = 6333
 QDRANT_PEER_PORT = 6335
@@ -46,39 +27,6 @@ QDRANT_WRITE_KEY = "api-key"
 QDRANT_READ_KEY = "read-only-api-key"
 
 Component = Literal["server", "qdrant", "ingestion"]
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What the operator's installation decides for resources that don't say."""
-
-    image: str
-    qdrant_image: str = "qdrant"
-    """The image of Qdrant servers whose spec names none."""
-    operator_namespace: str = ""
-    """Where the operator's own pods are, which verify every server; empty outside a cluster."""
-    image_pull_secrets: tuple[str, ...] = ()
-    """Secrets of each server's namespace that the pods of servers that name none pull with."""
-    http_routes: bool = False
-    """Whether HTTPRoutes are made: their API may be missing, and the role `edit` may not cover them."""
-    service_monitors: bool = False
-    """Whether ServiceMonitors are made, likewise."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of the cluster and decides about children besides the resource."""
-
-    references: str = ""
-    """Digest of the Secrets and ConfigMaps that pods read; empty for none. A change rolls the pods."""
-    token: str | None = field(default=None, repr=False)
-    """The generated bearer token, as base64; None when none is wanted."""
-    qdrant_keys: Mapping[str, str] | None = field(default=None, repr=False)
-    """The generated keys of the server's own Qdrant, as base64; None when none are wanted."""
-    scaled_by_others: bool = False
-    """Whether somebody else, an autoscaler perhaps, has set the Deployment's replicas."""
-    asks_qdrant: bool = False
-    """Whether pods of a former spec still search in a Qdrant server of the resource's own."""
 
 
 def selector_labels(name: str, component: Component = "server") -> dict[str, str]:

@@ -3,11 +3,13 @@
 from typing import Any
 
 from flame_operator.desired.egress import NAMESPACE_LABEL, Rule, dns, rules, urls
-from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, Defaults, Facts, child, selector_labels
+from flame_operator.desired.inputs import Defaults, Facts
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, selector_labels
 from flame_operator.desired.qdrant import to_qdrant
-from flame_operator.desired.unions import managed_qdrant
-from flame_operator.model import NETWORK_POLICY, Manifest, Server
-from flame_operator.spec.access import EgressPeer, NetworkPolicySpec, Peer
+from flame_operator.resource.kinds import NETWORK_POLICY, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.spec.access import EgressPeer, NetworkPolicySpec, Peer
+from flame_operator.resource.unions import managed_qdrant
 
 # What the operator's pods have whatever the release and the chart's `nameOverride` are called.
 OPERATOR_LABELS = {"app.kubernetes.io/component": "operator", "app.kubernetes.io/part-of": "flame-mcp"}

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flame_operator.desired.naming import Defaults
+from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.references import Credential
-from flame_operator.model import SECRET, Server
+from flame_operator.resource.kinds import SECRET
+from flame_operator.resource.server import Server
 
 USER_ID = 65532
 """The user of the server's image."""

@@ -5,24 +5,22 @@ from typing import Any
 
 from flame_operator.desired.egress import Rule, dns
 from flame_operator.desired.hashing import digest
+from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.naming import (
-    KEYS_HASH,
     QDRANT_PEER_PORT,
     QDRANT_PORT,
     QDRANT_READ_KEY,
     QDRANT_WRITE_KEY,
     Component,
-    Defaults,
-    Facts,
     child,
     labels,
     selector_labels,
 )
 from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pull_secrets
-from flame_operator.desired.quantity import Figures, container_resources
+from flame_operator.desired.resources import DefaultResources, container_resources
 from flame_operator.desired.scheduling import placement
-from flame_operator.desired.unions import managed_qdrant
-from flame_operator.model import (
+from flame_operator.resource.annotations import KEYS_HASH
+from flame_operator.resource.kinds import (
     DISRUPTION_BUDGET,
     NETWORK_POLICY,
     QDRANT,
@@ -32,14 +30,15 @@ from flame_operator.model import (
     STATEFUL_SET,
     Kind,
     Manifest,
-    Server,
 )
-from flame_operator.spec.backends import Managed
+from flame_operator.resource.server import Server
+from flame_operator.resource.spec.backends import Managed
+from flame_operator.resource.unions import managed_qdrant
 
 # Those of Qdrant's own unprivileged image and chart.
 USER_ID, GROUP_ID, VOLUME_GROUP_ID = 1000, 2000, 3000
 VOLUME = "storage"
-FIGURES = Figures(
+FIGURES = DefaultResources(
     requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "64Mi"},
     limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "512Mi"},
 )

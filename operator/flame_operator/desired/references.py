@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
-from flame_operator.desired.unions import (
+from flame_operator.resource.kinds import CONFIG_MAP, QDRANT, SECRET, Kind
+from flame_operator.resource.server import Server
+from flame_operator.resource.spec.common import KeyRef
+from flame_operator.resource.unions import (
     azure_openai,
     external_qdrant,
     generates_token,
     managed_qdrant,
     openai,
 )
-from flame_operator.model import CONFIG_MAP, QDRANT, SECRET, Kind, Server
-from flame_operator.spec.common import KeyRef
 
 CREDENTIALS_PATH = "/etc/flame-mcp/credentials"
 """The folder of all credentials in the container."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flame_operator.desired.naming import selector_labels
-from flame_operator.model import Server
+from flame_operator.resource.server import Server
 
 SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 

@@ -1,8 +1,10 @@
 """The Secret with the generated bearer token."""
 
-from flame_operator.desired.naming import TOKEN_KEY, Facts, child
-from flame_operator.desired.unions import generates_token
-from flame_operator.model import SECRET, Manifest, Server
+from flame_operator.desired.inputs import Facts
+from flame_operator.desired.naming import TOKEN_KEY, child
+from flame_operator.resource.kinds import SECRET, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import generates_token
 
 
 def secret(server: Server, facts: Facts) -> Manifest | None:

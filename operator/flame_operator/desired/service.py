@@ -1,8 +1,10 @@
 """The Service in front of the pods."""
 
-from flame_operator.desired.naming import HTTP_PORT_NAME, OWNS_SECRET, child, selector_labels
-from flame_operator.desired.unions import generates_token
-from flame_operator.model import SERVICE, Manifest, Server
+from flame_operator.desired.naming import HTTP_PORT_NAME, child, selector_labels
+from flame_operator.resource.annotations import OWNS_SECRET
+from flame_operator.resource.kinds import SERVICE, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import generates_token
 
 
 def service(server: Server) -> Manifest:

@@ -1,7 +1,9 @@
 """The ServiceMonitor, by which Prometheus Operator finds the metrics."""
 
-from flame_operator.desired.naming import METRICS_PORT_NAME, Defaults, child, selector_labels
-from flame_operator.model import SERVICE_MONITOR, Manifest, Server
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.naming import METRICS_PORT_NAME, child, selector_labels
+from flame_operator.resource.kinds import SERVICE_MONITOR, Manifest
+from flame_operator.resource.server import Server
 
 
 def service_monitor(server: Server, defaults: Defaults) -> Manifest | None:

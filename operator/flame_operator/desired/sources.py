@@ -3,8 +3,8 @@
 from typing import Any
 
 from flame_operator.desired.pod import CREDENTIALS_MODE
-from flame_operator.model import Server
-from flame_operator.spec.backends import Source
+from flame_operator.resource.server import Server
+from flame_operator.resource.spec.backends import Source
 
 MOUNTS_PATH = "/run/flame-mcp/sources"
 """The folder of docs that are volumes, each under its source's name."""

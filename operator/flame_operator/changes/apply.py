@@ -1,0 +1,128 @@
+"""Carries out a plan for a server's children, and keeps the answers in the cache."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from flame_operator.api.kube import KubeApi
+from flame_operator.changes.children import Children
+from flame_operator.changes.compare import corrections, grows, storage_of, without_replicas
+from flame_operator.changes.plan import Action, Apply, Delete
+from flame_operator.errors import Conflict, Invalid
+from flame_operator.informer.cache import Cache
+from flame_operator.resource.kinds import (
+    DEPLOYMENT,
+    MANAGER,
+    STATEFUL_SET,
+    VOLUME_CLAIM,
+    Key,
+    Manifest,
+    key_of,
+)
+from flame_operator.resource.server import Server
+
+log = structlog.get_logger(__name__)
+
+
+class Applier:
+    """Writes and deletes children."""
+
+    def __init__(self, api: KubeApi, cache: Cache, children: Children) -> None:
+        self._api = api
+        self._cache = cache
+        self._children = children
+
+    async def carry_out(self, server: Server, actions: Iterable[Action]) -> None:
+        """Carry out the writes and deletions among the actions, in their order.
+
+        Raises:
+            Conflict: An object is another than the cache had; the cache has been corrected.
+            Refused: The API server refuses one; those before it have been carried out.
+        """
+        applied: list[str] = []
+        deleted: list[str] = []
+        try:
+            for action in actions:
+                match action:
+                    case Apply(manifest, uid):
+                        await self._apply(server, manifest, uid)
+                        applied.append(manifest["kind"])
+                    case Delete(child):
+                        await self._delete(child)
+                        deleted.append(child["kind"])
+        finally:
+            if applied or deleted:
+                log.info("reconciled", **server.key.fields(), applied=applied, deleted=deleted)
+
+    async def _apply(self, server: Server, manifest: Manifest, uid: str | None) -> None:
+        try:
+            known = self._children.known(server, manifest["kind"], _suffix(server, manifest))
+            if manifest["kind"] == STATEFUL_SET.kind and known is not None and grows(manifest, known):
+                await self._grow(manifest, known)
+                return
+            if manifest["kind"] == DEPLOYMENT.kind and uid and "replicas" not in manifest["spec"]:
+                await self._leave_replicas(server)
+            self._cache.put(await self._write(server, manifest, uid))
+        except Conflict:
+            await self._children.read(manifest["kind"], key_of(manifest))
+            raise
+
+    async def _write(self, server: Server, manifest: Manifest, uid: str | None) -> Manifest:
+        """Apply, and remove what others have put into a list that is ours alone.
+
+        Server-side apply leaves fields of other managers alone, so that a port that somebody renumbered stays
+        beside ours, and the API server may even refuse the two together.
+        """
+        try:
+            live = await self._api.apply(manifest, uid=uid)
+        except Invalid:
+            known = self._children.known(server, manifest["kind"], _suffix(server, manifest))
+            fixes = corrections(manifest, known) if known is not None and uid is not None else []
+            if known is None or not fixes:
+                raise
+            await self._api.correct(known, fixes)
+            return await self._api.apply(manifest, uid=uid)
+        fixes = corrections(manifest, live)
+        return await self._api.correct(live, fixes) if fixes else live
+
+    async def _grow(self, wanted: Manifest, known: Manifest) -> None:
+        """Make the volumes of a StatefulSet larger, which it can't do itself: its template never changes.
+
+        The volumes first. The StatefulSet is then replaced without its pods, by the pass that its
+        disappearance starts; whoever ends in between finds the old one, and begins anew.
+
+        Raises:
+            Refused: The volumes' class doesn't allow it.
+        """
+        size, template = storage_of(wanted), known["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
+        namespace, name = key_of(known)
+        for number in range(known["spec"].get("replicas", 1)):
+            claim = await self._api.get(VOLUME_CLAIM, Key(namespace, f"{template}-{name}-{number}"))
+            if claim is not None and claim["spec"]["resources"]["requests"]["storage"] != size:
+                path = "/spec/resources/requests/storage"
+                await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
+        await self._api.delete(known, propagation="Orphan")
+        await self._children.read(known["kind"], key_of(known))
+
+    async def _leave_replicas(self, server: Server) -> None:
+        """Give up the Deployment's replicas without changing them, when they are ours.
+
+        A field that an apply no longer names is removed, and replicas would fall back to 1 until the
+        autoscaler notices. So the claim to the field goes first, and the field stays.
+        """
+        live = await self._api.get(DEPLOYMENT, server.key)
+        if live is not None and (operations := without_replicas(live, MANAGER)):
+            await self._api.correct(live, operations)
+
+    async def _delete(self, child: Manifest) -> None:
+        try:
+            await self._api.delete(child)
+        except Conflict:
+            await self._children.read(child["kind"], key_of(child))
+            raise
+        self._cache.learn(child["kind"], key_of(child), None)
+
+
+def _suffix(server: Server, manifest: Manifest) -> str:
+    name: str = manifest["metadata"]["name"]
+    return name.removeprefix(server.key.name)

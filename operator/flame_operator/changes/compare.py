@@ -1,0 +1,120 @@
+"""Whether a live object is as desired, and the patches that make it so where applying isn't enough. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flame_operator.formats.quantity import same_quantity
+from flame_operator.resource.kinds import Manifest
+
+# Lists whose items the API server tells apart by a field; in them others may add items of their own.
+LIST_KEYS = {
+    "containers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "volumeMounts": ("mountPath",),
+    "ownerReferences": ("uid",),
+    "conditions": ("type",),
+    "ports": ("containerPort", "port", "protocol"),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}
+# Lists in which nobody else has anything to add: one more port is one more way in.
+EXACT_LISTS = {"ports"}
+# The rules of a NetworkPolicy: even a field that others add may let more in or out, as `endPort` does.
+VERBATIM = {"ingress", "egress"}
+# Maps in which one entry more means other objects: a Service that selects no pods, a policy that covers none.
+EXACT_MAPS = {"selector", "matchLabels"}
+# Maps whose values are quantities: the API server may write `0.5` as `500m`.
+QUANTITIES = {"requests", "limits", "emptyDir"}
+
+
+def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 - any JSON value
+    """Whether everything in `wanted` is in `live`, which may hold more: defaults, and what others have added.
+
+    Args:
+        wanted: A JSON value that we would send.
+        live: The JSON value that the API server has.
+        field: The name of the field that holds both, which decides how lists and quantities compare.
+    """
+    if isinstance(wanted, dict):
+        if field in EXACT_MAPS and isinstance(live, dict) and not live.keys() <= wanted.keys():
+            return False
+        # The API server leaves out empty maps and lists, so their absence isn't a difference.
+        return isinstance(live, dict) and all(
+            is_subset(value, live.get(name), _child_field(field, name))
+            for name, value in wanted.items()
+            if value != {}
+        )
+    if isinstance(wanted, list):
+        if field in VERBATIM:
+            return bool(wanted == live)
+        return isinstance(live, list) and _list_is_subset(wanted, live, field)
+    if field == "quantity":
+        return wanted == live or (live is not None and same_quantity(wanted, live))
+    # The API server leaves out empty texts too.
+    return (bool(wanted == live) and type(wanted) is type(live)) or (wanted == "" and live is None)
+
+
+def _child_field(field: str, name: str) -> str:
+    return "quantity" if field in QUANTITIES and name != "medium" else name
+
+
+def _list_is_subset(wanted: list[Any], live: list[Any], field: str) -> bool:
+    names = LIST_KEYS.get(field)
+    if names is None:
+        return len(wanted) == len(live) and all(
+            is_subset(one, other) for one, other in zip(wanted, live, strict=True)
+        )  # fmt: skip
+    by_key = _keyed(live, names)
+    known = _keyed(wanted, names)
+    return (field not in EXACT_LISTS or by_key.keys() <= known.keys()) and all(
+        is_subset(item, by_key.get(key)) for key, item in known.items()
+    )
+
+
+def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
+    return {tuple(item.get(name) for name in names): item for item in items}
+
+
+def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
+    """JSON Patch operations that remove what others have added where nothing but ours belongs."""
+    return list(_corrections(wanted, live, "", ""))
+
+
+def _corrections(wanted: Any, live: Any, field: str, path: str) -> Iterator[Manifest]:  # noqa: ANN401 - JSON
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        if field in EXACT_MAPS and not live.keys() <= wanted.keys():
+            yield {"op": "replace", "path": path, "value": wanted}
+            return
+        for name in wanted.keys() & live.keys():
+            yield from _corrections(wanted[name], live[name], name, f"{path}/{name}")
+    elif isinstance(wanted, list) and isinstance(live, list) and field in LIST_KEYS:
+        known = _keyed(wanted, LIST_KEYS[field])
+        keys = list(_keyed(live, LIST_KEYS[field]))
+        if field in EXACT_LISTS and not set(keys) <= known.keys():
+            yield {"op": "replace", "path": path, "value": wanted}
+            return
+        for index, key in enumerate(keys):
+            yield from _corrections(known.get(key), live[index], "", f"{path}/{index}")
+
+
+def without_replicas(live: Manifest, manager: str) -> list[Manifest]:
+    """JSON Patch operations by which `manager` gives up `spec.replicas`, whose value stays; may be none."""
+    operations = []
+    for number, entry in enumerate(live["metadata"].get("managedFields") or []):
+        applied = entry.get("manager") == manager and entry.get("operation") == "Apply"
+        if applied and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {}):
+            path = f"/metadata/managedFields/{number}/fieldsV1/f:spec/f:replicas"
+            operations.append({"op": "remove", "path": path})
+    return operations
+
+
+def storage_of(stateful_set: Manifest) -> str:
+    """How large its volumes are asked to be."""
+    size: str = stateful_set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+    return size
+
+
+def grows(wanted: Manifest, live: Manifest) -> bool:
+    """Whether a StatefulSet's volumes are to have another size; the schema lets them only grow."""
+    return not same_quantity(storage_of(wanted), storage_of(live))

@@ -1,0 +1,230 @@
+"""The Jobs that load docs, take snapshots and roll back, and their NetworkPolicy."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flame_operator.desired import references
+from flame_operator.desired.config import MANAGED_COLLECTION, Environment, embedding, vector_store
+from flame_operator.desired.hashing import digest
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.naming import child, labels, qdrant_node_url
+from flame_operator.desired.pod import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    USER_ID,
+    WORKLOAD_IDENTITY_LABEL,
+    credentials_volume,
+    image_fields,
+    literal,
+    pull_secrets,
+    server_image,
+)
+from flame_operator.desired.references import CREDENTIALS_PATH, ingestion_credentials
+from flame_operator.desired.resources import DefaultResources, container_resources
+from flame_operator.desired.run import Run
+from flame_operator.desired.scheduling import placement
+from flame_operator.desired.sources import source_mounts, source_volumes, sources_as_json
+from flame_operator.resource.annotations import ATTEMPT, INPUTS, TASK, TRIGGER
+from flame_operator.resource.kinds import JOB, Key, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.spec.common import Resources
+from flame_operator.resource.unions import external_qdrant, managed_qdrant, workload_identity
+
+LOAD_DEADLINE_SECONDS = 3600
+"""How long a run may take where the spec doesn't say."""
+RETRIES = 4
+"""How often a Job starts a pod anew: Kubernetes waits 10, 20, 40 and 80 seconds between them."""
+FINAL_EXIT_CODES = (1, 2, 3)
+"""Of `flame-mcp`: what the user has to change, and an index that was held back. No retry would help."""
+FIGURES = DefaultResources(
+    requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
+    limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "4Gi"},
+)
+BUNDLED_INDEX = "/opt/flame-mcp/index"
+EMBEDDINGS = {"Local": "local", "None": "none", "AzureOpenAI": "azure-openai", "OpenAI": "openai"}
+
+
+def inputs(server: Server, defaults: Defaults) -> str:
+    """Digest of all that a load's result depends on, but for what the sources hold."""
+    managed = managed_qdrant(server)
+    depends = {
+        "image": server_image(server, defaults),
+        "sources": sources_as_json(server),
+        "embedding": embedding(server, None),
+        "store": vector_store(server, {}),
+        "replicas": managed.replicas if managed else 0,
+    }
+    return digest(depends)[:16]
+
+
+def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
+    """One run. Nothing of it can change later, so it holds all that it needs."""
+    manifest = child(JOB, server, component="ingestion", own=_says(run))
+    manifest["metadata"]["name"] = run.name(server)
+    template: dict[str, Any] = {
+        "metadata": {"labels": labels(server.key.name, "ingestion"), "annotations": {}},
+        "spec": _pod(server, defaults, run),
+    }
+    if workload_identity(server):
+        template["metadata"]["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
+        # What fetches from a tenant's URL has no business with the tenant's identity.
+        template["metadata"]["annotations"]["azure.workload.identity/skip-containers"] = "fetch"
+    return {
+        **manifest,
+        "spec": {
+            "backoffLimit": RETRIES,
+            "activeDeadlineSeconds": deadline_seconds(server),
+            # Never two at once, not even while one is being stopped.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"operator": "In", "values": list(FINAL_EXIT_CODES)},
+                    },
+                ]
+            },
+            "template": template,
+        },
+    }
+
+
+def deadline_seconds(server: Server) -> int:
+    """How long a run may take."""
+    given = server.spec.ingestion
+    return given.deadline_seconds if given else LOAD_DEADLINE_SECONDS
+
+
+def _says(run: Run) -> dict[str, str]:
+    return {TASK: run.task, TRIGGER: run.trigger, INPUTS: run.inputs, ATTEMPT: str(run.attempt)}
+
+
+def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
+    files = ingestion_credentials(server)
+    steps = _steps(server, defaults, run)
+    return {
+        "serviceAccountName": server.key.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "securityContext": {**POD_SECURITY, "fsGroup": USER_ID},
+        **placement(server),
+        **pull_secrets(server, defaults),
+        **({"initContainers": steps[:-1]} if steps[:-1] else {}),
+        "containers": steps[-1:],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *([{"name": "work", "emptyDir": {"sizeLimit": "4Gi"}}] if steps[:-1] else []),
+            *([credentials_volume(files)] if files else []),
+            *(source_volumes(server) if steps[:-1] else []),
+        ],
+    }
+
+
+def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]:
+    """The containers, which run one after the other; each has only what it needs."""
+    target = ["--collection", _collection(server)]
+    if run.task == "rollback":
+        return [_container(server, defaults, "rollback", ["index", "rollback", *target])]
+    if run.task == "snapshot":
+        managed = managed_qdrant(server)
+        keep = managed.snapshots.keep if managed and managed.snapshots else 1
+        # Each node of a cluster keeps and counts its own: so always the same one, which has a copy of all.
+        node = f"--qdrant={qdrant_node_url(server)}"
+        args = ["index", "snapshot", *target, node, "--keep", str(keep)]
+        return [_container(server, defaults, "snapshot", args)]
+    if _loads_the_images_index(server):
+        return [_container(server, defaults, "publish", _publish(server, BUNDLED_INDEX))]
+    build = ["index", "build", "--fetched", "/work/sources", "--out", "/work/index"]
+    build += ["--embedding", EMBEDDINGS[server.spec.embedding.type]]
+    build += ["--reuse", BUNDLED_INDEX, "--reuse-qdrant"]
+    return [
+        _fetch(server, defaults),
+        _container(server, defaults, "build", build, work=True),
+        _container(server, defaults, "publish", _publish(server, "/work/index"), work=True),
+    ]
+
+
+def _loads_the_images_index(server: Server) -> bool:
+    """Whether there is nothing to build: the image's docs, with vectors of the model that it carries."""
+    given = server.spec.ingestion
+    bundled = given is None or all(source.bundled is not None for source in given.sources)
+    return bundled and server.spec.embedding.type in ("Local", "None")
+
+
+def _publish(server: Server, index: str) -> list[str]:
+    managed = managed_qdrant(server)
+    given = server.spec.ingestion
+    percent = given.minimum_chunks_percent if given else 90
+    return [
+        *("index", "publish", "--index", index, "--collection", _collection(server)),
+        *("--min-ratio", f"{percent / 100:g}", "--canary", server.spec.verification.query),
+        *("--replicas", str(managed.replicas if managed else 1)),
+    ]
+
+
+def _collection(server: Server) -> str:
+    qdrant = external_qdrant(server)
+    return qdrant.collection if qdrant else MANAGED_COLLECTION
+
+
+def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
+    """Talks to the sources; has their credentials and no others."""
+    container = _container(
+        server, defaults, "fetch", ["index", "fetch", "--out", "/work/sources"], work=True, credentials=False
+    )
+    as_json = json.dumps(sources_as_json(server), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    sources = literal(as_json)
+    container["env"].append({"name": "FLAME_MCP_SOURCES", "value": sources})
+    container["volumeMounts"] += source_mounts(server, credentials=True)
+    return container
+
+
+def _container(  # noqa: PLR0913 - all of it describes one container
+    server: Server,
+    defaults: Defaults,
+    name: str,
+    args: list[str],
+    *,
+    work: bool = False,
+    credentials: bool = True,
+) -> dict[str, Any]:
+    files = {one.file: f"{CREDENTIALS_PATH}/{one.file}" for one in ingestion_credentials(server)}
+    settings: Environment = {"RESULT_FILE": "/dev/termination-log"}
+    if credentials:
+        settings |= embedding(server, files.get(references.EMBEDDING_API_KEY)) | vector_store(server, files)
+    given = server.spec.ingestion.resources if server.spec.ingestion else Resources()
+    return {
+        "name": name,
+        **image_fields(server, server_image(server, defaults)),
+        # As an argument may begin with `$(`, it must not be expanded.
+        "args": [literal(arg) for arg in args],
+        "env": _variables(settings),
+        "resources": container_resources(given, FIGURES),
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *([{"name": "work", "mountPath": "/work"}] if work else []),
+            *(
+                [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]
+                if credentials and files
+                else []
+            ),
+            *(source_mounts(server, credentials=False) if work else []),
+        ],
+    }
+
+
+def _variables(settings: Mapping[str, str | int | None]) -> list[dict[str, str]]:
+    return [
+        {"name": f"FLAME_MCP_{name}", "value": literal(str(value))}
+        for name, value in sorted(settings.items())
+        if value is not None
+    ]
+
+
+def job_key(server: Server, run: Run) -> Key:
+    """Where a run's Job is."""
+    return Key(server.key.namespace, run.name(server))

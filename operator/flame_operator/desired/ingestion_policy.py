@@ -1,0 +1,34 @@
+"""The NetworkPolicy of the pods that load docs."""
+
+from flame_operator.desired.egress import beyond_cluster, dns, embedding_urls, external_qdrant_urls, rules
+from flame_operator.desired.naming import child, selector_labels
+from flame_operator.desired.network_policy import extra_egress
+from flame_operator.desired.qdrant import to_qdrant
+from flame_operator.desired.sources import urls_of_sources
+from flame_operator.resource.kinds import INGESTION, NETWORK_POLICY, Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import loads_docs, managed_qdrant
+
+
+def ingestion_policy(server: Server) -> Manifest | None:
+    """Out go requests to the world's addresses, to what the spec names for vectors, and to nothing else.
+
+    Neither the cluster's addresses nor link-local ones, where nodes keep their secrets: a source's URL is
+    a tenant's choice, and so is what it redirects to. `networkPolicy.egressTo` opens more.
+    """
+    if not loads_docs(server) or server.spec.network_policy.type == "Disabled":
+        return None
+    return {
+        **child(NETWORK_POLICY, server, suffix=INGESTION, component="ingestion"),
+        "spec": {
+            "podSelector": {"matchLabels": selector_labels(server.key.name, "ingestion")},
+            "policyTypes": ["Ingress", "Egress"],
+            "egress": [
+                dns(),
+                *((to_qdrant(server),) if managed_qdrant(server) else ()),
+                *rules((*embedding_urls(server), *external_qdrant_urls(server)), private=False),
+                *beyond_cluster(urls_of_sources(server)),
+                *extra_egress(server.spec.network_policy),
+            ],
+        },
+    }

@@ -1,0 +1,245 @@
+"""Makes the parts of one operator and connects them. `app.run` starts what the factory has made."""
+
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+from flame_operator.api.kube import AioKube, Leases
+from flame_operator.api.transport import Transport
+from flame_operator.changes.apply import Applier
+from flame_operator.changes.children import Children
+from flame_operator.desired.inputs import Defaults
+from flame_operator.formats.times import utc_now
+from flame_operator.informer.cache import Cache
+from flame_operator.informer.informer import Informer
+from flame_operator.informer.watch import watch
+from flame_operator.informer.watch_health import WatchHealth
+from flame_operator.ingestion.pipeline import Pipeline
+from flame_operator.ingestion.turns import Turns
+from flame_operator.leadership.election import Alone, Election, Leader
+from flame_operator.leadership.lifecycle import Lifecycle
+from flame_operator.reconcile.queue import WorkQueue
+from flame_operator.reconcile.reconciler import Reconciler
+from flame_operator.reconcile.resolver import Resolver
+from flame_operator.references.digests import Digests, load_key
+from flame_operator.references.lookup import References
+from flame_operator.resource.kinds import (
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    QDRANT,
+    SECRET,
+    SERVICE_MONITOR,
+    Key,
+    Kind,
+)
+from flame_operator.rollouts.pacer import Pacer
+from flame_operator.rollouts.rollouts import Rollouts
+from flame_operator.settings import Settings
+from flame_operator.status.diagnosis import Diagnosis
+from flame_operator.status.recorder import Recorder
+from flame_operator.status.reporter import Reporter
+from flame_operator.telemetry.health import Vitals
+from flame_operator.telemetry.metrics import Metrics
+from flame_operator.verification.mcp_probe import McpProbe
+from flame_operator.verification.verification import Verification
+from flame_operator.verification.verifier import Verifier
+
+EXIT_SECONDS = 10.0
+"""How long the end of the process may take after the queue has been drained."""
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Makes each part when it is first asked for, and once.
+
+    Parts that know each other in a circle, as the queue and what adds to it, find each other here.
+
+    Attributes:
+        settings: The operator's settings.
+        transport: What sends requests to the API server.
+        metrics: What counts.
+        namespaces: Where to look; empty means everywhere.
+    """
+
+    settings: Settings
+    transport: Transport
+    metrics: Metrics
+    namespaces: Sequence[str] = ()
+
+    @cached_property
+    def election(self) -> Election:
+        """Decides whether this process leads."""
+        if not self.settings.leader_election:
+            return Alone()
+        lease = Key(self.settings.namespace, self.settings.lease_name)
+        return Leader(Leases(self.transport, lease), self.settings.pod_name)
+
+    @cached_property
+    def api(self) -> AioKube:
+        """The Kubernetes API, for as long as this process may write."""
+        return AioKube(self.transport, valid_for=self.election.valid_for)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """What has been seen of the cluster."""
+        return Cache()
+
+    @cached_property
+    def informer(self) -> Informer:
+        """Keeps the cache up to date, and adds what has changed to the queue."""
+        settings = self.settings
+        return Informer(
+            self.api,
+            self.cache,
+            self.queue.add,
+            WatchHealth(
+                namespaced=bool(self.namespaces), grace=settings.watch_grace_seconds, metrics=self.metrics
+            ),
+            settings.resync_seconds,
+            settings.settle_seconds,
+            self.namespaces,
+            optional_kinds=self._optional_kinds(),
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def queue(self) -> WorkQueue:
+        """What has to be reconciled."""
+        return WorkQueue(self.reconciler, workers=self.settings.workers, metrics=self.metrics)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        """The life of the process."""
+        return Lifecycle(self.election, self.queue, drain_seconds=self.settings.drain_seconds)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """What a pass does."""
+        children = Children(self.api, self.cache)
+        return Reconciler(
+            cache=self.cache,
+            defaults=self._defaults,
+            children=children,
+            resolver=Resolver(self.references, self.rollouts, children),
+            applier=Applier(self.api, self.cache, children),
+            pipeline=Pipeline(self.api, self.cache, Turns(self.settings.ingestion_parallelism), self.metrics),
+            verification=Verification(self.verifier),
+            diagnosis=Diagnosis(self.api),
+            reporter=Reporter(self.api, self.cache, self.recorder),
+        )
+
+    @cached_property
+    def digests(self) -> Digests:
+        """Makes digests of what is in Secrets; it has its key once `prime` has read it."""
+        return Digests()
+
+    @cached_property
+    def references(self) -> References:
+        """Looks up the Secrets and ConfigMaps that specs name."""
+        return References(
+            self.api,
+            self.digests,
+            self._reference_changed,
+            poll_seconds=self.settings.reference_poll_seconds,
+        )
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """Paces rollouts."""
+        rollouts = Rollouts(Pacer(self.settings.rollout_parallelism, self._add))
+        self.metrics.show_rollouts(lambda: rollouts.waiting)
+        return rollouts
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Checks running servers."""
+        return Verifier(
+            McpProbe(),
+            per_second=self.settings.verifications_per_second,
+            on_change=self._add,
+            observe=self.metrics.verified,
+        )
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Writes Kubernetes Events."""
+        return Recorder(
+            self.api,
+            per_second=self.settings.events_per_second,
+            instance=self.settings.pod_name,
+            now=utc_now,
+            observe=self.metrics.event_written,
+        )
+
+    async def prime(self) -> None:
+        """Learn what has to be known before the first decision."""
+        self.digests.use(await load_key(self.api, self.settings.namespace))
+        await self.informer.prime()
+        for key in self.cache.servers():
+            self.rollouts.resume(key, self.cache.child(DEPLOYMENT.kind, key))
+
+    def background(
+        self, *, watch_started: Callable[[], None]
+    ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        """What runs for as long as this process leads.
+
+        Args:
+            watch_started: Called once kopf has taken the signals for itself, to take them back.
+        """
+        watching = partial(
+            watch,
+            self.informer.seen,
+            namespaces=self.namespaces,
+            started=watch_started,
+            exit_seconds=self.settings.drain_seconds + EXIT_SECONDS,
+        )
+        return (
+            watching,
+            self.informer.sweep_forever,
+            self.references.run,
+            self.verifier.run,
+            self.recorder.run,
+            self.rollouts.run,
+        )
+
+    def vitals(self) -> Vitals:
+        """What the health of the process is judged by."""
+        return Vitals(
+            role=self.lifecycle.role,
+            in_contact=self.election.in_contact,
+            silent_for=self.transport.silent_for(),
+            sweep_age=time.monotonic() - self.informer.swept_at,
+            resync_seconds=self.informer.resync_seconds,
+        )
+
+    def _add(self, key: Key) -> None:
+        self.queue.add(key)
+
+    def _reference_changed(self, key: Key) -> None:
+        # Generated Secrets are references, too, and nobody else tells when they change.
+        self.cache.learn(SECRET.kind, key, None)
+        self.cache.learn(SECRET.kind, Key(key.namespace, key.name + QDRANT), None)
+        self.queue.add(key)
+
+    def _defaults(self) -> Defaults:
+        kinds = self.informer.served
+        return replace(
+            self._static_defaults,
+            http_routes=HTTP_ROUTE in kinds,
+            service_monitors=SERVICE_MONITOR in kinds,
+        )
+
+    @cached_property
+    def _static_defaults(self) -> Defaults:
+        return Defaults(
+            image=self.settings.server_image,
+            qdrant_image=self.settings.qdrant_image,
+            image_pull_secrets=self.settings.image_pull_secrets,
+            operator_namespace=self.settings.namespace,
+        )
+
+    def _optional_kinds(self) -> list[Kind]:
+        wanted = {HTTP_ROUTE: self.settings.http_routes, SERVICE_MONITOR: self.settings.service_monitors}
+        return [kind for kind, on in wanted.items() if on]

@@ -1,0 +1,35 @@
+"""Kubernetes quantities such as `500m` or `2Gi`: exact values, and comparison as the API server does it."""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+
+_SUFFIXES = {
+    "": Decimal(1), "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3,
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}  # fmt: skip
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|(n|u|m|k|[KMGTPE]i?)?)", re.ASCII)
+
+# What the API server makes of a quantity: at most this, and no finer than that.
+_MOST = Decimal(2**63 - 1)
+_FINEST = Decimal("0.001")
+
+
+@lru_cache(maxsize=1024)  # a dozen a pass, nearly always the same
+def parse_quantity(text: str | int) -> Decimal | None:
+    """The exact value of a quantity, or None when `text` isn't one."""
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None or match[3] not in (None, *_SUFFIXES):
+        return None
+    number, exponent, suffix = match.groups()
+    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+
+
+def same_quantity(one: str | int, other: str | int) -> bool:
+    """Whether the API server keeps both as the same amount, which it caps and rounds up to thousandths."""
+    kept = [
+        amount if amount is None else min(amount, _MOST).quantize(_FINEST, ROUND_CEILING)
+        for amount in map(parse_quantity, (one, other))
+    ]
+    return kept[0] is not None and kept[0] == kept[1]

@@ -1,0 +1,15 @@
+"""Times as conditions write them: RFC 3339 in UTC with whole seconds."""
+
+from datetime import UTC, datetime
+
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def utc_now() -> str:
+    """The current time."""
+    return datetime.now(UTC).strftime(FORMAT)
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one time to another; negative when `later` is the earlier one."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

@@ -1,0 +1,127 @@
+"""Keeps the cache up to date, from lists and from the watch, and says which servers have changed."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from flame_operator.api.kube import KubeApi
+from flame_operator.errors import Conflict, Refused, Unavailable, UserError
+from flame_operator.informer.cache import Cache
+from flame_operator.informer.sweep import Scope, sweep
+from flame_operator.informer.watch_health import WatchHealth
+from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest
+from flame_operator.resource.ownership import server_of
+from flame_operator.resource.status import readiness
+from flame_operator.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often to look whether the watch has caught up with a sweep."""
+
+
+@dataclass(eq=False)
+class Informer:
+    """Knows the cluster."""
+
+    api: KubeApi
+    cache: Cache
+    changed: Callable[[Key], None]
+    """Takes the servers that have changed, or of which a child has."""
+    watch_health: WatchHealth
+    resync_seconds: float
+    settle_seconds: float = 15
+    """How soon after the start everything is listed a second time."""
+    namespaces: Sequence[str] = ()
+    """Where to look; empty means everywhere."""
+    optional_kinds: Sequence[Kind] = ()
+    """Kinds of children that are made where the cluster knows them; they aren't watched."""
+    metrics: Metrics = field(default_factory=Metrics)
+    served: frozenset[Kind] = frozenset()
+    """Those of the optional kinds that the cluster knew at the last sweep."""
+    swept_at: float = -math.inf
+    """When the last successful sweep ended, on the monotonic clock."""
+    _listed: Mapping[Scope, int] = field(default_factory=dict)
+
+    async def prime(self) -> None:
+        """Fill the cache before the first decision: a restart finds all in place and writes nothing.
+
+        Raises:
+            UserError: The operator hasn't got the rights, or the CRD isn't there.
+        """
+        while True:
+            try:
+                await self._sweep()
+            except Refused as error:
+                raise UserError(
+                    f"the operator can't list what it manages: {error}. Install "
+                    "crds/flamemcpservers.yaml and the operator's RBAC rules, and start it again"
+                ) from error
+            except Unavailable as error:
+                log.warning("waiting for the API server", error=str(error))
+            else:
+                break
+        servers = set(self.cache.servers())
+        for key in servers:
+            self.changed(key)
+        log.info("ready", servers=len(servers), namespaces=list(self.namespaces) or "all")
+
+    async def sweep_forever(self) -> None:
+        """List everything again and again, to find what a broken watch missed.
+
+        Raises:
+            Blind: The watch doesn't deliver what the lists find.
+        """
+        # What went between the first lists and the watch's own has no event.
+        pause = min(self.settle_seconds, self.resync_seconds)
+        while True:
+            await self._expect_from_watch()
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
+            pause = self.resync_seconds
+            try:
+                missed = await self._sweep()
+            except (Refused, Conflict, Unavailable) as error:
+                self.metrics.swept(None)
+                log.warning("sweep failed", error=str(error))
+                continue
+            self.metrics.swept(len(missed))
+            log.info("swept", objects=len(self.cache), missed=len(missed))
+            for key in missed:
+                self.changed(key)
+
+    def seen(self, body: Manifest, *, deleted: bool) -> None:
+        """Take an event of the watch."""
+        changed = self.cache.drop(body) if deleted else self.cache.put(body)
+        self.watch_health.delivered(body)
+        key = server_of(body)
+        if body["kind"] == SERVER.kind:
+            self._note_readiness(key, None if deleted else body)
+        if changed:
+            self.changed(key)
+
+    async def _sweep(self) -> set[Key]:
+        served = frozenset([kind for kind in self.optional_kinds if await self.api.serves(kind)])
+        found = await sweep(self.api, self.cache, self.namespaces, tuple(served))
+        self.swept_at, self._listed = time.monotonic(), found.newest
+        if served != self.served:
+            self.served = served
+            found.changed.update(self.cache.servers())
+        for key in found.changed:
+            self._note_readiness(key, self.cache.server(key))
+        return found.changed
+
+    async def _expect_from_watch(self) -> None:
+        """Return once the watch has delivered what the last sweep found."""
+        while (seconds := self.watch_health.overdue(self._listed, self.swept_at)) is not None:  # noqa: ASYNC110 - polls
+            await asyncio.sleep(min(seconds, LOOK_SECONDS))
+
+    def _note_readiness(self, key: Key, server: Manifest | None) -> None:
+        if server is None:
+            self.metrics.forget(key)
+        else:
+            self.metrics.set_readiness(key, readiness(server))

@@ -1,0 +1,154 @@
+"""Carries out what `runs` decides: starts, follows and removes the Jobs of a server."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from flame_operator.api.kube import KubeApi
+from flame_operator.desired.ingestion_job import inputs, job, job_key
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.run import Run
+from flame_operator.errors import Conflict
+from flame_operator.informer.cache import Cache
+from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
+from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
+from flame_operator.ingestion.turns import Turns
+from flame_operator.resource.kinds import JOB, POD, QDRANT, STATEFUL_SET, Key, Manifest, key_of
+from flame_operator.resource.ownership import is_ours
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import loads_docs, managed_qdrant
+from flame_operator.telemetry.metrics import Metrics
+from flame_operator.workloads.jobs import Ended, ended, progress
+
+log = structlog.get_logger(__name__)
+
+INGESTION, SNAPSHOTS = "ingestion", "snapshots"
+"""The fields of the status that hold what is remembered."""
+
+
+class Pipeline:
+    """Loads docs into vector stores."""
+
+    def __init__(self, api: KubeApi, cache: Cache, turns: Turns, metrics: Metrics) -> None:
+        self._api = api
+        self._cache = cache
+        self._turns = turns
+        self._metrics = metrics
+
+    async def advance(
+        self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
+    ) -> IngestionState | None:
+        """Take the next step for one server: note what has ended, and start what is due.
+
+        Args:
+            server: The resource.
+            status: Its stored status, which remembers what has run.
+            defaults: What the installation decides.
+            missing: What a run would wait for, in words for the user.
+            now: The time.
+
+        Returns:
+            How far ingestion has come; None for a server whose docs come with the image.
+
+        Raises:
+            Refused: The API server refuses a Job.
+            Unavailable: It doesn't answer.
+        """
+        if not (loads_docs(server) or status.get(INGESTION)):
+            return None
+        state = await self._advance(server, status, defaults, missing, now)
+        if not loads_docs(server):
+            self._metrics.set_index(server.key, None, stale=False)
+            return None
+        loaded = state.record.succeeded
+        seconds = datetime.fromisoformat(loaded).timestamp() if loaded else None
+        self._metrics.set_index(server.key, seconds, stale=state.stale)
+        return state
+
+    def forget(self, key: Key) -> None:
+        """The server is gone, or can't be used."""
+        self._turns.note(key, busy=False)
+
+    async def _advance(
+        self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
+    ) -> IngestionState:
+        record = record_of(status, INGESTION)
+        jobs, pods, over = await self._look(server, record)
+        decision = decide(
+            server,
+            record,
+            jobs,
+            inputs=inputs(server, defaults),
+            store=self._store(server, missing),
+            ended=over,
+            now=now,
+        )
+        await self._carry_out(server, defaults, decision)
+        self._note(server.key, record, decision.record)
+        snapshots = await self._snapshots(server, status, defaults, now)
+        stale = stale_after(server, decision.record, now)
+        waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
+        running = decision.record.phase == "Running" and decision.start is None
+        return IngestionState(
+            decision.record,
+            snapshots.record,
+            message=progress(pods) if running else decision.waits_for,
+            index=over.index if over and over.succeeded else {},
+            stale=stale is not None and stale <= 0,
+            look_again=min((one for one in waits if one is not None), default=None),
+        )
+
+    async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
+        record = record_of(status, SNAPSHOTS)
+        # The Job that the load has just started counts as well.
+        jobs, _, over = await self._look(server, record)
+        decision = decide_snapshot(server, record, jobs, over, now)
+        await self._carry_out(server, defaults, decision)
+        return decision
+
+    def _store(self, server: Server, missing: tuple[str, ...]) -> Store:
+        ready = True
+        if managed_qdrant(server):
+            found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
+            ready = bool(found and (found.get("status") or {}).get("readyReplicas"))
+        return Store(ready, missing, self._turns.are_left(server.key))
+
+    async def _look(
+        self, server: Server, record: RunRecord
+    ) -> tuple[Sequence[Manifest], Sequence[Manifest], Ended | None]:
+        """The server's Jobs, the pods of the one that is remembered as running, and how that has ended."""
+        jobs = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
+        running = next((found for found in jobs if found["metadata"]["name"] == record.job), None)
+        if running is None or record.phase != "Running":
+            return jobs, [], None
+        selector = f"batch.kubernetes.io/job-name={record.job}"
+        pods = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
+        return jobs, pods, ended(running, pods)
+
+    async def _carry_out(self, server: Server, defaults: Defaults, decision: Decision) -> None:
+        for old in decision.stop:
+            if old["metadata"].get("deletionTimestamp"):
+                continue
+            # Gone only when its pods are: the next run waits for that.
+            await self._api.delete(old, propagation="Foreground")
+            self._cache.learn(JOB.kind, key_of(old), await self._api.get(JOB, key_of(old)))
+        if decision.start is not None:
+            await self._start(server, defaults, decision.start)
+
+    async def _start(self, server: Server, defaults: Defaults, run: Run) -> None:
+        key = job_key(server, run)
+        try:
+            self._cache.put(await self._api.apply(job(server, defaults, run), uid=None))
+        except Conflict:
+            # Started by a process that has ended before it could remember that.
+            self._cache.learn(JOB.kind, key, await self._api.get(JOB, key))
+            return
+        log.info("started", **server.key.fields(), job=key.name, trigger=run.trigger, attempt=run.attempt)
+
+    def _note(self, key: Key, before: RunRecord, after: RunRecord) -> None:
+        self._turns.note(key, busy=after.phase == "Running")
+        if before.phase == "Running" and after.phase != "Running":
+            self._metrics.ingested(
+                "ok" if after.phase == "Succeeded" else after.failure.lower() or "internal"
+            )

@@ -1,0 +1,266 @@
+"""Which Job is due: decides on loads, rollbacks and snapshots from what has run before. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from flame_operator.desired.run import Run, Task, run_of
+from flame_operator.formats.cron import next_tick, tick_after, tick_between
+from flame_operator.formats.times import seconds_between
+from flame_operator.ingestion.record import RunRecord, is_rollback
+from flame_operator.resource.annotations import REINDEX, ROLLBACK
+from flame_operator.resource.kinds import Manifest
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import loads_docs, managed_qdrant
+from flame_operator.workloads.jobs import Ended, finished
+
+LOOK_SECONDS = 10.0
+"""How often a running Job's pod is asked how far it is: the Job itself tells only when it ends."""
+FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
+"""Seconds between a failed run and the next, which double."""
+MOST_CRASHES = 3
+"""So many runs in a row may end in a way that nobody foresaw."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a run needs to know of the cluster before it may start."""
+
+    ready: bool = True
+    """Whether the vector store takes requests, as far as the operator knows."""
+    missing: tuple[str, ...] = ()
+    """What a run's pods would wait for, in words for the user."""
+    may_start: bool = True
+    """Whether the operator has not too many running elsewhere."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, and what to remember afterwards."""
+
+    record: RunRecord
+    start: Run | None = None
+    stop: tuple[Manifest, ...] = ()
+    """Jobs to delete: made useless by a newer spec, or older than the history is long."""
+    look_again: float | None = None
+    """Seconds until something is due without an event."""
+    waits_for: str = ""
+    """Why a run that is due doesn't start."""
+
+
+def decide(  # noqa: PLR0913 - all that a decision depends on
+    server: Server,
+    record: RunRecord,
+    jobs: Sequence[Manifest],
+    *,
+    inputs: str,
+    store: Store,
+    ended: Ended | None,
+    now: str,
+) -> Decision:
+    """The next step of loading docs into a server's vector store.
+
+    Args:
+        server: The resource.
+        record: What is remembered.
+        jobs: All Jobs of the server.
+        inputs: Digest of what a load would be made from now.
+        store: What a run needs.
+        ended: How the Job that is remembered as running has ended; None while it hasn't.
+        now: The time.
+    """
+    record = _caught_up(record, jobs, ended, now, ("ingest", "rollback"))
+    old = tuple(_beyond_history(server, record, jobs))
+    if not loads_docs(server):
+        return Decision(RunRecord(), stop=tuple(jobs))
+    if record.phase == "Running":
+        useless = [
+            job
+            for job in jobs
+            if job["metadata"]["name"] == record.job and record.inputs != inputs and not is_rollback(record)
+        ]
+        return Decision(record, stop=(*old, *useless), look_again=LOOK_SECONDS)
+    due, seconds = _due(server, record, inputs, now)
+    if due is None:
+        return Decision(record, stop=old, look_again=seconds)
+    if why := _not_now(jobs, store):
+        return Decision(record, stop=old, look_again=30.0, waits_for=why)
+    started = replace(
+        record,
+        job=due.name(server),
+        phase="Running",
+        message=record.message if due.attempt > 1 else "",
+        # What went wrong stays known until it has gone right: nothing flaps while it is tried again.
+        failure=record.failure if due.attempt > 1 else "",
+        trigger=due.trigger,
+        inputs=due.inputs,
+        attempt=due.attempt,
+        started=now,
+        ended="",
+        **_acted_on(server, record, due, now),
+    )
+    return Decision(started, start=due, stop=old, look_again=LOOK_SECONDS)
+
+
+def decide_snapshot(
+    server: Server, record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str
+) -> Decision:
+    """The next step of taking snapshots of a server's own Qdrant; see `decide`."""
+    managed = managed_qdrant(server)
+    if managed is None or managed.snapshots is None:
+        return Decision(RunRecord())
+    record = _caught_up(record, jobs, ended, now, ("snapshot",))
+    if record.phase == "Running":
+        return Decision(record, look_again=LOOK_SECONDS)
+    schedule = managed.snapshots.schedule
+    tick = tick_between(schedule, None, record.scheduled or server.created, now)
+    if tick is None or any(is_active(job) for job in jobs):
+        return Decision(record, look_again=30.0 if tick else next_tick(schedule, None, now))
+    run = Run("snapshot", f"schedule/{tick}", "")
+    started = replace(
+        record, job=run.name(server), phase="Running", message="", failure="", trigger=run.trigger, attempt=1,
+        started=now, ended="", scheduled=tick,
+    )  # fmt: skip
+    return Decision(started, start=run, look_again=LOOK_SECONDS)
+
+
+def is_active(job: Manifest) -> bool:
+    """Whether a Job may still have pods."""
+    return finished(job) is None
+
+
+def _caught_up(
+    record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str, tasks: tuple[Task, ...]
+) -> RunRecord:
+    """The memory, with what has happened since it was written."""
+    if record.phase != "Running":
+        # Somebody has crashed between the start and the writing of it.
+        for job in jobs:
+            run = run_of(job)
+            if run and run.task in tasks and is_active(job) and job["metadata"]["name"] != record.job:
+                return replace(
+                    record, job=job["metadata"]["name"], phase="Running", message="", failure="",
+                    trigger=run.trigger, inputs=run.inputs, attempt=run.attempt,
+                    started=job["metadata"].get("creationTimestamp") or now, ended="",
+                )  # fmt: skip
+        return record
+    if record.job not in {job["metadata"]["name"] for job in jobs}:
+        return replace(
+            record, phase="Failed", failure="World", message="Its Job was deleted before it ended.", ended=now
+        )
+    if ended is None:
+        return record
+    if ended.succeeded:
+        done = replace(record, phase="Succeeded", failure="", message=ended.message, ended=now, attempt=0)
+        # A rollback brings back what was loaded before: that is as old as it was.
+        return done if is_rollback(record) else replace(done, succeeded=now, loaded=record.inputs)
+    return replace(record, phase="Failed", failure=ended.failure, message=ended.message, ended=now)
+
+
+def _due(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
+    """The run that is due, or in how many seconds to ask again."""
+    given, back = server.spec.ingestion, _asked(server, ROLLBACK)
+    if back and back != record.rollback and record.succeeded:
+        return Run("rollback", f"rollback/{back}", inputs), None
+    paused = server.spec.suspend or (given is not None and given.suspend)
+    # Where nothing has been loaded, there is nothing to go back to, nor to protect.
+    rolled_back = back and record.succeeded
+    if not paused and not rolled_back and (trigger := _trigger(server, record, inputs, now)):
+        return Run("ingest", trigger, inputs), None
+    return (None, None) if paused else _later(server, record, inputs, now)
+
+
+def _trigger(server: Server, record: RunRecord, inputs: str, now: str) -> str:
+    """What asks for a load now; empty when nothing does."""
+    if inputs not in {record.loaded, record.inputs}:
+        return "spec"
+    if record.rollback:
+        return f"resume/{record.rollback}"
+    reindex = _asked(server, REINDEX)
+    if reindex and reindex != record.reindex:
+        return f"reindex/{reindex}"
+    tick = _tick(server, record, now)
+    return f"schedule/{tick}" if tick else ""
+
+
+def _tick(server: Server, record: RunRecord, now: str) -> str | None:
+    """The time of the schedule that is due, if one is."""
+    given = server.spec.ingestion
+    if given is None or not given.schedule:
+        return None
+    return tick_between(
+        given.schedule, given.time_zone, record.scheduled or record.started or server.created, now
+    )
+
+
+def _asked(server: Server, annotation: str) -> str:
+    """What the user has written there, as much of it as the status has room for."""
+    return server.annotations.get(annotation, "")[:256]
+
+
+def _later(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
+    """The next try of what has failed, or when it or the schedule is due."""
+    given = server.spec.ingestion
+    seconds = None
+    if given is not None and given.schedule and not record.rollback:
+        seconds = next_tick(given.schedule, given.time_zone, now)
+    if record.phase == "Failed" and (wait := _retry_after(record)) is not None:
+        left = wait - seconds_between(record.ended, now)
+        if left <= 0:
+            task: Task = "rollback" if is_rollback(record) else "ingest"
+            return Run(task, record.trigger, inputs, record.attempt + 1), None
+        seconds = left if seconds is None else min(left, seconds)
+    return None, seconds
+
+
+def _retry_after(record: RunRecord) -> float | None:
+    """Seconds from a failure to the next try; None when it is no use before something changes."""
+    if record.failure == "World" or (record.failure == "Internal" and record.attempt < MOST_CRASHES):
+        return float(min(FIRST_RETRY * 2 ** min(record.attempt - 1, 10), LONGEST_RETRY))
+    return None
+
+
+def _not_now(jobs: Sequence[Manifest], store: Store) -> str:
+    if store.missing:
+        return "; ".join(store.missing)
+    if not store.ready:
+        return "Qdrant isn't ready yet."
+    if any(is_active(job) for job in jobs):
+        return "Another Job of this resource is still running."
+    if not store.may_start:
+        return "Other resources are loading; this one has its turn when one of them is done."
+    return ""
+
+
+def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> dict[str, str]:
+    """What the start of a run takes care of: one run answers all that has been asked until then."""
+    if run.task == "rollback":
+        return {"rollback": _asked(server, ROLLBACK)}
+    return {
+        "rollback": "",
+        "reindex": _asked(server, REINDEX),
+        "scheduled": _tick(server, record, now) or record.scheduled,
+    }
+
+
+def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest]) -> Iterable[Manifest]:
+    """Finished Jobs, the oldest, that nobody needs: the last one is always kept until it is remembered."""
+    given = server.spec.ingestion
+    kept = given.history_limit if given else 3
+    finished = [job for job in jobs if not is_active(job) and not job["metadata"].get("deletionTimestamp")]
+    finished.sort(key=lambda job: (job["metadata"].get("creationTimestamp") or "", job["metadata"]["name"]))
+    for job in finished[: max(len(finished) - kept, 0)]:
+        if not (record.phase == "Running" and job["metadata"]["name"] == record.job):
+            yield job
+
+
+def stale_after(server: Server, record: RunRecord, now: str) -> float | None:
+    """In how many seconds the index counts as stale, as it is older than twice its schedule's interval.
+
+    Negative when it does; None when it never will.
+    """
+    given = server.spec.ingestion
+    if given is None or not given.schedule or given.suspend or not record.succeeded:
+        return None
+    first = tick_after(given.schedule, given.time_zone, record.succeeded)
+    second = first and tick_after(given.schedule, given.time_zone, first)
+    return seconds_between(now, second) if second else None

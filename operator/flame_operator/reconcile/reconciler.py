@@ -1,0 +1,134 @@
+"""One pass over one server: look, resolve, desire, plan, act, load, verify, report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from flame_operator.changes.apply import Applier
+from flame_operator.changes.children import Children
+from flame_operator.changes.gates import allowed, secret_first
+from flame_operator.changes.plan import plan
+from flame_operator.desired.children import desired_children
+from flame_operator.desired.inputs import Defaults
+from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
+from flame_operator.formats.times import utc_now
+from flame_operator.informer.cache import Cache
+from flame_operator.ingestion.pipeline import Pipeline
+from flame_operator.reconcile.resolver import Resolver
+from flame_operator.reconcile.revisit import is_overdue, seconds_to_next_pass
+from flame_operator.references.tokens import Tokens
+from flame_operator.resource.kinds import DEPLOYMENT, SERVICE, Key, Manifest
+from flame_operator.resource.ownership import is_going
+from flame_operator.resource.reasons import Reason
+from flame_operator.resource.server import Server, parse_server
+from flame_operator.status.diagnosis import Diagnosis
+from flame_operator.status.outcome import Outcome, outcome_of
+from flame_operator.status.reporter import Reporter
+from flame_operator.verification.verification import Verification
+from flame_operator.workloads.deployments import pod_counts
+
+ROUNDS = 4
+"""How often a pass plans anew: when an object isn't the one that the cache had, and once there is a token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """Makes the children and the status of a server what its spec asks for: one call is one pass."""
+
+    cache: Cache
+    defaults: Callable[[], Defaults]
+    children: Children
+    resolver: Resolver
+    applier: Applier
+    pipeline: Pipeline
+    verification: Verification
+    diagnosis: Diagnosis
+    reporter: Reporter
+    now: Callable[[], str] = utc_now
+
+    async def __call__(self, key: Key) -> float | None:
+        """Reconcile one server.
+
+        Returns:
+            Seconds until it has to be looked at again without an event, or None.
+
+        Raises:
+            Refused: The API server refuses a child; the status says so, and it may be tried again.
+            Conflict: Objects changed faster than they could be looked at.
+            Unavailable: The API server doesn't answer.
+        """
+        body = self.cache.server(key)
+        if body is None or is_going(body):
+            self._forget(key)
+            return None  # garbage collection removes what the server owns
+        try:
+            server = parse_server(body)
+        except InvalidSpec as error:
+            self._forget(key)
+            message = f"The spec can't be used: {error}. Correct it and apply it again."
+            await self.reporter.report_blocked(body, Reason.INVALID_SPEC, message)
+            return None
+        try:
+            return await self._reconcile(server, body.get("status") or {})
+        except NamespaceTerminating:
+            return None  # the server goes as well
+
+    async def _reconcile(self, server: Server, status: Manifest) -> float | None:
+        """The steps of a pass, in their order. A refused child stops neither verification nor the report."""
+        defaults = self.defaults()
+        await self.children.look(server)
+        outcome = await self._converge(server, status, defaults)
+        if outcome.refused is None:
+            outcome = await self._load(server, status, defaults, outcome)
+        deployment = self.children.known(server, DEPLOYMENT.kind)
+        service = self.children.known(server, SERVICE.kind)
+        check = self.verification.verify(server, status, deployment, service)
+        overdue = is_overdue(status, self.now())
+        why = await self.diagnosis.why_no_pod_serves(server, deployment) if overdue else ""
+        outcome = replace(outcome, check=check, why=why)
+        await self.reporter.report(server, deployment, outcome)
+        if outcome.refused is not None:
+            raise outcome.refused
+        return seconds_to_next_pass(outcome, pod_counts(deployment), overdue=overdue)
+
+    async def _converge(self, server: Server, status: Manifest, defaults: Defaults) -> Outcome:
+        """Resolve, desire, plan and act, until the plan is carried out as far as it may be now."""
+        tokens, trouble = Tokens(), ""
+        for _ in range(ROUNDS):
+            resolution = await self.resolver.resolve(server, status, tokens)
+            desired = desired_children(server, defaults, resolution.facts)
+            actions = plan(server, desired, self.children.observed(server))
+            outcome = outcome_of(
+                server, defaults, resolution.references, actions, waits_for_turn=resolution.waits_for_turn
+            )
+            if server.spec.suspend:
+                return outcome
+            first = secret_first(actions)
+            now = allowed(first, references_missing=bool(outcome.missing), keep=resolution.keep)
+            try:
+                await self.applier.carry_out(server, now)
+            except Conflict as conflict:
+                trouble = str(conflict)
+                continue
+            except NamespaceTerminating:
+                raise
+            except Refused as refused:
+                return replace(outcome, refused=refused)
+            if first == actions:
+                return outcome
+        raise Conflict(f"its children changed {ROUNDS} times while they were looked at: {trouble}")
+
+    async def _load(self, server: Server, status: Manifest, defaults: Defaults, outcome: Outcome) -> Outcome:
+        """Take the next step of loading docs."""
+        missing = outcome.missing_for_ingestion
+        try:
+            state = await self.pipeline.advance(server, status, defaults, missing, self.now())
+        except NamespaceTerminating:
+            raise
+        except Refused as refused:
+            return replace(outcome, refused=refused)
+        return replace(outcome, ingestion=state)
+
+    def _forget(self, key: Key) -> None:
+        self.resolver.forget(key)
+        self.verification.forget(key)
+        self.pipeline.forget(key)

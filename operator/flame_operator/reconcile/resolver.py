@@ -1,0 +1,87 @@
+"""Resolves what decides about a server's children besides its spec: references, generated values, pacing."""
+
+from dataclasses import dataclass
+
+from flame_operator.changes.children import Children
+from flame_operator.desired.inputs import Facts
+from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
+from flame_operator.desired.references import references
+from flame_operator.informer.cache import SCALED_BY_OTHERS
+from flame_operator.references.lookup import References, Resolved
+from flame_operator.references.tokens import Tokens
+from flame_operator.resource.kinds import (
+    DEPLOYMENT,
+    QDRANT,
+    QDRANT_PEERS,
+    SECRET,
+    STATEFUL_SET,
+    Key,
+    Manifest,
+)
+from flame_operator.resource.server import Server
+from flame_operator.resource.unions import generates_token, managed_qdrant
+from flame_operator.rollouts.rollouts import Rollouts
+from flame_operator.workloads.deployments import still_asks_qdrant
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What has been resolved."""
+
+    facts: Facts
+    references: Resolved
+    waits_for_turn: bool
+    """Whether pods keep what they read until it is their turn to be replaced."""
+    keep: frozenset[str] = frozenset()
+    """Names of children that are no longer desired, but that pods of a former spec still use."""
+
+
+class Resolver:
+    """Resolves servers one at a time."""
+
+    def __init__(self, references: References, rollouts: Rollouts, children: Children) -> None:
+        self._references = references
+        self._rollouts = rollouts
+        self._children = children
+
+    async def resolve(self, server: Server, status: Manifest, tokens: Tokens) -> Resolution:
+        """Everything that `desired_children` needs to know of the cluster.
+
+        Args:
+            server: The resource.
+            status: Its stored status.
+            tokens: Values that this pass has generated already.
+
+        Raises:
+            Refused: The API server refuses to show a referenced object, for another reason than RBAC.
+            Unavailable: The API server doesn't answer.
+        """
+        resolved = await self._references.resolve(server.key, references(server))
+        deployment = self._children.known(server, DEPLOYMENT.kind)
+        digest, waits = self._rollouts.admit(server, status, deployment, resolved)
+        facts = self._facts(server, deployment, digest, tokens)
+        qdrant = {server.key.name + QDRANT, server.key.name + QDRANT_PEERS} if facts.asks_qdrant else ()
+        return Resolution(facts, resolved, waits, keep=frozenset(qdrant))
+
+    def forget(self, key: Key) -> None:
+        """The server is gone."""
+        self._references.forget(key)
+        self._rollouts.forget(key)
+
+    def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
+        token, keys, asks = None, None, False
+        if generates_token(server):
+            token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
+        if managed_qdrant(server):
+            secret = self._children.known(server, SECRET.kind, QDRANT)
+            keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
+        else:
+            store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
+            asks = still_asks_qdrant(server, deployment, store)
+        return Facts(
+            references=digest,
+            token=token,
+            qdrant_keys=keys,
+            scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
+            asks_qdrant=asks,
+        )

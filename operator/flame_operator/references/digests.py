@@ -1,0 +1,161 @@
+"""Digests that tell whether a Secret's value has changed, and nothing else about it.
+
+They stand in annotations that more people may read than Secrets. A plain hash of a short password could be
+guessed by trying; these are keyed with random bytes that only the operator has. The namespace is part of
+what is hashed, so that nobody finds out another's value by giving a Secret of their own the same content.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+import secrets
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from flame_operator.desired import hashing
+from flame_operator.errors import Conflict, Refused, UserError
+from flame_operator.resource.kinds import MANAGER, SECRET, Key, Kind, Manifest
+
+KEY_SECRET = "flame-mcp-operator-key"  # noqa: S105 - a name
+KEY_BYTES = 32
+_FIELD = "key"
+
+
+class KeyApi(Protocol):
+    """What `load_key` needs of `KubeApi`."""
+
+    async def get(self, kind: Kind, key: Key) -> Manifest | None:
+        """One object, or None."""
+
+    async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
+        """Create an object, as `uid` is None."""
+
+
+async def load_key(api: KeyApi, namespace: str, name: str = KEY_SECRET) -> bytes:
+    """The key of all digests: from the operator's own Secret, which is made where there is none.
+
+    Args:
+        api: The cluster.
+        namespace: Where the operator keeps what is its own.
+        name: The Secret's name.
+
+    Raises:
+        UserError: The Secret can't be used, read or made; the message says what to do.
+        Unavailable: The API server doesn't answer.
+    """
+    place = Key(namespace, name)
+    try:
+        found = await _stored(api, place)
+    except Refused as error:
+        raise UserError(
+            f"the operator can't use its own Secret {place}: {error}. Install the operator's RBAC rules, and "
+            "start it again"
+        ) from error
+    return _key_in(found, place)
+
+
+async def _stored(api: KeyApi, place: Key) -> Manifest | None:
+    found = await api.get(SECRET, place)
+    if found is not None:
+        return found
+    try:
+        return await api.apply(_key_secret(place), uid=None)
+    except Conflict:
+        return await api.get(SECRET, place)  # another replica was quicker
+
+
+def _key_secret(place: Key) -> Manifest:
+    return {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": {
+            "name": place.name,
+            "namespace": place.namespace,
+            "labels": {"app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/part-of": "flame-mcp"},
+        },
+        "type": "Opaque",
+        "immutable": True,
+        "data": {_FIELD: base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()},
+    }
+
+
+def _key_in(found: Manifest | None, place: Key) -> bytes:
+    try:
+        key = base64.b64decode(((found or {}).get("data") or {}).get(_FIELD, ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) < KEY_BYTES:
+        raise UserError(
+            f'Secret {place} has no key "{_FIELD}" of at least {KEY_BYTES} bytes, with which digests of '
+            "referenced Secrets are made. Delete it and start the operator again: it makes a new one, and "
+            "pods that read Secrets are replaced once"
+        )
+    return key
+
+
+class Part(NamedTuple):
+    """A key of a Secret or ConfigMap, and the digest of its value."""
+
+    kind: str
+    name: str
+    key: str | None
+    digest: bytes
+
+
+class Digests:
+    """Makes digests with one key, which may come later: an operator may make its own only once it leads."""
+
+    def __init__(self, key: bytes = b"") -> None:
+        self._key = key
+
+    def use(self, key: bytes) -> None:
+        """Make digests with this key from now on."""
+        self._key = key
+
+    def value(self, body: Manifest, key: str | None) -> bytes:
+        """The digest of a key's value, or of all values without a key.
+
+        Args:
+            body: A Secret or a ConfigMap.
+            key: The key in its data.
+
+        Returns:
+            16 bytes; none when there is no such key, or nothing in it.
+        """
+        data, binary = body.get("data") or {}, body.get("binaryData") or {}
+        if key is None:
+            keys = sorted({*data, *binary})
+            return self._hash([body["kind"], keys], b"".join(self.value(body, one) for one in keys))
+        encoded = body["kind"] == SECRET.kind or key in binary
+        text = binary.get(key) or data.get(key) or ""
+        value = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
+        if not value:
+            return b""
+        metadata = body["metadata"]
+        return self._hash([body["kind"], metadata["namespace"], metadata["name"], key], value)
+
+    def all_of(self, parts: Iterable[Part]) -> str:
+        """One digest over several values: which keys they are, then what is in them.
+
+        Returns:
+            8 and 32 hexadecimal digits; nothing when there are no parts.
+        """
+        ordered = sorted(set(parts), key=lambda part: (part.kind, part.name, part.key or ""))
+        if not ordered:
+            return ""
+        names = [part[:3] for part in ordered]
+        values = self._hash(names, b"".join(part.digest for part in ordered))
+        return f"{hashing.digest(names)[:8]}-{values.hex()}"
+
+    def _hash(self, names: object, value: bytes) -> bytes:
+        if not self._key:
+            raise RuntimeError("there is no key yet: without one a digest would give its value away")
+        # JSON escapes line breaks, so the first one ends the names.
+        head = json.dumps(names, separators=(",", ":")).encode() + b"\n"
+        return hmac.digest(self._key, head + value, "sha256")[:16]
+
+
+def only_values_differ(one: str, other: str) -> bool:
+    """Whether two digests of `Digests.all_of` are of the same keys of the same objects with other values."""
+    return one != other and one.partition("-")[0] == other.partition("-")[0]

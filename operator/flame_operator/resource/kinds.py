@@ -1,0 +1,107 @@
+"""The Kubernetes kinds that the operator deals with, and how it names objects of them."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON has it."""
+
+GROUP = "flamemcp.dev"
+MANAGER = "flame-operator"
+"""Field manager of the children and value of the managed-by label; another would orphan all owned fields."""
+
+
+class Key(NamedTuple):
+    """Names one FlameMCPServer."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def fields(self) -> dict[str, str]:
+        """How log lines name it."""
+        return self._asdict()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind as the API server addresses it."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """What manifests say in `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """The URL path of an object, of a namespace's objects, or of all objects of this kind."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+SERVER = Kind(GROUP, "v1alpha1", "FlameMCPServer", "flamemcpservers")
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET = Kind("", "v1", "Secret", "secrets")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+SERVICE = Kind("", "v1", "Service", "services")
+DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
+JOB = Kind("batch", "v1", "Job", "jobs")
+VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+POD = Kind("", "v1", "Pod", "pods")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+EVENT = Kind("", "v1", "Event", "events")
+
+WATCHED_KINDS = (
+    SERVICE_ACCOUNT,
+    CONFIG_MAP,
+    NETWORK_POLICY,
+    DEPLOYMENT,
+    SERVICE,
+    DISRUPTION_BUDGET,
+    AUTOSCALER,
+    INGRESS,
+    STATEFUL_SET,
+    JOB,
+)
+"""Kinds of children that every cluster has; their events are watched."""
+OPTIONAL_KINDS = (HTTP_ROUTE, SERVICE_MONITOR)
+"""Kinds of children whose API may be missing; the operator deals with them only when its settings say so."""
+CHILD_KINDS = (*WATCHED_KINDS, SECRET, *OPTIONAL_KINDS)
+KINDS = {kind.kind: kind for kind in (SERVER, *CHILD_KINDS, VOLUME_CLAIM)}
+
+QDRANT = "-qdrant"
+"""What the name of a server's own vector store has behind the server's."""
+QDRANT_PEERS = "-qdrant-headless"
+INGESTION = "-ingest"
+CHILD_SLOTS = (
+    *((kind, "") for kind in CHILD_KINDS if kind not in (STATEFUL_SET, JOB)),
+    (SERVICE, QDRANT),
+    (SERVICE, QDRANT_PEERS),
+    (SECRET, QDRANT),
+    (NETWORK_POLICY, QDRANT),
+    (STATEFUL_SET, QDRANT),
+    (DISRUPTION_BUDGET, QDRANT),
+    (NETWORK_POLICY, INGESTION),
+)
+"""Every child that a server may have, but for Jobs: its kind, and what stands behind the server's name."""
+INSTANCE = "app.kubernetes.io/instance"
+"""The label with the name of the server whose child an object is."""
+
+
+def key_of(manifest: Manifest) -> Key:
+    """Where an object is."""
+    return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])

@@ -1,0 +1,178 @@
+"""Where vectors come from and go to: embedding, vector store, ingestion."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from flame_operator.formats.cron import is_schedule
+from flame_operator.resource.spec.common import (
+    Dimensions,
+    HttpsUrl,
+    HttpUrl,
+    Image,
+    KeyRef,
+    NameRef,
+    ObjectName,
+    Quantity,
+    RelativePath,
+    Resources,
+    Schedule,
+    Spec,
+    TimeZone,
+    Union,
+)
+
+
+class WorkloadIdentity(Spec):
+    """Microsoft Entra workload identity instead of a key."""
+
+    client_id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-A-Za-z0-9]+$")] | None = Field(
+        default=None, alias="clientID"
+    )
+
+
+class AzureOpenAI(Spec):
+    """Embeddings of an Azure OpenAI deployment."""
+
+    endpoint: HttpsUrl
+    deployment: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$")]
+    api_version: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9][-a-z0-9]*$")] = (
+        "2024-10-21"
+    )
+    dimensions: Dimensions | None = None
+    api_key_secret_ref: KeyRef | None = None
+    workload_identity: WorkloadIdentity | None = None
+
+
+class OpenAI(Spec):
+    """Embeddings of an endpoint that speaks OpenAI's API."""
+
+    base_url: HttpUrl = Field(default="https://api.openai.com/v1", alias="baseURL")
+    model: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./:]*$")]
+    dimensions: Dimensions | None = None
+    api_key_secret_ref: KeyRef | None = None
+
+
+class Embedding(Union):
+    """How questions are turned into vectors."""
+
+    type: Literal["Local", "None", "AzureOpenAI", "OpenAI"] = "Local"
+    azure_openai: AzureOpenAI | None = Field(default=None, alias="azureOpenAI")
+    openai: OpenAI | None = Field(default=None, alias="openAI")
+
+
+class External(Spec):
+    """A Qdrant server that somebody else runs."""
+
+    url: HttpUrl
+    api_key_secret_ref: KeyRef | None = None
+    collection: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$")
+    ] = "flame-docs"
+    ca_bundle_config_map_ref: KeyRef | None = None
+
+
+class Storage(Spec):
+    """A volume of each Qdrant pod."""
+
+    size: Quantity = "10Gi"
+    storage_class_name: ObjectName | None = None
+
+
+def _comes_due(schedule: str, zone: str | None) -> None:
+    if not is_schedule(schedule, zone):
+        raise ValueError(
+            f"{schedule!r} in time zone {zone or 'UTC'} never comes due; correct the schedule or the zone"
+        )
+
+
+class Snapshots(Spec):
+    """Snapshots of the collection."""
+
+    schedule: Schedule
+    keep: Annotated[int, Field(ge=1, le=100)] = 7
+
+    @model_validator(mode="after")
+    def _schedule_comes_due(self) -> Self:
+        _comes_due(self.schedule, None)
+        return self
+
+
+class Managed(Spec):
+    """A Qdrant server that the operator runs."""
+
+    replicas: Annotated[int, Field(ge=1, le=16)] = 1
+    image: Image | None = None
+    storage: Storage = Storage()
+    resources: Resources = Resources()
+    reclaim_policy: Literal["Retain", "Delete"] = "Retain"
+    snapshots: Snapshots | None = None
+
+
+class VectorStore(Union):
+    """Where vectors are kept."""
+
+    type: Literal["Embedded", "External", "Managed"] = "Embedded"
+    external: External | None = None
+    managed: Managed | None = None
+
+
+class GitSource(Spec):
+    """A git repository."""
+
+    url: HttpsUrl
+    ref: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./]*$")] = (
+        "main"
+    )
+    path: RelativePath = "doc"
+    credentials_secret_ref: NameRef | None = None
+    ca_bundle_config_map_ref: KeyRef | None = None
+
+
+class HttpSource(Spec):
+    """An archive."""
+
+    url: HttpsUrl
+    sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class ClaimRef(Spec):
+    """A folder of a volume."""
+
+    claim_name: ObjectName
+    path: RelativePath | None = None
+
+
+class Bundled(Spec):
+    """The docs that the server's image carries."""
+
+
+class Source(Spec):
+    """Where docs come from: exactly one of the members."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    type: Literal["Git", "HTTP", "ConfigMap", "PersistentVolumeClaim", "Bundled"] | None = None
+    git: GitSource | None = None
+    http: HttpSource | None = None
+    config_map_ref: NameRef | None = None
+    persistent_volume_claim_ref: ClaimRef | None = None
+    bundled: Bundled | None = None
+
+
+class Ingestion(Spec):
+    """The pipeline that loads docs into the vector store."""
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16)]
+    schedule: Schedule | None = None
+    time_zone: TimeZone | None = None
+    suspend: bool = False
+    resources: Resources = Resources()
+    history_limit: Annotated[int, Field(ge=0, le=20)] = 3
+    minimum_chunks_percent: Annotated[int, Field(ge=0, le=100)] = 90
+    deadline_seconds: Annotated[int, Field(ge=60, le=86400)] = 3600
+
+    @model_validator(mode="after")
+    def _schedule_comes_due(self) -> Self:
+        if self.schedule is not None:
+            _comes_due(self.schedule, self.time_zone)
+        return self

@@ -1,0 +1,95 @@
+"""The spec of a FlameMCPServer as typed, frozen values.
+
+`crds/flamemcpservers.yaml` is the one source of the schema; a test compares it with these classes both ways.
+Rules between fields are the CRD's alone (CEL): here only unions are checked, so that no code below meets a
+member that is missing.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flame_operator.resource.spec.access import Auth, HttpRoute, Ingress, NetworkPolicySpec, ServiceSpec
+from flame_operator.resource.spec.backends import Embedding, Ingestion, VectorStore
+from flame_operator.resource.spec.common import HttpUrl, Image, Labels, NameRef, Resources, Spec, Switch
+from flame_operator.resource.spec.workload import (
+    Autoscaling,
+    EnvVar,
+    PodDisruptionBudgetSpec,
+    Scheduling,
+    ServiceAccountSpec,
+)
+
+
+class RateLimit(Spec):
+    """How much one client may ask of a pod."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=60000)] = 120
+    burst: Annotated[int, Field(ge=1, le=10000)] = 40
+
+
+class Search(Spec):
+    """Bounds of an answer, and of how many are given."""
+
+    default_limit: Annotated[int, Field(ge=1, le=20)] = 5
+    max_tokens: Annotated[int, Field(ge=500, le=10000)] = 4000
+    rate_limit: RateLimit | None = None
+
+
+class ServiceMonitor(Spec):
+    """Scraping by Prometheus Operator."""
+
+    type: Switch = "Disabled"
+    labels: Labels = Field(default_factory=dict)
+
+
+class Tracing(Spec):
+    """Where spans go."""
+
+    endpoint: HttpUrl
+
+
+class Observability(Spec):
+    """What the server tells about itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    service_monitor: ServiceMonitor = ServiceMonitor()
+    tracing: Tracing | None = None
+
+
+class Verification(Spec):
+    """How the operator makes sure that a server answers."""
+
+    interval: Annotated[str, Field(min_length=2, max_length=8, pattern=r"^[1-9][0-9]{0,4}(s|m|h)$")] = "10m"
+    query: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")] = (
+        "How do I add a component to a game?"
+    )
+    min_results: Annotated[int, Field(ge=1, le=20)] = 1
+
+
+class ServerSpec(Spec):
+    """What the user asks for."""
+
+    image: Image | None = None
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    image_pull_secrets: Annotated[tuple[NameRef, ...], Field(max_length=8)] = ()
+    replicas: Annotated[int, Field(ge=0, le=50)] | None = None
+    resources: Resources = Resources()
+    vector_store: VectorStore = VectorStore()
+    embedding: Embedding = Embedding()
+    ingestion: Ingestion | None = None
+    search: Search = Search()
+    auth: Auth = Auth()
+    service: ServiceSpec = ServiceSpec()
+    ingress: Ingress | None = None
+    http_route: HttpRoute | None = None
+    autoscaling: Autoscaling | None = None
+    network_policy: NetworkPolicySpec = NetworkPolicySpec()
+    pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
+    service_account: ServiceAccountSpec = ServiceAccountSpec()
+    scheduling: Scheduling = Scheduling()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
+    observability: Observability = Observability()
+    verification: Verification = Verification()
+    suspend: bool = False

@@ -1,0 +1,187 @@
+"""What runs, how much of it, and where: environment, scheduling, autoscaling, disruption."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from flame_operator.resource.spec.access import LabelSelector
+from flame_operator.resource.spec.common import (
+    Annotations,
+    CountOrPercent,
+    LabelName,
+    LabelValue,
+    NamespaceName,
+    ObjectName,
+    Spec,
+    Switch,
+)
+
+
+def _not_ours(name: str) -> str:
+    if name.startswith(("FLAME_MCP_", "FASTMCP_")):
+        raise ValueError("variables that start with FLAME_MCP_ or FASTMCP_ are set by the operator")
+    return name
+
+
+class EnvVar(Spec):
+    """A plain environment variable."""
+
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+        AfterValidator(_not_ours),
+    ]
+    value: Annotated[str, Field(max_length=1024)] = ""
+
+
+class ServiceAccountSpec(Spec):
+    """The pods' ServiceAccount."""
+
+    annotations: Annotations = Field(default_factory=dict)
+
+
+class Toleration(Spec):
+    """As in a pod's spec."""
+
+    key: LabelName | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: LabelValue | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Annotated[int, Field(ge=0, le=31536000)] | None = None
+
+
+class TopologySpreadConstraint(Spec):
+    """As in a pod's spec; the label selector is the operator's: the server's own pods."""
+
+    max_skew: Annotated[int, Field(ge=1, le=100)] = 1
+    topology_key: LabelName
+    when_unsatisfiable: Literal["ScheduleAnyway", "DoNotSchedule"] = "ScheduleAnyway"
+    min_domains: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class NodeExpression(Spec):
+    """A condition on a node's label or field."""
+
+    key: LabelName
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+    values: Annotated[tuple[LabelValue, ...], Field(max_length=16)] = ()
+
+
+class NodeTerm(Spec):
+    """Conditions that must all hold."""
+
+    match_expressions: Annotated[tuple[NodeExpression, ...], Field(max_length=4)] = ()
+    match_fields: Annotated[tuple[NodeExpression, ...], Field(max_length=1)] = ()
+
+
+class NodeTerms(Spec):
+    """Alternatives of which one must hold."""
+
+    node_selector_terms: Annotated[tuple[NodeTerm, ...], Field(min_length=1, max_length=4)]
+
+
+Weight = Annotated[int, Field(ge=1, le=100)]
+
+
+class PreferredNodeTerm(Spec):
+    """A wish and its weight."""
+
+    weight: Weight
+    preference: NodeTerm
+
+
+class NodeAffinity(Spec):
+    """As in a pod's spec."""
+
+    required: NodeTerms | None = Field(default=None, alias="requiredDuringSchedulingIgnoredDuringExecution")
+    preferred: Annotated[tuple[PreferredNodeTerm, ...], Field(max_length=4)] = Field(
+        default=(), alias="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class PodTerm(Spec):
+    """Pods to be near to or away from."""
+
+    label_selector: LabelSelector | None = None
+    namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=8)] = ()
+    namespace_selector: LabelSelector | None = None
+    topology_key: LabelName
+
+
+class PreferredPodTerm(Spec):
+    """A wish and its weight."""
+
+    weight: Weight
+    pod_affinity_term: PodTerm
+
+
+class PodAffinity(Spec):
+    """As in a pod's spec."""
+
+    required: Annotated[tuple[PodTerm, ...], Field(max_length=2)] = Field(
+        default=(), alias="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: Annotated[tuple[PreferredPodTerm, ...], Field(max_length=4)] = Field(
+        default=(), alias="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class Affinity(Spec):
+    """As in a pod's spec."""
+
+    node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
+
+
+class Scheduling(Spec):
+    """Where pods may run."""
+
+    node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
+    topology_spread_constraints: Annotated[tuple[TopologySpreadConstraint, ...], Field(max_length=8)] = ()
+    priority_class_name: ObjectName | None = None
+    affinity: Affinity | None = None
+
+
+class ScalingPolicy(Spec):
+    """How much may change in how much time."""
+
+    type: Literal["Pods", "Percent"]
+    value: Annotated[int, Field(ge=1, le=1000)]
+    period_seconds: Annotated[int, Field(ge=1, le=1800)]
+
+
+class ScalingRules(Spec):
+    """How fast to scale in one direction."""
+
+    stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    select_policy: Literal["Max", "Min", "Disabled"] | None = None
+    policies: Annotated[tuple[ScalingPolicy, ...], Field(max_length=4)] = ()
+
+
+class ScalingBehavior(Spec):
+    """How fast to scale up and down."""
+
+    scale_up: ScalingRules | None = None
+    scale_down: ScalingRules | None = None
+
+
+Percentage = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Autoscaling(Spec):
+    """Replicas by load."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=50)] = 2
+    max_replicas: Annotated[int, Field(ge=1, le=50)] = 10
+    target_cpu: Percentage | None = Field(default=None, alias="targetCPUUtilizationPercentage")
+    target_memory: Percentage | None = Field(default=None, alias="targetMemoryUtilizationPercentage")
+    behavior: ScalingBehavior | None = None
+
+
+class PodDisruptionBudgetSpec(Spec):
+    """How many pods a drain may take at once."""
+
+    type: Switch = "Enabled"
+    max_unavailable: CountOrPercent = "1"

@@ -1,0 +1,71 @@
+"""The status of a FlameMCPServer: parts that several rooms write, and functions that read it back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flame_operator.resource.kinds import Manifest
+from flame_operator.resource.reasons import ConditionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a server says about itself."""
+
+    name: str
+    version: str
+    protocol_version: str
+    tools: tuple[str, ...]
+    """Names in alphabetical order; names that the protocol wouldn't allow are left out."""
+
+    def as_status(self) -> dict[str, Any]:
+        """As `status.server` has it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "protocolVersion": self.protocol_version,
+            "tools": list(self.tools),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What a server says about its index; None and "" for what it doesn't say."""
+
+    collection: str = ""
+    documents: int | None = None
+    chunks: int | None = None
+    source_revision: str = ""
+    embedding: str = ""
+
+    def as_status(self) -> dict[str, Any]:
+        """As `status.index` has it, without `lastSuccessfulTime`."""
+        fields = {
+            "collection": self.collection,
+            "documents": self.documents,
+            "chunks": self.chunks,
+            "sourceRevision": self.source_revision,
+            "embedding": self.embedding,
+        }
+        return {name: value for name, value in fields.items() if value not in ("", None)}
+
+
+def condition(status: Manifest, kind: str) -> Manifest | None:
+    """The condition of that type, or None when the status has none."""
+    conditions: Iterable[Manifest] = status.get("conditions") or []
+    return next((found for found in conditions if found["type"] == kind), None)
+
+
+def readiness(server: Manifest) -> ConditionStatus:
+    """What the condition Ready of a stored server says; Unknown for everything but True and False."""
+    found = condition(server.get("status") or {}, "Ready")
+    if found is None or found["status"] not in ("True", "False"):
+        return "Unknown"
+    said: ConditionStatus = found["status"]
+    return said
+
+
+def is_verified(status: Manifest) -> bool:
+    """Whether the status says that the server has answered."""
+    found = condition(status, "Verified")
+    return found is not None and found["status"] == "True"

@@ -1,0 +1,137 @@
+"""Who may replace pods next: a Secret that changes must not restart everything that uses it at once."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from flame_operator.resource.kinds import Key
+
+LONGEST_SECONDS = 900.0
+"""After this the next has its turn, whatever became of the one before."""
+
+
+class _Turn(NamedTuple):
+    """A server that replaces its pods."""
+
+    until: float
+    broken: bool
+
+
+@dataclass
+class _Line:
+    """The servers of one namespace; the dictionaries without values are in order of arrival."""
+
+    rolling: dict[Key, _Turn] = field(default_factory=dict)
+    broken: dict[Key, None] = field(default_factory=dict)
+    healthy: dict[Key, None] = field(default_factory=dict)
+
+    def leave(self, key: Key) -> None:
+        for place in (self.rolling, self.broken, self.healthy):
+            place.pop(key, None)
+
+
+class Pacer:
+    """Lets a few servers of each namespace replace their pods at a time, first come, first served.
+
+    References stay within a namespace, so all that share an object are in one. Servers without a ready pod go
+    first, as there is nothing to lose. But they may stay broken, so one turn is kept for the others wherever
+    there are two.
+
+    It knows nothing after a restart. Call `resume` for all Deployments that are rolling then (`is_rolling`)
+    before the first `admit`, or there will be twice as many for a while.
+
+    Args:
+        parallelism: How many servers of a namespace replace pods at a time.
+        on_turn: Called with a server that was told to wait and may begin now: its `admit` says yes.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        parallelism: int,
+        on_turn: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parallelism = parallelism
+        self._on_turn = on_turn
+        self._clock = clock
+        self._lines: dict[str, _Line] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many servers have been told to wait."""
+        return sum(len(line.broken) + len(line.healthy) for line in self._lines.values())
+
+    def admit(self, key: Key, *, broken: bool) -> bool:
+        """Whether a server may replace its pods now; if not, `on_turn` tells when. Yes holds until `done`.
+
+        Args:
+            key: The server.
+            broken: It has no ready pod.
+        """
+        line = self._lines.setdefault(key.namespace, _Line())
+        if key in line.rolling:
+            return True
+        if broken:
+            line.healthy.pop(key, None)
+            line.broken.setdefault(key)
+        elif key not in line.broken:
+            line.healthy.setdefault(key)
+        for admitted in list(self._admitted(line)):
+            if admitted != key:
+                self._on_turn(admitted)
+        return key in line.rolling
+
+    def resume(self, key: Key) -> None:
+        """The server's pods are being replaced already: that counts, even if there are enough without it."""
+        line = self._lines.setdefault(key.namespace, _Line())
+        line.leave(key)
+        line.rolling[key] = self._turn(broken=False)
+
+    def done(self, key: Key) -> None:
+        """The server has nothing to replace, has failed to, or is gone. May be called at any time."""
+        line = self._lines.get(key.namespace)
+        if line is None:
+            return
+        line.leave(key)
+        self._go_on(key.namespace, line)
+
+    def expire(self) -> tuple[Key, ...]:
+        """End turns that take too long. Call it now and then.
+
+        Returns:
+            The servers whose turns these were.
+        """
+        expired = []
+        for namespace, line in list(self._lines.items()):
+            late = [key for key, turn in line.rolling.items() if turn.until <= self._clock()]
+            for key in late:
+                line.leave(key)
+            self._go_on(namespace, line)
+            expired += late
+        return tuple(expired)
+
+    def _go_on(self, namespace: str, line: _Line) -> None:
+        for admitted in list(self._admitted(line)):
+            self._on_turn(admitted)
+        if not (line.rolling or line.broken or line.healthy):
+            del self._lines[namespace]
+
+    def _admitted(self, line: _Line) -> Iterator[Key]:
+        """Give free turns to those who wait."""
+        while len(line.rolling) < self._parallelism:
+            broken = sum(turn.broken for turn in line.rolling.values())
+            if line.broken and broken < max(1, self._parallelism - 1):
+                waiting = line.broken
+            elif line.healthy:
+                waiting = line.healthy
+            else:
+                return
+            key = next(iter(waiting))
+            del waiting[key]
+            line.rolling[key] = self._turn(broken=waiting is line.broken)
+            yield key
+
+    def _turn(self, *, broken: bool) -> _Turn:
+        return _Turn(self._clock() + LONGEST_SECONDS, broken)

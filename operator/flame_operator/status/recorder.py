@@ -1,0 +1,222 @@
+"""Writes Kubernetes Events about servers, for people who type `kubectl describe`: repeats as one, and bounded."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import structlog
+
+from flame_operator.errors import Conflict, NamespaceTerminating, Refused, Unavailable
+from flame_operator.resource.kinds import EVENT, MANAGER, SERVER, Key, Manifest, key_of
+from flame_operator.status.events import Event
+
+log = structlog.get_logger(__name__)
+
+REPEAT_SECONDS = 600.0
+"""An event that was written is written again at most this often; what comes between is counted."""
+OBJECT_BURST = 10
+OBJECT_REFILL_SECONDS = 60.0
+"""One object may cause so many events at once, and one more after each of these times."""
+QUEUE_LENGTH = 1000
+REMEMBERED = 4096
+"""How many events and objects are remembered at most."""
+MESSAGE_LENGTH = 1024
+"""Characters; the API server takes no more."""
+ACTION = "ReportStatus"
+"""What the operator was doing: an Event has a field for it."""
+
+Result = Literal["written", "failed", "dropped"]
+
+
+class EventApi(Protocol):
+    """What events need of the API."""
+
+    async def post_event(self, event: Manifest) -> None:
+        """Create the Event of that name, or bring the one there is up to date.
+
+        Raises:
+            Refused, Conflict, Unavailable: As with every write.
+        """
+
+
+@dataclass(slots=True, eq=False)
+class _Series:
+    """One event of one server, and its repeats."""
+
+    name: str
+    key: Key
+    uid: str
+    event: Event
+    first: str
+    last: str
+    count: int = 1
+    due: float = 0.0
+    """When it may be written again."""
+    queued: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+
+class _Buckets:
+    """How many more events each object may cause now."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, uid: str, now: float) -> bool:
+        """Whether one more is allowed; if so, it is counted."""
+        tokens, since = self._buckets.pop(uid, (float(OBJECT_BURST), now))
+        tokens = min(float(OBJECT_BURST), tokens + (now - since) / OBJECT_REFILL_SECONDS)
+        allowed = tokens >= 1
+        self._buckets[uid] = (tokens - allowed, now)
+        if len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+        return allowed
+
+
+class Recorder:
+    """Writes events in the background: repeats as one, and with bounds on everything.
+
+    Args:
+        api: Where they are written.
+        per_second: How many are written in a second, over all servers.
+        instance: Which operator it was, e.g. the pod's name.
+        now: The time, RFC 3339 in UTC, whole seconds.
+        observe: Called with what became of each event.
+    """
+
+    def __init__(
+        self,
+        api: EventApi,
+        *,
+        per_second: float,
+        instance: str,
+        now: Callable[[], str],
+        observe: Callable[[Result], None],
+    ) -> None:
+        self._api = api
+        self._pause = 1 / per_second
+        self._instance = instance
+        self._now = now
+        self._observe = observe
+        self._series: OrderedDict[str, _Series] = OrderedDict()
+        self._buckets = _Buckets()
+        self._queue: deque[_Series] = deque()
+        self._wake = asyncio.Event()
+
+    def record(self, server: Manifest, event: Event) -> None:
+        """Have an event about a server written; returns at once, whatever the API server does."""
+        name, time = _name(server, event), self._now()
+        now = asyncio.get_running_loop().time()
+        series = self._series.get(name)
+        if series is None:
+            series = _Series(name, key_of(server), server["metadata"]["uid"], event, first=time, last=time)
+        else:
+            series.count += 1
+            series.last = time
+        if not series.queued and series.timer is None:
+            if series.due <= now and not self._buckets.take(series.uid, now):
+                self._observe("dropped")
+                return
+            self._write_at(series, series.due)
+        self._remember(series)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            while not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            await self._write_next()
+            await asyncio.sleep(self._pause)
+
+    async def drain(self) -> None:
+        """Write all that waits, as fast as the API server takes it. To be called when `run` has ended."""
+        for series in self._series.values():
+            self._write_now(series)
+        while self._queue:
+            await self._write_next()
+
+    def _remember(self, series: _Series) -> None:
+        self._series[series.name] = series
+        self._series.move_to_end(series.name)
+        if len(self._series) > REMEMBERED:
+            self._write_now(self._series.popitem(last=False)[1])
+
+    def _write_at(self, series: _Series, time: float) -> None:
+        loop = asyncio.get_running_loop()
+        if time <= loop.time():
+            self._enqueue(series)
+        else:
+            series.timer = loop.call_at(time, self._write_now, series)
+
+    def _write_now(self, series: _Series) -> None:
+        """Don't wait any longer with what is due later."""
+        if series.timer is not None:
+            series.timer.cancel()
+            self._enqueue(series)
+
+    def _enqueue(self, series: _Series) -> None:
+        series.timer, series.queued = None, True
+        self._queue.append(series)
+        self._wake.set()
+        if len(self._queue) > QUEUE_LENGTH:
+            self._queue.popleft().queued = False
+            self._observe("dropped")
+
+    async def _write_next(self) -> None:
+        series = self._queue.popleft()
+        count = series.count
+        result: Result = "failed"
+        try:
+            await self._api.post_event(_body(series, self._instance))
+        except asyncio.CancelledError:
+            self._queue.appendleft(series)  # it may be there already: written again, it is the same
+            raise
+        except NamespaceTerminating:
+            result = "dropped"
+        except (Refused, Conflict, Unavailable) as error:
+            log.warning(
+                "event not written", **series.key.fields(), reason=series.event.reason, error=str(error)
+            )
+        else:
+            result = "written"
+            series.due = asyncio.get_running_loop().time() + REPEAT_SECONDS
+        self._observe(result)
+        series.queued = False
+        if series.count > count and result == "written":
+            self._write_at(series, series.due)
+
+
+def _name(server: Manifest, event: Event) -> str:
+    """The same for the same event of the same server, so that the next operator's repeat isn't a new one."""
+    said = "\0".join((server["metadata"]["uid"], *event))
+    return f"{server['metadata']['name']}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+def _body(series: _Series, instance: str) -> Manifest:
+    about = {
+        "apiVersion": SERVER.api_version,
+        "kind": SERVER.kind,
+        "namespace": series.key.namespace,
+        "name": series.key.name,
+        "uid": series.uid,
+    }
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {"namespace": series.key.namespace, "name": series.name},
+        "involvedObject": about,
+        "type": series.event.type,
+        "reason": series.event.reason,
+        "message": series.event.message[:MESSAGE_LENGTH],
+        "action": ACTION,
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
+        "reportingInstance": instance,
+        "firstTimestamp": series.first,
+        "lastTimestamp": series.last,
+        "count": series.count,
+    }

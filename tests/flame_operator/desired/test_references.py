@@ -1,0 +1,88 @@
+"""The Secrets and ConfigMaps that a server needs."""
+
+from hypothesis import given
+
+from flame_operator.desired.references import Reference, credentials, references
+from flame_operator.resource.kinds import CONFIG_MAP, SECRET
+from flame_operator.resource.server import Server
+from tests.support.operator.children import children_of, parse, supported_servers
+
+EXTERNAL = {
+    "type": "External",
+    "external": {
+        "url": "https://qdrant.example",
+        "apiKeySecretRef": {"name": "qdrant", "key": "api-key"},
+        "caBundleConfigMapRef": {"name": "ca", "key": "ca.crt"},
+    },
+}
+
+
+def test_nothing_is_needed_by_default() -> None:
+    assert references(parse()) == ()
+
+
+def test_every_key_is_named_with_its_field() -> None:
+    one = parse(
+        auth={"type": "Bearer", "bearer": {"tokenSecretRef": {"name": "clients", "key": "token"}}},
+        embedding={
+            "type": "AzureOpenAI",
+            "azureOpenAI": {
+                "endpoint": "https://a.example",
+                "deployment": "d",
+                "apiKeySecretRef": {"name": "azure", "key": "key"},
+            },
+        },
+        vectorStore=EXTERNAL,
+        imagePullSecrets=[{"name": "registry"}, {"name": "mirror"}],
+        ingress={"host": "a.example", "tlsSecretRef": {"name": "tls"}},
+    )
+    assert references(one) == (
+        Reference(SECRET, "clients", "token", "spec.auth.bearer.tokenSecretRef", rolls=True),
+        Reference(SECRET, "azure", "key", "spec.embedding.azureOpenAI.apiKeySecretRef", rolls=True),
+        Reference(SECRET, "qdrant", "api-key", "spec.vectorStore.external.apiKeySecretRef", rolls=True),
+        Reference(CONFIG_MAP, "ca", "ca.crt", "spec.vectorStore.external.caBundleConfigMapRef", rolls=True),
+        Reference(SECRET, "registry", ".dockerconfigjson", "spec.imagePullSecrets[0]", rolls=False),
+        Reference(SECRET, "mirror", ".dockerconfigjson", "spec.imagePullSecrets[1]", rolls=False),
+        Reference(SECRET, "tls", "tls.crt", "spec.ingress.tlsSecretRef", rolls=False),
+    )
+
+
+def test_the_generated_token_is_the_operators_own() -> None:
+    one = parse(
+        auth={"type": "Bearer"},
+        embedding={
+            "type": "OpenAI",
+            "openAI": {"model": "m", "apiKeySecretRef": {"name": "openai", "key": "k"}},
+        },
+    )
+    assert references(one) == (
+        Reference(SECRET, "docs", "token", "", rolls=True, own=True),
+        Reference(SECRET, "openai", "k", "spec.embedding.openAI.apiKeySecretRef", rolls=True),
+    )
+
+
+def test_members_beside_another_type_are_not_meant() -> None:
+    one = parse(
+        auth={"bearer": {"tokenSecretRef": {"name": "clients", "key": "token"}}},
+        embedding={"openAI": {"model": "m", "apiKeySecretRef": {"name": "openai", "key": "k"}}},
+        vectorStore={**EXTERNAL, "type": "Embedded"},
+    )
+    assert references(one) == ()
+
+
+@given(supported_servers)
+def test_pods_mount_what_rolls_them_and_nothing_else(one: Server) -> None:
+    spec = children_of(one)["Deployment"]["spec"]["template"]["spec"]
+    mounted = {
+        (kind, source["name"], source["items"][0]["key"], source["items"][0]["path"])
+        for volume in spec["volumes"]
+        for projected in volume.get("projected", {}).get("sources", [])
+        for kind, source in projected.items()
+    }
+    kinds = {SECRET: "secret", CONFIG_MAP: "configMap"}
+    assert mounted == {
+        (kinds[reference.kind], reference.name, reference.key, file) for file, reference in credentials(one)
+    }
+    assert {reference for reference in references(one) if reference.rolls} == {
+        reference for _, reference in credentials(one)
+    }
