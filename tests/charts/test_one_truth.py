@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 
-from flame_operator.commands.main import WITHOUT_CLUSTER
+from flame_operator.commands.render import WITHOUT_CLUSTER
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.ingestion_job import job
 from flame_operator.desired.inputs import Defaults

@@ -8,7 +8,7 @@ come is met once, and the last life, which nobody kills, has to end in the refer
 
 The kill is a SIGKILL, from a proxy that sees each write (tests/harness/proxy.py). That shows that the whole
 process, its start included, gets there on a real API server: server-side apply, owner references, garbage
-collection. `tests/flame_operator/reconcile/test_reconciler.py` does the same in memory, for the decisions alone.
+collection. `tests/flame_operator/reconcile/test_reconciler.py` does the same in memory, for decisions alone.
 """
 
 import asyncio

@@ -7,7 +7,8 @@ from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
 from flame_operator.desired.references import references
 from flame_operator.informer.cache import SCALED_BY_OTHERS
-from flame_operator.references.lookup import References, Resolved
+from flame_operator.references.lookup import References
+from flame_operator.references.resolved import Resolved
 from flame_operator.references.tokens import Tokens
 from flame_operator.resource.kinds import (
     DEPLOYMENT,

@@ -6,15 +6,16 @@ a spec names, by name, now and then. Of what it reads it keeps digests only.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
 from flame_operator.desired.references import Reference
 from flame_operator.errors import Conflict, Forbidden, Refused, Unavailable
 from flame_operator.references.digests import Digests, Part
+from flame_operator.references.objects import FORBIDDEN, MISSING, NOTHING_SEEN, ObjectKey, Seen, UsedObject
 from flame_operator.references.poll_schedule import Schedule
+from flame_operator.references.resolved import Resolved
 from flame_operator.resource.kinds import Key, Kind, Manifest
 
 log = structlog.get_logger(__name__)
@@ -26,10 +27,6 @@ LOOKS_PER_SECOND = 50.0
 """Where more would be needed, intervals get longer."""
 LOOKS_AT_ONCE = 4
 
-# What stands for the resource version of an object that can't be read. Real ones are numbers.
-_MISSING = "missing"
-_FORBIDDEN = "forbidden"
-
 
 class ReadApi(Protocol):
     """What is needed of `KubeApi`."""
@@ -39,65 +36,6 @@ class ReadApi(Protocol):
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         """One object without what is in it, or None."""
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a server's references came to."""
-
-    problems: tuple[str, ...] = ()
-    """What pods can't do without, and what to do about it, in the order of the references."""
-    awaited: tuple[str, ...] = ()
-    """What else is missing: pods do without it, and it may come by itself, as certificates do."""
-    digest: str = ""
-    """Of all that pods read; empty when they read nothing, and when there are problems."""
-
-
-class ObjectKey(NamedTuple):
-    """Names a Secret or a ConfigMap."""
-
-    kind: Kind
-    key: Key
-
-    def __str__(self) -> str:
-        return f"{self.kind.kind} {self.key}"
-
-
-class _Seen(NamedTuple):
-    """What a look at an object found."""
-
-    version: str
-    digests: dict[str | None, bytes]
-    """Of each key that was used then; empty where the key is missing, or its value empty."""
-
-    def of(self, key: str | None) -> tuple[str, bytes] | None:
-        """All that matters to users of a key; None when nobody looked for that key."""
-        if key not in self.digests:
-            return None
-        return self.version if self.version in (_MISSING, _FORBIDDEN) else "", self.digests[key]
-
-
-_NOTHING = _Seen("", {})
-
-
-@dataclass(slots=True, eq=False)
-class _Object:
-    """A Secret or a ConfigMap that servers use."""
-
-    slot: ObjectKey
-    users: dict[Key, tuple[str | None, ...]] = field(default_factory=dict)
-    """The servers, and which keys each uses."""
-    seen: _Seen = _NOTHING
-    trouble: str = ""
-    """Why the last look came to nothing."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held during a look: whoever else wants one waits for its result."""
-
-    def used(self) -> set[str | None]:
-        return set().union(*self.users.values())
-
-    def is_complete(self) -> bool:
-        return all(self.seen.digests.get(key) for key in self.used())
 
 
 class References:
@@ -125,7 +63,7 @@ class References:
         self._on_change = on_change
         self._poll_seconds = poll_seconds
         self._schedule = Schedule(per_second=LOOKS_PER_SECOND) if schedule is None else schedule
-        self._objects: dict[ObjectKey, _Object] = {}
+        self._objects: dict[ObjectKey, UsedObject] = {}
         self._uses: dict[Key, tuple[ObjectKey, ...]] = {}
 
     def __len__(self) -> int:
@@ -146,7 +84,9 @@ class References:
         """
         self._register(server, references)
         unknown = {
-            _slot(server, reference): reference for reference in references if self._is_new(server, reference)
+            _key_of(server, reference): reference
+            for reference in references
+            if self._is_new(server, reference)
         }
         if unknown:
             await asyncio.gather(*(self._ask(server, reference) for reference in unknown.values()))
@@ -157,14 +97,14 @@ class References:
         parts = (
             Part(one.kind.kind, one.name, one.key, digest)
             for one in references
-            if one.rolls and (digest := self._objects[_slot(server, one)].seen.digests[one.key])
+            if one.rolls and (digest := self._objects[_key_of(server, one)].seen.digests[one.key])
         )
         return Resolved(awaited=awaited, digest=self._digests.all_of(parts))
 
     def forget(self, server: Key) -> None:
         """The server is gone: what nobody else uses isn't looked at any more."""
-        for slot in self._uses.pop(server, ()):
-            self._leave(server, slot)
+        for object_key in self._uses.pop(server, ()):
+            self._leave(server, object_key)
 
     async def run(self) -> None:
         """Look at everything again and again, until cancelled."""
@@ -172,44 +112,44 @@ class References:
         async with asyncio.TaskGroup() as looks:
             while True:
                 await free.acquire()
-                slot = await self._schedule.turn()
-                look = looks.create_task(self._poll(self._objects[slot]))
+                object_key = await self._schedule.turn()
+                look = looks.create_task(self._poll(self._objects[object_key]))
                 look.add_done_callback(lambda _: free.release())
 
     def _register(self, server: Key, references: Collection[Reference]) -> None:
         used: dict[ObjectKey, dict[str | None, None]] = {}
         for reference in references:
-            used.setdefault(_slot(server, reference), {})[reference.key] = None
+            used.setdefault(_key_of(server, reference), {})[reference.key] = None
         former = self._uses.get(server, ())
         self._uses[server] = tuple(used)
-        for slot, keys in used.items():
-            if slot not in self._objects:
-                self._objects[slot] = _Object(slot)
-            self._objects[slot].users[server] = tuple(keys)
-        for slot in former:
-            if slot not in used:
-                self._leave(server, slot)
+        for object_key, keys in used.items():
+            if object_key not in self._objects:
+                self._objects[object_key] = UsedObject(object_key)
+            self._objects[object_key].users[server] = tuple(keys)
+        for object_key in former:
+            if object_key not in used:
+                self._leave(server, object_key)
         if not used:
             del self._uses[server]
 
-    def _leave(self, server: Key, slot: ObjectKey) -> None:
-        left = self._objects[slot]
+    def _leave(self, server: Key, object_key: ObjectKey) -> None:
+        left = self._objects[object_key]
         del left.users[server]
         if not left.users:
-            del self._objects[slot]
-            self._schedule.remove(slot)
+            del self._objects[object_key]
+            self._schedule.remove(object_key)
 
     def _is_new(self, server: Key, reference: Reference) -> bool:
         """Whether memory has no answer. Our own object the caller may have made a moment ago."""
-        seen = self._objects[_slot(server, reference)].seen
-        return reference.key not in seen.digests or (reference.own and seen.version == _MISSING)
+        seen = self._objects[_key_of(server, reference)].seen
+        return reference.key not in seen.digests or (reference.own and seen.version == MISSING)
 
     async def _ask(self, server: Key, reference: Reference) -> None:
-        asked = self._objects[_slot(server, reference)]
+        asked = self._objects[_key_of(server, reference)]
         async with asked.lock:
             if not self._is_new(server, reference):
                 return  # somebody else has asked meanwhile
-            if asked.trouble and asked.seen is _NOTHING:
+            if asked.trouble and asked.seen is NOTHING_SEEN:
                 # A thousand users of one broken object don't each wait for its failure.
                 raise Unavailable(asked.trouble)
             before = asked.seen
@@ -222,7 +162,7 @@ class References:
                 self._plan(asked, first=True)
             self._tell(asked, before, asker=server)
 
-    async def _poll(self, due: _Object) -> None:
+    async def _poll(self, due: UsedObject) -> None:
         async with due.lock:
             before = due.seen
             try:
@@ -232,33 +172,35 @@ class References:
                 due.trouble = ""
             except (Refused, Conflict, Unavailable) as error:
                 if not due.trouble:
-                    log.warning("a reference can't be looked at", object=str(due.slot), error=str(error))
+                    log.warning(
+                        "a reference can't be looked at", object=str(due.object_key), error=str(error)
+                    )
                 due.trouble = str(error)
             except Exception:
                 # A bug in one look must not end all the others.
-                log.exception("unexpected error in a look at a reference", object=str(due.slot))
+                log.exception("unexpected error in a look at a reference", object=str(due.object_key))
             finally:
                 self._plan(due)
 
-    async def _is_stale(self, known: _Object) -> bool:
+    async def _is_stale(self, known: UsedObject) -> bool:
         """Whether the object may be another than what was seen: what is in it isn't fetched to find out."""
         if not known.used() <= known.seen.digests.keys():
             return True
         try:
-            head = await self._api.get_metadata(*known.slot)
+            head = await self._api.get_metadata(*known.object_key)
         except Forbidden:
-            return known.seen.version != _FORBIDDEN
-        return known.seen.version != (head["metadata"]["resourceVersion"] if head else _MISSING)
+            return known.seen.version != FORBIDDEN
+        return known.seen.version != (head["metadata"]["resourceVersion"] if head else MISSING)
 
-    async def _look(self, at: _Object) -> None:
+    async def _look(self, at: UsedObject) -> None:
         try:
-            body = await self._api.get(*at.slot)
-            version = body["metadata"]["resourceVersion"] if body else _MISSING
+            body = await self._api.get(*at.object_key)
+            version = body["metadata"]["resourceVersion"] if body else MISSING
         except Forbidden:
-            body, version = None, _FORBIDDEN
-        at.seen = _Seen(version, {key: self._digests.value(body, key) if body else b"" for key in at.used()})
+            body, version = None, FORBIDDEN
+        at.seen = Seen(version, {key: self._digests.value(body, key) if body else b"" for key in at.used()})
 
-    def _tell(self, at: _Object, before: _Seen, asker: Key | None = None) -> None:
+    def _tell(self, at: UsedObject, before: Seen, asker: Key | None = None) -> None:
         """Tell the users of keys that are no longer as `before`; an asker has got its answer."""
         changed = {key for key in at.seen.digests if before.of(key) != at.seen.of(key)}
         if asker is not None:
@@ -268,39 +210,39 @@ class References:
             if user != asker and not changed.isdisjoint(keys):
                 self._on_change(user)
 
-    def _plan(self, at: _Object, *, first: bool = False) -> None:
+    def _plan(self, at: UsedObject, *, first: bool = False) -> None:
         """Look again later, if anybody still uses the object."""
-        if self._objects.get(at.slot) is not at:
+        if self._objects.get(at.object_key) is not at:
             return
         seconds = self._poll_seconds if at.is_complete() else min(MISSING_SECONDS, self._poll_seconds)
-        namespace = at.slot.key.namespace
+        namespace = at.object_key.key.namespace
         if first:
             # A start finds everything at once: anywhere within the interval, so that it stays spread.
-            self._schedule.add(at.slot, namespace, seconds / 2, spread=1)
+            self._schedule.add(at.object_key, namespace, seconds / 2, spread=1)
         else:
-            self._schedule.add(at.slot, namespace, seconds)
+            self._schedule.add(at.object_key, namespace, seconds)
 
     def _problems(self, server: Key, references: Iterable[Reference]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(filter(None, (self._problem(server, one) for one in references))))
 
     def _problem(self, server: Key, reference: Reference) -> str:
         """What a user has to do about a reference; nothing when it is all right."""
-        slot = _slot(server, reference)
-        seen = self._objects[slot].seen
+        object_key = _key_of(server, reference)
+        seen = self._objects[object_key].seen
         if reference.own or seen.digests[reference.key]:
             return ""
-        if seen.version == _FORBIDDEN:
+        if seen.version == FORBIDDEN:
             advice = (
-                f"can't be read by the operator; give its role the verb get on {slot.kind.plural} "
-                f"in namespace {slot.key.namespace}"
+                f"can't be read by the operator; give its role the verb get on {object_key.kind.plural} "
+                f"in namespace {object_key.key.namespace}"
             )
-        elif seen.version == _MISSING:
+        elif seen.version == MISSING:
             key = f' with the key "{reference.key}"' if reference.key else ""
             advice = f"doesn't exist; create it{key}"
         else:
             advice = f'has no value under the key "{reference.key}"; add one, or name another key'
-        return f"{reference.field}: {slot} {advice}"
+        return f"{reference.field}: {object_key} {advice}"
 
 
-def _slot(server: Key, reference: Reference) -> ObjectKey:
+def _key_of(server: Key, reference: Reference) -> ObjectKey:
     return ObjectKey(reference.kind, Key(server.namespace, reference.name))

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from flame_operator.references.digests import only_values_differ
-from flame_operator.references.lookup import Resolved
+from flame_operator.references.resolved import Resolved
 from flame_operator.resource.kinds import Key, Manifest
 from flame_operator.resource.server import Server
 from flame_operator.rollouts.pacer import Pacer

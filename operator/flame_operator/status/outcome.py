@@ -7,7 +7,7 @@ from flame_operator.changes.plan import Action, AwaitDeletion, NameTaken
 from flame_operator.desired.inputs import Defaults
 from flame_operator.errors import Refused
 from flame_operator.ingestion.record import IngestionState
-from flame_operator.references.lookup import Resolved
+from flame_operator.references.resolved import Resolved
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.reasons import Condition
 from flame_operator.resource.server import Server

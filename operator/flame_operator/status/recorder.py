@@ -1,4 +1,4 @@
-"""Writes Kubernetes Events about servers, for people who type `kubectl describe`: repeats as one, and bounded."""
+"""Writes Kubernetes Events about servers, for `kubectl describe`: counts repeats, and bounds everything."""
 
 import asyncio
 import hashlib

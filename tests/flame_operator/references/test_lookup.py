@@ -12,8 +12,9 @@ import structlog
 from flame_operator.desired.references import Reference
 from flame_operator.errors import Forbidden, Refused, Unavailable
 from flame_operator.references.digests import Digests
-from flame_operator.references.lookup import LOOKS_AT_ONCE, LOOKS_PER_SECOND, References, Resolved
+from flame_operator.references.lookup import LOOKS_AT_ONCE, LOOKS_PER_SECOND, References
 from flame_operator.references.poll_schedule import Schedule
+from flame_operator.references.resolved import Resolved
 from flame_operator.resource.kinds import CONFIG_MAP, SECRET, Key, Kind, Manifest
 from tests.support.operator.fake_kube import FakeKube
 from tests.support.operator.fake_time import FakeTime, settle

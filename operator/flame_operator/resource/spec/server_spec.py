@@ -1,9 +1,4 @@
-"""The spec of a FlameMCPServer as typed, frozen values.
-
-`crds/flamemcpservers.yaml` is the one source of the schema; a test compares it with these classes both ways.
-Rules between fields are the CRD's alone (CEL): here only unions are checked, so that no code below meets a
-member that is missing.
-"""
+"""The spec as a whole, and its parts that have no module of their own."""
 
 from typing import Annotated, Literal
 

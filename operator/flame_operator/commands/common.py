@@ -1,0 +1,28 @@
+"""What the commands share: how they fail, and their settings."""
+
+import sys
+from typing import NoReturn
+
+import click
+from pydantic import ValidationError
+
+from flame_operator.settings import Settings
+
+
+def fail(message: str) -> NoReturn:
+    """End with exit code 1 and one line on standard error."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(1)
+
+
+def configured() -> Settings:
+    """The settings from the environment; ends the process when one isn't valid, and names it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        fail(
+            "; ".join(
+                f"FLAME_OPERATOR_{'_'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+                for detail in error.errors(include_url=False)
+            )
+        )
