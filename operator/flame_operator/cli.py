@@ -53,7 +53,7 @@ def _settings() -> Settings:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="flame-mcp")
+@click.version_option(package_name="flame-mcp-operator")
 def main() -> None:
     """Run Flame MCP search servers on Kubernetes."""
 
