@@ -1,4 +1,4 @@
-"""The two distributions, `flame-mcp-operator` and `flame-mcp-server`: each is one program and nothing of the other."""
+"""The two distributions, flame-mcp-operator and flame-mcp-server: each is one program, and whole."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         shutil.copy(ROOT / file, source)
     shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=LEFTOVERS)
     options = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation")
-    command = (sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", source / "wheels", source / name)
-    subprocess.run(command, check=True)
+    pip_wheel = (sys.executable, "-m", "pip", "wheel", *options)
+    subprocess.run((*pip_wheel, "--wheel-dir", source / "wheels", source / name), check=True)
     [built] = (source / "wheels").iterdir()
     return name, built
 
