@@ -12,7 +12,7 @@ help: ## List the targets
 
 venv: .venv/.installed ## Make .venv with both packages and the development tools
 
-.venv/.installed: requirements/dev.txt pyproject.toml
+.venv/.installed: requirements/dev.txt operator/pyproject.toml server/pyproject.toml
 	@PYTHON=$(PYTHON) tests/harness/venv.sh
 
 demo: venv ## The main job, end to end, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
@@ -66,9 +66,9 @@ scan: venv ## Scan the images for known weaknesses, where a scanner is installed
 	@$(BIN)/python -m release.scan
 
 lock: venv ## Lock the dependencies anew, with hashes
-	$(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
-	$(LOCK) pyproject.toml --extra server -c requirements/dev.txt -o requirements/server.txt
+	$(LOCK) operator/pyproject.toml server/pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) operator/pyproject.toml -c requirements/dev.txt -o requirements/operator.txt
+	$(LOCK) server/pyproject.toml -c requirements/dev.txt -o requirements/server.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	for tool in checkov cyclonedx; do \
 		$(LOCK) tests/harness/tools/$$tool/requirements.in -o tests/harness/tools/$$tool/requirements.txt; done
@@ -86,4 +86,5 @@ status: venv ## What runs
 	@$(HARNESS) status
 
 clean: down ## Remove what was made inside the tree
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
+		operator/build server/build operator/*.egg-info server/*.egg-info

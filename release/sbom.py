@@ -26,7 +26,7 @@ def write(image: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{image}.cdx.json"
     program = python_tools.ensure("cyclonedx", "cyclonedx-py")
-    options = ("--pyproject", ROOT / "pyproject.toml", "--output-reproducible", "-o", target)
+    options = ("--pyproject", ROOT / image / "pyproject.toml", "--output-reproducible", "-o", target)
     run((program, "requirements", ROOT / "requirements" / f"{image}.txt", *options))
     return target
 

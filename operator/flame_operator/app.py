@@ -33,7 +33,7 @@ async def run(settings: Settings, *, namespaces: Sequence[str] = (), liveness_po
     stop = asyncio.Event()
     take_signals = partial(_take_signals, stop)
     take_signals()
-    version = importlib.metadata.version("flame-mcp")
+    version = importlib.metadata.version("flame-mcp-operator")
     agent, metrics = f"{MANAGER}/{version} ({settings.pod_name})", Metrics(version=version)
     async with AsyncExitStack() as stack:
         connecting = connect(concurrency=settings.api_concurrency, user_agent=agent, metrics=metrics)

@@ -39,7 +39,7 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
         "flame-mcp",
         middleware=[CountedCalls(metrics or Metrics()), PlainArguments()],
         instructions=_INSTRUCTIONS,
-        version=installed_version("flame-mcp"),
+        version=installed_version("flame-mcp-server"),
         mask_error_details=True,
     )
 

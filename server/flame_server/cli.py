@@ -23,7 +23,7 @@ _DEFAULT_PORT = 8_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="flame-mcp")
+@click.version_option(package_name="flame-mcp-server")
 def main() -> None:
     """Answers questions about the Flame game engine from its docs, over the Model Context Protocol."""
 

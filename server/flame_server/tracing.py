@@ -23,7 +23,7 @@ def start_tracing(endpoint: str) -> TracerProvider:
         What has to be shut down at the end, so that the last spans are sent.
     """
     resource = Resource.create(
-        {"service.name": "flame-mcp", "service.version": installed_version("flame-mcp")}
+        {"service.name": "flame-mcp", "service.version": installed_version("flame-mcp-server")}
     )
     provider = TracerProvider(resource=resource)
     exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS)

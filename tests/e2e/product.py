@@ -66,10 +66,16 @@ def given() -> Images | None:
 
 def references() -> Images:
     """What the images are called when they are built here: by their contents."""
-    common = ("pyproject.toml", "requirements", "README.md")
-    server = tag("Dockerfile.server", "server", *common, salt=flame_docs.fingerprint())
-    operator = tag("Dockerfile.operator", "operator", *common)
+    server = tag(*sources("server"), salt=flame_docs.fingerprint())
+    operator = tag(*sources("operator"))
     return Images(server=f"flame-mcp/server:{server}", operator=f"flame-mcp/operator:{operator}")
+
+
+def sources(image: str) -> tuple[str, ...]:
+    """What an image is made of, without what builds leave behind in its distribution's folder."""
+    locks = ("requirements/build.txt", f"requirements/{image}.txt")
+    code = (f"{image}/pyproject.toml", f"{image}/flame_{image}")
+    return (f"Dockerfile.{image}", "LICENSE", "NOTICE", *locks, *code)
 
 
 def build_images(engine: engines.Engine) -> Images:

@@ -7,7 +7,7 @@ from flame_operator.commands.run import run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="flame-mcp")
+@click.version_option(package_name="flame-mcp-operator")
 def main() -> None:
     """Run Flame MCP search servers on Kubernetes."""
 

@@ -36,7 +36,7 @@ _HEADERS = {
     # Nothing has to be unpacked, so nothing can grow on the way.
     "Accept-Encoding": "identity",
 }
-_CLIENT = {"name": MANAGER, "version": installed_version("flame-mcp")}
+_CLIENT = {"name": MANAGER, "version": installed_version("flame-mcp-operator")}
 _READINESS = "GET /health/ready"
 _HANDSHAKE = "The MCP handshake"
 _TOOLS = "The list of tools"

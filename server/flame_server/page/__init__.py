@@ -41,7 +41,7 @@ def register(mcp: FastMCP, settings: Settings) -> None:
     if not settings.page:
         return
     page = Template(_static("page.html")).substitute(
-        version=escape(version("flame-mcp")),
+        version=escape(version("flame-mcp-server")),
         auth=escape(settings.auth_type),
         embedding=escape(settings.embedding_type),
     )
