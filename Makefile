@@ -1,4 +1,4 @@
-# Thin targets: what they do lives in tests/harness (machines and clusters) and tests/e2e (the main job).
+# The targets are thin. The logic is in tests/harness (machines and clusters) and tests/e2e (the end-to-end scenario).
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
@@ -10,35 +10,35 @@ HARNESS := $(BIN)/python -m tests.harness
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: .venv/.installed ## Make .venv with both packages and the development tools
+venv: .venv/.installed ## Create .venv with both packages and the development tools
 
 .venv/.installed: requirements/dev.txt operator/pyproject.toml server/pyproject.toml
 	@PYTHON=$(PYTHON) tests/harness/venv.sh
 
-demo: venv ## The main job, end to end, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
+demo: venv ## Run the end-to-end scenario, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
 	@$(BIN)/python -m tests.e2e.demo $(if $(MODE),--mode $(MODE))
 
-test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
+test: venv lint test-unit test-cluster test-e2e ## Set up everything and run all tests
 
-test-unit: venv ## Tests that need neither a cluster nor a container
+test-unit: venv ## Run the tests that need neither a cluster nor a container
 	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server
 
-test-cluster: venv ## Tests of the chart and against a real API server (built from source the first time)
+test-cluster: venv ## Run the tests of the charts and those against a real API server (built from source the first time)
 	@$(HARNESS) tools
 	$(PYTEST) -n 2 --dist loadfile tests/charts tests/cluster
 
-test-e2e: venv ## Tests of the images and of the main job on a real node
+test-e2e: venv ## Run the tests of the images and of the end-to-end scenario on a real node
 	@$(BIN)/python -m tests.e2e.product
 	$(PYTEST) tests/e2e
 
-bench-operator: venv ## Measure the operator on a control plane of its own (ARGS="--help" for options)
+bench-operator: venv ## Measure the operator on its own control plane (ARGS="--help" for options)
 	@$(HARNESS) tools
 	@$(BIN)/python -m benchmarks.operator $(ARGS)
 
 bench-server: venv ## Measure the search server on one core (ARGS="--help" for options)
 	@$(BIN)/python -m benchmarks.server $(ARGS)
 
-lint: venv ## ruff, mypy --strict, import-linter
+lint: venv ## Run ruff, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -51,21 +51,21 @@ format: venv ## Format the code
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 
-docs: venv ## Write docs/resource.md, the charts' READMEs and the server chart's schema
+docs: venv ## Generate docs/resource.md, the charts' READMEs and the server chart's schema
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.server_values
 	$(BIN)/python -m docs.chart_readmes
 
-package: venv ## Package the charts into build/charts, the same bytes for the same sources
+package: venv ## Package the charts into build/charts (reproducibly: same sources, same bytes)
 	@$(BIN)/python -m release.charts
 
-sbom: venv ## Write what the images consist of into build/sbom
+sbom: venv ## Write the SBOMs of the images into build/sbom
 	@$(BIN)/python -m release.sbom
 
-scan: venv ## Scan the images for known weaknesses, where a scanner is installed
+scan: venv ## Scan the images for known vulnerabilities, if a scanner is installed
 	@$(BIN)/python -m release.scan
 
-lock: venv ## Lock the dependencies anew, with hashes
+lock: venv ## Update the locked dependencies, with hashes
 	$(LOCK) operator/pyproject.toml server/pyproject.toml --group dev -o requirements/dev.txt
 	$(LOCK) operator/pyproject.toml -c requirements/dev.txt -o requirements/operator.txt
 	$(LOCK) server/pyproject.toml -c requirements/dev.txt -o requirements/server.txt
@@ -79,12 +79,12 @@ images: venv ## Build both images
 up: venv ## Start a cluster (kind, or one node built from source)
 	@$(HARNESS) up
 
-down: ## Stop the cluster and everything that was started; leaves only the cache
+down: ## Stop the cluster and everything else that was started; keep only the cache
 	@if [ -x $(BIN)/python ]; then $(HARNESS) down; else echo "nothing to stop: there is no .venv"; fi
 
-status: venv ## What runs
+status: venv ## Show what is running
 	@$(HARNESS) status
 
-clean: down ## Remove what was made inside the tree
+clean: down ## Stop everything and remove all generated files from the source tree
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache \
 		operator/build server/build operator/*.egg-info server/*.egg-info

@@ -38,16 +38,16 @@ def notes(**values: Any) -> str:  # noqa: ANN401 - JSON
     [
         ({}, "kubectl wait -n default --for=condition=Ready fmcp/flame-docs"),
         ({}, "helm test -n flame-mcp-system flame"),
-        ({}, "guardrails.enabled bounds that"),
+        ({}, "guardrails.enabled limits that"),
         ({"watchNamespaces": ["one", "two"]}, "watches one, two"),
         ({"watchNamespaces": ["one", "two"]}, "kubectl apply -n one"),
         ({"servers": {"docs": {}}}, "Run helm upgrade once more"),
         ({"crds": {"enabled": False}}, "install crds/flamemcpservers.yaml yourself"),
         ({"crds": {"keep": False}}, "WARNING: helm uninstall deletes the CRD"),
-        ({"replicas": 1}, "WARNING: one pod only"),
-        ({"replicas": 0}, "WARNING: no pod of the operator runs"),
-        ({"rbac": {"create": False}}, "has no rights from this release"),
-        ({"networkPolicy": {"enabled": False}}, "WARNING: nothing bounds what the operator's pods"),
+        ({"replicas": 1}, "WARNING: only one operator pod runs"),
+        ({"replicas": 0}, "WARNING: no operator pod runs"),
+        ({"rbac": {"create": False}}, "gets no permissions from this release"),
+        ({"networkPolicy": {"enabled": False}}, "WARNING: nothing limits what the operator's pods"),
     ],
 )
 def test_notes_tell_what_is_next_and_what_matters(values: Json, said: str) -> None:

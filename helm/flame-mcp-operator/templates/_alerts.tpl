@@ -1,5 +1,5 @@
-{{/* The alerts, a rule each, without what they have in common. SERIES stands for the series of this operator. The counters that they
-look at begin at 0, so that increase() sees the first one; api_requests_total can't. */}}
+{{/* The alerts, one rule each, without the fields that all of them share. SERIES stands for this operator's series. The counters in the
+expressions start at 0, so that increase() sees the first increment. Only api_requests_total can't start at 0. */}}
 {{- define "flame-mcp-operator.alerts" -}}
 FlameOperatorDown:
   expr: absent(flame_operator_leader{SERIES})

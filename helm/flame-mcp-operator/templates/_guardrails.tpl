@@ -1,4 +1,4 @@
-{{/* A list of texts as CEL. */}}
+{{/* A list of strings as a CEL list. */}}
 {{- define "flame-mcp-operator.celList" -}}
 {{- $quoted := list }}
 {{- range . }}
@@ -7,7 +7,7 @@
 {{- printf "[%s]" (join ", " $quoted) }}
 {{- end }}
 
-{{/* What a resource asks for. A Scale, by which kubectl scale changes one, has spec.replicas and nothing else of it. */}}
+{{/* What a resource asks for. kubectl scale sends a Scale object, whose only field from the resource is spec.replicas. */}}
 {{- define "flame-mcp-operator.guardrailVariables" -}}
 {{- $guardrails := .Values.guardrails }}
 - name: spec

@@ -29,8 +29,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* An object's metadata, with labels of which the chart's own go first: (dict "context" . "name" NAME), and "namespace",
-"labels", "annotations" if it has them, and "component" if it isn't the operator's, whose pods selectors find by labels. */}}
+{{/* An object's metadata: (dict "context" . "name" NAME), with optional "namespace", "labels" and "annotations". The chart's own labels take
+precedence. Set "component" if the object isn't the operator's, so that selectors for the operator's pods don't match it. */}}
 {{- define "flame-mcp-operator.metadata" -}}
 {{- $values := .context.Values -}}
 name: {{ .name | quote }}
@@ -54,7 +54,7 @@ annotations:
 {{- toYaml (merge $own (.labels | default dict) .context.Values.commonLabels) }}
 {{- end }}
 
-{{/* The names in a list of {name}, with commas between them. */}}
+{{/* The names in a list of {name}, comma-separated. */}}
 {{- define "flame-mcp-operator.names" -}}
 {{- $names := list }}
 {{- range . }}
@@ -63,7 +63,7 @@ annotations:
 {{- join "," $names }}
 {{- end }}
 
-{{/* A name that is a DNS label, whatever the release is called: (list CONTEXT SUFFIX LONGEST) */}}
+{{/* A name that is a valid DNS label for any release name: (list CONTEXT SUFFIX MAXIMUM_LENGTH) */}}
 {{- define "flame-mcp-operator.dnsLabel" -}}
 {{- $name := include "flame-mcp-operator.fullname" (index . 0) | replace "." "-" }}
 {{- if regexMatch "^[0-9]" $name }}
@@ -73,17 +73,17 @@ annotations:
 {{- printf "%s%s" ($name | trunc $room | trimSuffix "-") (index . 1) }}
 {{- end }}
 
-{{/* The Service with the metrics, and the job of its series. */}}
+{{/* The name of the metrics Service, which is also the job label of its series. */}}
 {{- define "flame-mcp-operator.metricsName" -}}
 {{- include "flame-mcp-operator.dnsLabel" (list . "-metrics" 63) }}
 {{- end }}
 
-{{/* The namespace of search servers that name none. */}}
+{{/* The namespace of search servers that don't set one. */}}
 {{- define "flame-mcp-operator.serversNamespace" -}}
 {{- first .Values.watchNamespaces | default .Release.Namespace }}
 {{- end }}
 
-{{/* The server of helm test: a FlameMCPServer's name has at most 40 characters. */}}
+{{/* The name of helm test's server. A FlameMCPServer's name may have at most 40 characters. */}}
 {{- define "flame-mcp-operator.testName" -}}
 {{- include "flame-mcp-operator.dnsLabel" (list . "-test" 40) }}
 {{- end }}
@@ -96,7 +96,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* An image reference out of {repository, tag, digest}: (list IMAGE CHART) */}}
+{{/* An image reference from {repository, tag, digest}: (list IMAGE CHART) */}}
 {{- define "flame-mcp-operator.image" -}}
 {{- $image := index . 0 }}
 {{- if $image.digest }}
@@ -106,7 +106,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* The operator's settings. */}}
+{{/* The operator's settings, as environment variables. */}}
 {{- define "flame-mcp-operator.env" -}}
 - name: FLAME_OPERATOR_SERVER_IMAGE
   value: {{ include "flame-mcp-operator.image" (list .Values.server.image .Chart) | quote }}

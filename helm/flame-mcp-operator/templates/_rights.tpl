@@ -1,4 +1,4 @@
-{{/* What the operator may do to the objects in the namespaces that it watches. */}}
+{{/* The operator's permissions in the namespaces that it watches. */}}
 {{- define "flame-mcp-operator.rules" -}}
 - apiGroups: [flamemcp.dev]
   resources: [flamemcpservers]
@@ -63,7 +63,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What the operator may do in its own namespace: take turns, and keep its key. */}}
+{{/* The operator's permissions in its own namespace, for leader election and for its key. */}}
 {{- define "flame-mcp-operator.ownRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

@@ -1,6 +1,6 @@
 {{/*
-Mistakes that the values' schema can't tell, all at once, each with what to do: (dict "root" ROOT "spec" SPEC).
-Those between fields of the resource have the words of the CRD's own rules.
+Reports all mistakes that the values' schema can't detect, together and each with what to do: (dict "root" ROOT "spec" SPEC).
+For rules between fields of the resource, the messages are those of the CRD.
 */}}
 {{- define "flame-mcp-server.check" -}}
 {{- $errors := list }}
@@ -174,7 +174,7 @@ Those between fields of the resource have the words of the CRD's own rules.
 {{- end }}
 {{- end }}
 
-{{/* The URLs that are there, even where their union lacks a member. */}}
+{{/* The URLs that are set, even if a union lacks the member for its type. */}}
 {{- define "flame-mcp-server.urlsIfAny" -}}
 {{- $found := list (dig "azureOpenAI" "endpoint" "" .embedding) (dig "openAI" "baseURL" "" .embedding) (dig "external" "url" "" .vectorStore) (dig "oidc" "issuer" "" .auth) (dig "tracing" "endpoint" "" .observability) }}
 {{- without $found "" | toJson }}

@@ -31,7 +31,7 @@
 {{- include "flame-mcp-server.variables" $data }}
 {{- end }}
 
-{{/* What makes vectors and where they are: (dict "root" ROOT "spec" SPEC "files" FILES) */}}
+{{/* The settings for the embedding and the vector store: (dict "root" ROOT "spec" SPEC "files" FILES) */}}
 {{- define "flame-mcp-server.vectorSettings" -}}
 {{- $data := dict "EMBEDDING_TYPE" .spec.embedding.type }}
 {{- $embeddingKey := include "flame-mcp-server.credentialsPath" (list .files "embedding-api-key") }}
@@ -65,7 +65,7 @@
 {{- toJson $found }}
 {{- end }}
 
-{{/* Settings under the names of their variables. */}}
+{{/* Settings by the names of their environment variables. */}}
 {{- define "flame-mcp-server.variables" -}}
 {{- $found := dict }}
 {{- range $name, $value := . }}

@@ -1,4 +1,4 @@
-{{/* Rules that let out lookups of names, wherever the cluster's DNS is. */}}
+{{/* Egress rules for DNS lookups, wherever the cluster's DNS runs. */}}
 {{- define "flame-mcp-server.dnsRule" -}}
 ports:
   - {protocol: UDP, port: 53}
@@ -14,7 +14,7 @@ ports:
   - {protocol: TCP, port: 6333}
 {{- end }}
 
-{{/* What the server's pods connect to, as {"urls": [...]}: (list SPEC), embedding and vectors first. */}}
+{{/* The URLs that the server's pods connect to, as {"urls": [...]}: (list SPEC). Embedding and vector store come first. */}}
 {{- define "flame-mcp-server.urls" -}}
 {{- $urls := (include "flame-mcp-server.vectorUrls" . | fromJson).urls }}
 {{- if eq .auth.type "OIDC" }}
@@ -26,7 +26,7 @@ ports:
 {{- toJson (dict "urls" $urls) }}
 {{- end }}
 
-{{/* What makes vectors, what gives out tokens for that, and somebody else's Qdrant. */}}
+{{/* The URLs of the embedding service, of the token service that it needs, and of an external Qdrant server. */}}
 {{- define "flame-mcp-server.vectorUrls" -}}
 {{- $urls := list }}
 {{- if eq .embedding.type "AzureOpenAI" }}
@@ -44,11 +44,11 @@ ports:
 {{- end }}
 
 {{/*
-The rules for URLs, each once, as a YAML list or nothing: (dict "urls" URLS "private" BOOLEAN). A NetworkPolicy
-knows addresses and labels but no host names:
-- an address: just that, at the URL's port
-- a Service, `name.namespace.svc` or `name`: all pods of the namespace, as a pod's port need not be its Service's
-- another name: the world's addresses at the URL's port, with private ones if `private` says so
+The egress rules for URLs, without duplicates, as a YAML list or nothing: (dict "urls" URLS "private" BOOLEAN). A NetworkPolicy
+matches addresses and labels but no host names:
+- an address: only that address, at the URL's port
+- a Service, `name.namespace.svc` or `name`: all pods of the namespace, because a pod's port may differ from its Service's
+- another name: all public addresses at the URL's port, and private ones if `private` is true
 */}}
 {{- define "flame-mcp-server.rulesFor" -}}
 {{- $private := .private }}
@@ -74,7 +74,7 @@ knows addresses and labels but no host names:
 - {"to": [{"ipBlock": {"cidr": {{ printf "%s/%s" $url.host (contains ":" $url.host | ternary "128" "32") | quote }}}}], "ports": [{"protocol": "TCP", "port": {{ $url.port }}}]}
 {{- end }}
 {{- else if has $last (list "" "localhost") }}
-{{- /* Inside the pod. */}}
+{{- /* This traffic stays inside the pod. */}}
 {{- else if eq (len $labels) 1 }}
 - {"to": [{"podSelector": {}}]}
 {{- else }}
@@ -101,7 +101,7 @@ knows addresses and labels but no host names:
 {{- end }}
 {{- end }}
 
-{{/* The rule for the world's addresses, and no private ones, at the ports of URLs. */}}
+{{/* The egress rule for public addresses, without private ones, at the ports of URLs. */}}
 {{- define "flame-mcp-server.beyondCluster" -}}
 {{- $ports := list }}
 {{- range . }}
@@ -122,7 +122,7 @@ knows addresses and labels but no host names:
 {{- end }}
 {{- end }}
 
-{{/* A URL's {"host", "port", "address"}, the latter telling whether the host is an IP address. */}}
+{{/* A URL's {"host", "port", "address"}. "address" says whether the host is an IP address. */}}
 {{- define "flame-mcp-server.url" -}}
 {{- $https := hasPrefix "https://" . }}
 {{- $authority := regexReplaceAll "^https?://([^/]*).*$" . "${1}" | lower }}
@@ -142,7 +142,7 @@ knows addresses and labels but no host names:
 {{- toJson (dict "host" $host "port" (atoi (default ($https | ternary "443" "80") $port)) "address" (or $v6 $v4)) }}
 {{- end }}
 
-{{/* The namespace if a name of several labels may be a Service's, and whether it may be one from outside. */}}
+{{/* For a name with several labels: the namespace, if the name may be a Service, and whether it may be an external name. */}}
 {{- define "flame-mcp-server.serviceOf" -}}
 {{- $labels := . }}
 {{- $namespace := "" }}
@@ -166,7 +166,7 @@ knows addresses and labels but no host names:
 {{- toJson (dict "namespace" $namespace "outside" $outside) }}
 {{- end }}
 
-{{/* Where the user lets pods connect to as well: a YAML list or nothing. */}}
+{{/* The additional egress rules that the user sets: a YAML list or nothing. */}}
 {{- define "flame-mcp-server.extraEgress" -}}
 {{- range .networkPolicy.egressTo }}
 {{- $rule := dict }}

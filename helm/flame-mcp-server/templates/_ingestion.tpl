@@ -66,7 +66,7 @@ template:
       {{- end }}
 {{- end }}
 
-{{/* Whether there is something to build: else the image's docs have vectors of the model that it carries. */}}
+{{/* Whether there is something to build. If not, the docs in the image already have embeddings from the image's model. */}}
 {{- define "flame-mcp-server.builds" -}}
 {{- $builds := not (has .embedding.type (list "Local" "None")) }}
 {{- range dig "ingestion" "sources" list . }}
@@ -89,7 +89,7 @@ template:
 {{- list "index" "publish" "--index" (index . 1) "--collection" (include "flame-mcp-server.collection" $spec) "--min-ratio" $ratio "--canary" $spec.verification.query "--replicas" $replicas | toJson }}
 {{- end }}
 
-{{/* Each node of a cluster keeps and counts its own snapshots: so always the same one, which has a copy of all. */}}
+{{/* Each node of a Qdrant cluster stores and counts its own snapshots, so always use the same node. It has a copy of everything. */}}
 {{- define "flame-mcp-server.snapshotArgs" -}}
 {{- $name := include "flame-mcp-server.fullname" .root }}
 {{- $node := printf "--qdrant=http://%s-qdrant-0.%s-qdrant-headless.%s.svc:6333" $name $name .root.Release.Namespace }}
@@ -118,7 +118,7 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{/* Talks to the sources; has their credentials and no others. */}}
+{{/* The container that connects to the sources. It has their credentials and no others. */}}
 {{- define "flame-mcp-server.fetch" -}}
 {{- include "flame-mcp-server.stepHead" (merge (dict "name" "fetch" "args" (list "index" "fetch" "--out" "/work/sources")) .) }}
 env:

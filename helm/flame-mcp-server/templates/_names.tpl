@@ -9,13 +9,13 @@
 {{- end }}
 {{- end }}
 
-{{/* What finds the pods of a part of the server, as the operator has it: (list ROOT COMPONENT) */}}
+{{/* The selector labels for the pods of a component, the same as the operator's: (list ROOT COMPONENT) */}}
 {{- define "flame-mcp-server.selectorLabels" -}}
 app.kubernetes.io/name: flame-mcp-{{ index . 1 }}
 app.kubernetes.io/instance: {{ include "flame-mcp-server.fullname" (index . 0) | quote }}
 {{- end }}
 
-{{/* The labels of pods. Nothing of the chart's version: an upgrade that changes no server must restart none. */}}
+{{/* The labels of pods. They don't include the chart's version, because an upgrade that changes no server must not restart one. */}}
 {{- define "flame-mcp-server.podLabels" -}}
 {{ include "flame-mcp-server.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
@@ -29,7 +29,7 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The metadata of an object: (list ROOT COMPONENT SUFFIX [ANNOTATIONS [LABELS]]); the user's labels win over none of ours. */}}
+{{/* The metadata of an object: (list ROOT COMPONENT SUFFIX [ANNOTATIONS [LABELS]]). The user's labels never override the chart's. */}}
 {{- define "flame-mcp-server.metadata" -}}
 {{- $root := index . 0 }}
 name: {{ printf "%s%s" (include "flame-mcp-server.fullname" $root) (index . 2) | quote }}

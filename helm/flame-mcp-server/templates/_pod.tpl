@@ -2,7 +2,7 @@
 {{- .spec.image | default (printf "flame-mcp/server:%s" .root.Chart.AppVersion) }}
 {{- end }}
 
-{{/* The fields of a container that say what it runs: (list SPEC IMAGE) */}}
+{{/* The image fields of a container: (list SPEC IMAGE) */}}
 {{- define "flame-mcp-server.imageFields" -}}
 image: {{ index . 1 | quote }}
 {{- with (index . 0).imagePullPolicy }}
@@ -20,7 +20,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* Of pods of the server's image, whose user is this one. */}}
+{{/* The security context of pods that use the server's image, with that image's user. */}}
 {{- define "flame-mcp-server.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -29,7 +29,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* The fields of a pod's spec that hold for every pod, or nothing: node, priority, how images are pulled. */}}
+{{/* The fields that every pod's spec has, or nothing: node selection, priority, pull secrets. */}}
 {{- define "flame-mcp-server.placement" -}}
 {{- $fields := dict }}
 {{- with .scheduling.nodeSelector }}
@@ -49,7 +49,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{/* Text that Kubernetes takes literally: `$$` stands for `$`, so `$(NAME)` isn't expanded. */}}
+{{/* A string that Kubernetes takes literally: `$$` stands for `$`, so `$(NAME)` isn't expanded. */}}
 {{- define "flame-mcp-server.literal" -}}
 {{- replace "$" "$$" . }}
 {{- end }}
@@ -64,7 +64,7 @@ seccompProfile:
 
 {{/*
 The files that pods read, as {"files": [{"file", "kind", "name", "key"}]}: (dict "root" ROOT "spec" SPEC "component" COMPONENT).
-Only what the chosen type of a union asks for. Servers have Qdrant's key for reading, ingestion the one for writing.
+Includes only the files that the chosen type of a union needs. Servers get Qdrant's read-only key, ingestion gets the write key.
 */}}
 {{- define "flame-mcp-server.credentials" -}}
 {{- $root := .root }}
@@ -97,7 +97,7 @@ Only what the chosen type of a union asks for. Servers have Qdrant's key for rea
 {{- toJson (dict "files" $files) }}
 {{- end }}
 
-{{/* The volume of such files: variables would end up in crash reports. */}}
+{{/* The volume with these files. Environment variables would end up in crash reports. */}}
 {{- define "flame-mcp-server.credentialsVolume" -}}
 name: credentials
 projected:
@@ -118,7 +118,7 @@ mountPath: /etc/flame-mcp/credentials
 readOnly: true
 {{- end }}
 
-{{/* Where a container finds one of them, or nothing: (list FILES FILE) */}}
+{{/* The path at which a container finds one of these files, or nothing: (list FILES FILE) */}}
 {{- define "flame-mcp-server.credentialsPath" -}}
 {{- $file := index . 1 }}
 {{- range index . 0 }}

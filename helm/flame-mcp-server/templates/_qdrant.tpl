@@ -1,4 +1,4 @@
-{{/* The keys as a Secret holds them, as JSON. */}}
+{{/* The keys in the form that a Secret stores, as JSON. */}}
 {{- define "flame-mcp-server.qdrantKeys" -}}
 {{- with .Values.secrets.qdrant }}
 {{- toJson (dict "api-key" (b64enc .apiKey) "read-only-api-key" (b64enc .readOnlyApiKey)) }}
@@ -11,7 +11,7 @@
 - {protocol: TCP, port: 6335}
 {{- end }}
 
-{{/* A variable out of the Secret with Qdrant's keys: (list ROOT VARIABLE KEY) */}}
+{{/* An environment variable from the Secret with Qdrant's keys: (list ROOT VARIABLE KEY) */}}
 {{- define "flame-mcp-server.qdrantKeyVariable" -}}
 name: {{ index . 1 }}
 valueFrom:

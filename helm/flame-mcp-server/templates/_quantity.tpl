@@ -1,4 +1,4 @@
-{{/* A quantity's amount, as a decimal number that is only good for comparing. */}}
+{{/* A quantity's amount as a decimal number, to be used only for comparisons. */}}
 {{- define "flame-mcp-server.amount" -}}
 {{- $text := toString . }}
 {{- $number := regexFind "^[0-9.]+" $text }}
@@ -19,7 +19,7 @@
 {{- end }}
 
 {{/*
-A container's resources: (list GIVEN REQUESTS LIMITS), the latter two being defaults. A default request never
+A container's resources: (list GIVEN REQUESTS LIMITS), where REQUESTS and LIMITS are defaults. A default request never
 exceeds a given limit, and a default limit is raised to a given request.
 */}}
 {{- define "flame-mcp-server.resources" -}}
@@ -46,12 +46,12 @@ exceeds a given limit, and a default limit is raised to a given request.
 {{- toYaml (dict "requests" $requests "limits" $limits) }}
 {{- end }}
 
-{{/* An integer or a text, as text. */}}
+{{/* An integer or a string, as a string. */}}
 {{- define "flame-mcp-server.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ int64 . }}{{ end }}
 {{- end }}
 
-{{/* The lesser of two quantities; the first when they are the same. */}}
+{{/* The smaller of two quantities, or the first one if they are equal. */}}
 {{- define "flame-mcp-server.lesser" -}}
 {{- $one := include "flame-mcp-server.amount" (index . 0) | float64 }}
 {{- $other := include "flame-mcp-server.amount" (index . 1) | float64 }}

@@ -1,4 +1,4 @@
-{{/* The sources as `flame-mcp index fetch` reads them; without ingestion the docs of the image alone. */}}
+{{/* The sources in the form that `flame-mcp index fetch` reads. Without ingestion, only the docs in the image. */}}
 {{- define "flame-mcp-server.sources" -}}
 {{- $found := list }}
 {{- range dig "ingestion" "sources" (list (dict "name" "flame" "bundled" dict)) . }}
@@ -19,7 +19,7 @@
 {{- toJson $found }}
 {{- end }}
 
-{{/* What fetching connects to, as a JSON list. */}}
+{{/* The URLs that fetching connects to, as a JSON list. */}}
 {{- define "flame-mcp-server.sourceUrls" -}}
 {{- $urls := list }}
 {{- range dig "ingestion" "sources" list . }}
@@ -30,7 +30,7 @@
 {{- toJson $urls }}
 {{- end }}
 
-{{/* A source's credentials as files, or nothing: a password, and the authority that a server of one's own is known by. */}}
+{{/* A source's credentials as files, or nothing: a password, and the CA certificate of a private server. */}}
 {{- define "flame-mcp-server.sourceFiles" -}}
 {{- with dig "git" "credentialsSecretRef" dict . }}
 - secret:
@@ -68,7 +68,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Where a container finds docs that are volumes. */}}
+{{/* The mounts of docs that are volumes. */}}
 {{- define "flame-mcp-server.docsMounts" -}}
 {{- range dig "ingestion" "sources" list . }}
 {{- if or .configMapRef .persistentVolumeClaimRef }}

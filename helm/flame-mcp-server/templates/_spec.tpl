@@ -1,5 +1,5 @@
 {{/*
-The spec as the values give it, as JSON: a FlameMCPServer's. `mode` says what `vectorStore` leaves open.
+The spec of a FlameMCPServer as the values give it, as JSON. `mode` determines `vectorStore` if it isn't set.
 */}}
 {{- define "flame-mcp-server.given" -}}
 {{- $values := omit .Values "global" "mode" "operator" "secrets" "nameOverride" "fullnameOverride" }}
@@ -11,7 +11,7 @@ The spec as the values give it, as JSON: a FlameMCPServer's. `mode` says what `v
 {{- toJson $spec }}
 {{- end }}
 
-{{/* The spec with every default, as JSON: what the API server would make of it. Fails with what to correct. */}}
+{{/* The spec with all defaults, as the API server would store it, as JSON. Fails with a message that says what to correct. */}}
 {{- define "flame-mcp-server.spec" -}}
 {{- $spec := include "flame-mcp-server.given" . | fromJson }}
 {{- if and (eq (dig "vectorStore" "type" "" $spec) "Managed") (not $spec.vectorStore.managed) }}
@@ -26,7 +26,7 @@ The spec as the values give it, as JSON: a FlameMCPServer's. `mode` says what `v
 
 {{/*
 A value without nulls and with the defaults of a tree: (list TREE VALUE), as {"value": ...}.
-The tree is what docs/server_values.py takes out of the CRD: `properties`, `items`, `default`.
+docs/server_values.py extracts the tree from the CRD: `properties`, `items`, `default`.
 */}}
 {{- define "flame-mcp-server.complete" -}}
 {{- $tree := index . 0 }}
@@ -58,8 +58,8 @@ The tree is what docs/server_values.py takes out of the CRD: `properties`, `item
 {{- end }}
 
 {{/*
-A value of Kubernetes' own without what means nothing when it is empty, as {"value": ...}. An empty selector
-means all and an absent one something else, so selectors stay.
+A value of a Kubernetes type without empty fields that have no meaning, as {"value": ...}. Selectors stay, because an empty selector
+matches everything, while an absent one means something else.
 */}}
 {{- define "flame-mcp-server.pruned" -}}
 {{- $value := . }}
