@@ -101,7 +101,7 @@ def check(name: str, spec: dict[str, Any]) -> None:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = sorted((ROOT / "tests/flame_operator/golden").glob("*.in.yaml"))
+GOLDEN = sorted((ROOT / "tests/flame_operator/desired/golden").glob("*.in.yaml"))
 VALID = yaml.safe_load((ROOT / "tests/cluster/validity/valid.yaml").read_text())
 
 

@@ -18,7 +18,7 @@ from tests.support.operator.fake_kube import server
 
 GOLDEN = {
     path.name.removesuffix(".in.yaml"): yaml.safe_load(path.read_text())
-    for path in sorted((Path(__file__).parents[1] / "flame_operator/golden").glob("*.in.yaml"))
+    for path in sorted((Path(__file__).parents[1] / "flame_operator/desired/golden").glob("*.in.yaml"))
 }
 # What the API server writes otherwise than it was sent.
 ODD: dict[str, dict[str, Any]] = {

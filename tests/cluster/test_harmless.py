@@ -63,7 +63,7 @@ VOLUME: Json = {
         "hostPath": {"path": "/nowhere"},
     },
 }
-GOLDEN = ROOT / "tests" / "flame_operator" / "golden"
+GOLDEN = ROOT / "tests/flame_operator/desired/golden"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ NAMES = [
     {"name": "a.b", "says": "must be a DNS label that starts with a letter"},
     {"name": "1a", "says": "must be a DNS label that starts with a letter"},
 ]
-GOLDEN = sorted((ROOT / "tests/flame_operator/golden").glob("*.in.yaml"))
+GOLDEN = sorted((ROOT / "tests/flame_operator/desired/golden").glob("*.in.yaml"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
