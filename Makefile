@@ -1,4 +1,4 @@
-# Thin targets: what they do lives in tests/harness (machines and clusters) and tests/e2e (the main job).
+# Thin targets: what they do lives in tests/harness (machines and clusters) and tests/support/e2e (the main job).
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
@@ -16,7 +16,7 @@ venv: .venv/.installed ## Make .venv with both packages and the development tool
 	@PYTHON=$(PYTHON) tests/harness/venv.sh
 
 demo: venv ## The main job, end to end, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
-	@$(BIN)/python -m tests.e2e.demo $(if $(MODE),--mode $(MODE))
+	@$(BIN)/python -m tests.support.e2e.demo $(if $(MODE),--mode $(MODE))
 
 test: venv lint test-unit test-cluster test-e2e ## Set everything up and run all tests
 
@@ -28,7 +28,7 @@ test-cluster: venv ## Tests of the chart and against a real API server (built fr
 	$(PYTEST) -n 2 --dist loadfile tests/charts tests/cluster
 
 test-e2e: venv ## Tests of the images and of the main job on a real node
-	@$(BIN)/python -m tests.e2e.product
+	@$(BIN)/python -m tests.support.e2e.product
 	$(PYTEST) tests/e2e
 
 bench-operator: venv ## Measure the operator on a control plane of its own (ARGS="--help" for options)
@@ -74,7 +74,7 @@ lock: venv ## Lock the dependencies anew, with hashes
 		$(LOCK) tests/harness/tools/$$tool/requirements.in -o tests/harness/tools/$$tool/requirements.txt; done
 
 images: venv ## Build both images
-	@$(BIN)/python -m tests.e2e.product --images-only
+	@$(BIN)/python -m tests.support.e2e.product --images-only
 
 up: venv ## Start a cluster (kind, or one node built from source)
 	@$(HARNESS) up

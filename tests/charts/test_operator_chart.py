@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from flame_operator.settings import Settings
-from tests.charts import helm_cli
-from tests.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.support.charts import helm_cli
+from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.helm_cli import SERVER_CHART, template
-from tests.cluster.fields import SCHEMA, rules
+from tests.support.charts.helm_cli import SERVER_CHART, template
+from tests.support.cluster.crd_fields import SCHEMA, rules
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -12,7 +12,7 @@ from flame_operator.changes.compare import corrections, is_subset
 from flame_operator.desired.children import desired_children
 from flame_operator.resource.kinds import OPTIONAL_KINDS, Manifest
 from flame_operator.resource.server import parse_server
-from tests.cluster.conftest import Cluster
+from tests.support.cluster.cluster import Cluster
 from tests.support.operator.children import DEFAULTS, facts
 from tests.support.operator.fake_kube import server
 

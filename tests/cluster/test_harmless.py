@@ -29,13 +29,14 @@ from flame_operator.resource.kinds import (
     key_of,
 )
 from tests.charts.test_operator_chart import render
-from tests.cluster.conftest import CRD, ROOT, Cluster
-from tests.cluster.rbac import Right, granted, unused
 from tests.harness.audit import AuditLog, Request
 from tests.harness.client import ApiError, Client, admin
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
+from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.cluster.cluster import CRD, Cluster
+from tests.support.cluster.rbac import Right, granted, unused
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -63,7 +64,7 @@ VOLUME: Json = {
         "hostPath": {"path": "/nowhere"},
     },
 }
-GOLDEN = ROOT / "tests/flame_operator/desired/golden"
+GOLDEN = REPO / "tests/flame_operator/desired/golden"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Campaign:
 
 def specs() -> dict[str, Json]:
     """All specs of the examples and golden files, by a name for a namespace."""
-    files = [*sorted((ROOT / "examples").glob("*.yaml")), *sorted(GOLDEN.glob("*.in.yaml"))]
+    files = [*sorted((REPO / "examples").glob("*.yaml")), *sorted(GOLDEN.glob("*.in.yaml"))]
     found = {}
     for file in files:
         for number, body in enumerate(yaml.safe_load_all(file.read_text())):

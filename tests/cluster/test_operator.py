@@ -19,9 +19,9 @@ from flame_operator.desired.run import Run
 from flame_operator.resource.kinds import KINDS
 from flame_operator.resource.server import parse_server
 from flame_server.index.build import build_index
-from tests.cluster.conftest import Cluster, Json, server
 from tests.flame_server.server_process import FLAME_MCP, running
 from tests.harness.operator_process import Operator
+from tests.support.cluster.cluster import Cluster, Json, server
 from tests.support.operator.children import facts
 
 pytestmark = pytest.mark.cluster
