@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.test_server_refusals import INVALID, LEFT_TO_THE_API_SERVER, values_for
 from tests.support.charts.helm_cli import SERVER_CHART, render, template
+from tests.support.charts.invalid_values import INVALID, LEFT_TO_THE_API_SERVER, values_for
 from tests.support.cluster.cluster import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]

@@ -28,13 +28,13 @@ from flame_operator.resource.kinds import (
     Kind,
     key_of,
 )
-from tests.charts.test_operator_chart import render
 from tests.harness.audit import AuditLog, Request
 from tests.harness.client import ApiError, Client, admin
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
 from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.charts.operator_chart import render
 from tests.support.cluster.cluster import CRD, Cluster
 from tests.support.cluster.rbac import Right, granted, unused
 
