@@ -13,6 +13,7 @@ from tests.support.charts.invalid_values import INVALID, LEFT_TO_THE_API_SERVER,
 from tests.support.cluster.crd_fields import SCHEMA, rules
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
 MESSAGES = {rule["message"] for rule in rules(SCHEMA)}
 """What the CRD's rules say."""
 

@@ -57,5 +57,11 @@ def start_operator(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., O
 
 
 @pytest.fixture
+def operator(start_operator: Callable[..., Operator]) -> Operator:
+    """An operator of one test, with default settings."""
+    return start_operator()
+
+
+@pytest.fixture
 def namespace(cluster: Cluster) -> str:
     return cluster.namespace()

@@ -27,7 +27,7 @@ def seeded(seed: int) -> random.Random:
 
 
 class Lab:
-    """A verifier, its probe, and what happened. `answer` gives a verdict on a target, after `takes` seconds."""
+    """A verifier and its probe, which gives `answer(target)` after `takes(target)` seconds; and what happened."""
 
     def __init__(self, per_second: float, concurrency: int, jitter: Callable[[], float]) -> None:
         self.answer: Callable[[Target], Verdict] = lambda _: GOOD
