@@ -27,7 +27,7 @@ def seeded(seed: int) -> random.Random:
 
 
 class Lab:
-    """A verifier and its probe, which gives `answer(target)` after `takes(target)` seconds; and what happened."""
+    """A verifier, and what it did; its probe gives `answer(target)` after `takes(target)` seconds."""
 
     def __init__(self, per_second: float, concurrency: int, jitter: Callable[[], float]) -> None:
         self.answer: Callable[[Target], Verdict] = lambda _: GOOD
