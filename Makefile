@@ -1,4 +1,4 @@
-# The targets are thin. The logic is in tests/harness (machines and clusters) and tests/e2e (the end-to-end scenario).
+# The targets are thin. The logic is in tests/harness (machines and clusters) and tests/support/e2e (the end-to-end scenario).
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
@@ -16,7 +16,7 @@ venv: .venv/.installed ## Create .venv with both packages and the development to
 	@PYTHON=$(PYTHON) tests/harness/venv.sh
 
 demo: venv ## Run the end-to-end scenario, up to an answer (MODE=full-stack: with Qdrant and the pipeline)
-	@$(BIN)/python -m tests.e2e.demo $(if $(MODE),--mode $(MODE))
+	@$(BIN)/python -m tests.support.e2e.demo $(if $(MODE),--mode $(MODE))
 
 test: venv lint test-unit test-cluster test-e2e ## Set up everything and run all tests
 
@@ -28,7 +28,7 @@ test-cluster: venv ## Run the tests of the charts and those against a real API s
 	$(PYTEST) -n 2 --dist loadfile tests/charts tests/cluster
 
 test-e2e: venv ## Run the tests of the images and of the end-to-end scenario on a real node
-	@$(BIN)/python -m tests.e2e.product
+	@$(BIN)/python -m tests.support.e2e.product
 	$(PYTEST) tests/e2e
 
 bench-operator: venv ## Measure the operator on its own control plane (ARGS="--help" for options)
@@ -74,7 +74,7 @@ lock: venv ## Update the locked dependencies, with hashes
 		$(LOCK) tests/harness/tools/$$tool/requirements.in -o tests/harness/tools/$$tool/requirements.txt; done
 
 images: venv ## Build both images
-	@$(BIN)/python -m tests.e2e.product --images-only
+	@$(BIN)/python -m tests.support.e2e.product --images-only
 
 up: venv ## Start a cluster (kind, or one node built from source)
 	@$(HARNESS) up

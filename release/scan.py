@@ -37,7 +37,7 @@ def scan(images: Sequence[str]) -> int:
 
 def main() -> None:
     """Scans the images that are named, else those of this tree."""
-    from tests.e2e import product  # noqa: PLC0415 - only where images aren't named
+    from tests.support.e2e import product  # noqa: PLC0415 - only where images aren't named
 
     images = sys.argv[1:]
     if not images:

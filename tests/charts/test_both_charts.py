@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from docs import chart_readmes, server_values
-from tests.charts.helm_cli import CHARTS, render, run_helm, template
 from tests.harness import tools
+from tests.support.charts.helm_cli import CHARTS, render, run_helm, template
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -22,9 +22,9 @@ from flame_operator.desired.run import Run
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server, parse_server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
-from tests.charts.chart_specs import chart_specs
-from tests.charts.comparing import comparable, differences
-from tests.charts.helm_cli import SERVER_CHART, render
+from tests.support.charts.chart_specs import chart_specs
+from tests.support.charts.helm_cli import SERVER_CHART, render
+from tests.support.charts.object_comparison import comparable, differences
 from tests.support.operator import specs
 from tests.support.operator.fake_kube import server as resource
 
@@ -101,7 +101,7 @@ def check(name: str, spec: dict[str, Any]) -> None:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = sorted((ROOT / "tests/flame_operator/golden").glob("*.in.yaml"))
+GOLDEN = sorted((ROOT / "tests/flame_operator/desired/golden").glob("*.in.yaml"))
 VALID = yaml.safe_load((ROOT / "tests/cluster/validity/valid.yaml").read_text())
 
 

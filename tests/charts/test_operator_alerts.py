@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from flame_operator.telemetry.metrics import Metrics
-from tests.charts.helm_cli import OPERATOR_CHART as CHART
-from tests.charts.helm_cli import render
 from tests.harness import tools
+from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.support.charts.helm_cli import render
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"

@@ -11,10 +11,10 @@ import pytest
 
 from flame_operator.desired.naming import HTTP_PORT, selector_labels
 from flame_operator.resource.kinds import SERVER
-from tests.charts import helm_cli
-from tests.charts.helm_cli import OPERATOR_CHART as CHART
-from tests.charts.helm_cli import run_helm, template
-from tests.charts.test_operator_chart import of_kind, rights
+from tests.support.charts import helm_cli
+from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.support.charts.helm_cli import run_helm, template
+from tests.support.charts.operator_chart import of_kind, rights
 
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 KNOWN = ("--api-versions", f"{SERVER.api_version}/{SERVER.kind}")

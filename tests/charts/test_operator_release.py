@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from flame_operator.resource.server import parse_server
-from tests.charts.helm_cli import CHARTS, render, run_helm
-from tests.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.harness import foreign
 from tests.harness.control_plane import ControlPlane
 from tests.harness.proc import wait_for
+from tests.support.charts.helm_cli import CHARTS, render, run_helm
+from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
 
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
 MODULE = "github.com/prometheus-operator/prometheus-operator"

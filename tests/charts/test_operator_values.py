@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.charts.helm_cli import OPERATOR_CHART as CHART
-from tests.charts.helm_cli import template
+from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
+from tests.support.charts.helm_cli import template
 
 DIGEST = "sha256:" + "0" * 64
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from release import charts, sbom, scan
-from tests.charts.helm_cli import template
 from tests.harness import tools
+from tests.support.charts.helm_cli import template
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.helm_cli import CHARTS, render
 from tests.harness import scanners
+from tests.support.charts.helm_cli import CHARTS, render
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

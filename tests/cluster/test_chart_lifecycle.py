@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.charts.helm_cli import OPERATOR_CHART, SERVER_CHART, run_helm
-from tests.cluster.conftest import Cluster, Json, server
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
+from tests.support.charts.helm_cli import OPERATOR_CHART, SERVER_CHART, run_helm
+from tests.support.cluster.cluster import Cluster, Json, server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.helm_cli import SERVER_CHART, render, template
-from tests.charts.test_server_refusals import INVALID, LEFT_TO_THE_API_SERVER, values_for
-from tests.cluster.conftest import Cluster
+from tests.support.charts.helm_cli import SERVER_CHART, render, template
+from tests.support.charts.invalid_values import INVALID, LEFT_TO_THE_API_SERVER, values_for
+from tests.support.cluster.cluster import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

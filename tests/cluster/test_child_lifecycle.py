@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cluster, Json, operators, server
 from tests.harness import foreign
 from tests.harness.operator_process import Operator
+from tests.support.cluster.cluster import Cluster, Json, server
+from tests.support.cluster.operators import operators
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 REPAIR_SECONDS = 5.0

@@ -12,13 +12,13 @@ from flame_operator.changes.compare import corrections, is_subset
 from flame_operator.desired.children import desired_children
 from flame_operator.resource.kinds import OPTIONAL_KINDS, Manifest
 from flame_operator.resource.server import parse_server
-from tests.cluster.conftest import Cluster
+from tests.support.cluster.cluster import Cluster
 from tests.support.operator.children import DEFAULTS, facts
 from tests.support.operator.fake_kube import server
 
 GOLDEN = {
     path.name.removesuffix(".in.yaml"): yaml.safe_load(path.read_text())
-    for path in sorted((Path(__file__).parents[1] / "flame_operator/golden").glob("*.in.yaml"))
+    for path in sorted((Path(__file__).parents[1] / "flame_operator/desired/golden").glob("*.in.yaml"))
 }
 # What the API server writes otherwise than it was sent.
 ODD: dict[str, dict[str, Any]] = {

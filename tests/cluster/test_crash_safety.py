@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.cluster.conftest import Cluster
-from tests.cluster.lives import CHILDREN, REST, Json, Scene, Workload, scene
-from tests.cluster.state import difference, state, tokens
 from tests.harness.audit import AuditLog, Request
 from tests.harness.proxy import Call, Fault, FaultProxy, Lose
+from tests.support.cluster.cluster import Cluster
+from tests.support.cluster.namespace_state import difference, state, tokens
+from tests.support.cluster.operator_runs import CHILDREN, REST, Json, Scene, Workload, scene
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

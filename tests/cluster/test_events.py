@@ -12,7 +12,7 @@ from flame_operator.api.transport import Transport, open_session
 from flame_operator.formats.times import utc_now
 from flame_operator.status.events import Event
 from flame_operator.status.recorder import Recorder
-from tests.cluster.conftest import Cluster, Json, server
+from tests.support.cluster.cluster import Cluster, Json, server
 
 pytestmark = pytest.mark.cluster
 

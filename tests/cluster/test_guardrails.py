@@ -11,8 +11,9 @@ import yaml
 
 from flame_operator.resource.server import DEFAULT_REPLICAS
 from flame_operator.resource.spec.backends import Storage
-from tests.charts.helm_cli import OPERATOR_CHART, render
-from tests.cluster.conftest import DRY_RUN, Client, Cluster, Json, Store, path_of, refused, server
+from tests.support.charts.helm_cli import OPERATOR_CHART, render
+from tests.support.cluster.cluster import Cluster, Json, server
+from tests.support.cluster.dry_run import DRY_RUN, Client, Store, path_of, refused
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.charts.helm_cli import OPERATOR_CHART, render
-from tests.cluster.conftest import Cluster, server
-from tests.flame_operator.telemetry.test_metrics import documented
 from tests.harness.audit import WRITES
 from tests.harness.operator_process import Operator
+from tests.support.charts.helm_cli import OPERATOR_CHART, render
+from tests.support.cluster.cluster import Cluster, server
+from tests.support.operator.metrics_page import documented
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 

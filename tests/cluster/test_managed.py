@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from flame_operator.resource.kinds import JOB, SERVER
-from tests.cluster.conftest import Cluster, Json, operators, server
 from tests.harness.operator_process import Operator
+from tests.support.cluster.cluster import Cluster, Json, server
+from tests.support.cluster.operators import operators
 
 pytestmark = pytest.mark.cluster
 MANAGED: Json = {"vectorStore": {"type": "Managed"}}

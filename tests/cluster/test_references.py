@@ -15,7 +15,7 @@ from flame_operator.errors import Forbidden
 from flame_operator.references.digests import Digests, load_key
 from flame_operator.references.lookup import References
 from flame_operator.resource.kinds import CONFIG_MAP, SECRET, Key
-from tests.cluster.conftest import Cluster, Json
+from tests.support.cluster.cluster import Cluster, Json
 
 pytestmark = pytest.mark.cluster
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from flame_operator.resource.kinds import SERVER
-from tests.cluster.conftest import DRY_RUN, Client, Cluster, Json, Store, path_of, refused
-from tests.cluster.fields import SCHEMA, fields, given_fields
+from tests.support.cluster.cluster import Cluster, Json
+from tests.support.cluster.crd_fields import SCHEMA, fields, given_fields
+from tests.support.cluster.dry_run import DRY_RUN, Client, Store, path_of, refused
 
 pytestmark = pytest.mark.cluster
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from flame_operator.resource.kinds import SERVER, WATCHED_KINDS
-from tests.cluster.conftest import Cluster, server
 from tests.harness.operator_process import Operator
 from tests.harness.proxy import FaultProxy
+from tests.support.cluster.cluster import Cluster, server
 
 pytestmark = pytest.mark.cluster
 

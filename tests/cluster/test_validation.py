@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from flame_operator.resource.server import parse_server
-from tests.cluster.conftest import DRY_RUN, Client, Json, Store, path_of, refused, server
-from tests.cluster.fields import SCHEMA, fields, given_fields, rules
+from tests.support.cluster.cluster import Json, server
+from tests.support.cluster.crd_fields import SCHEMA, fields, given_fields, rules
+from tests.support.cluster.dry_run import DRY_RUN, Client, Store, path_of, refused
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +33,7 @@ NAMES = [
     {"name": "a.b", "says": "must be a DNS label that starts with a letter"},
     {"name": "1a", "says": "must be a DNS label that starts with a letter"},
 ]
-GOLDEN = sorted((ROOT / "tests/flame_operator/golden").glob("*.in.yaml"))
+GOLDEN = sorted((ROOT / "tests/flame_operator/desired/golden").glob("*.in.yaml"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 

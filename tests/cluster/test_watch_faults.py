@@ -12,10 +12,10 @@ from functools import partial
 import pytest
 
 from flame_operator.resource.kinds import SERVER, SERVICE, WATCHED_KINDS
-from tests.cluster.conftest import Cluster, server
 from tests.harness.fork_server import ForkedOperator, ForkServer
 from tests.harness.proc import wait_for
 from tests.harness.proxy import Answer, Call, Fault, FaultProxy, Lose, failure
+from tests.support.cluster.cluster import Cluster, server
 
 pytestmark = pytest.mark.cluster
 

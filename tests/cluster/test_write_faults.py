@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster
-from tests.cluster.lives import CHILDREN, REST, Json, Scene, Workload, scene
-from tests.cluster.state import difference, state
 from tests.harness.proxy import Answer, Call, Fault, Lose
+from tests.support.cluster.cluster import Cluster
+from tests.support.cluster.namespace_state import difference, state
+from tests.support.cluster.operator_runs import CHILDREN, REST, Json, Scene, Workload, scene
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 

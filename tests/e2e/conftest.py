@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import product
 from tests.harness import cluster as clusters
 from tests.harness import engine as engines
+from tests.support.e2e import product
 
 
 @pytest.fixture(scope="session")

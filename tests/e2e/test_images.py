@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from fastmcp import Client
 
-from tests.e2e import product
 from tests.harness import engine as engines
+from tests.support.e2e import product
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import product, standins
 from tests.harness.cluster import Cluster
+from tests.harness.paths import REPO
+from tests.support.e2e import product, standins
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-PAGE = product.ROOT / "docs" / "install.md"
+PAGE = REPO / "docs" / "install.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
@@ -61,7 +62,7 @@ def test_every_command_of_the_page(
     assert script.count("then echo not refused") == PAGE.read_text().count("\n! ")
     checkout = tmp_path / "checkout"
     checkout.mkdir()
-    (checkout / "helm").symlink_to(product.ROOT / "helm")
+    (checkout / "helm").symlink_to(REPO / "helm")
     done = subprocess.run(
         ["bash", "-euxo", "pipefail"],
         input=script,

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e import product, standins
 from tests.harness.cluster import Cluster
+from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.e2e import product, standins
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-PREVIOUS = product.ROOT / "tests" / "charts" / "previous" / "flame-mcp-operator-0.1.0.tgz"
+PREVIOUS = REPO / "tests" / "charts" / "previous" / "flame-mcp-operator-0.1.0.tgz"
 RELEASE, SYSTEM = product.RELEASE, product.SYSTEM_NAMESPACE
 
 

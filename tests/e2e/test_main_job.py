@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.e2e import product
 from tests.harness.cluster import Cluster
+from tests.support.e2e import product
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 OPERATOR_WRITES = {"FlameMCPServer", "Deployment", "Service", "ConfigMap", "ServiceAccount"}

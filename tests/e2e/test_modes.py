@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import product, standins
-from tests.e2e.standins import GitServer
 from tests.harness import volumes
 from tests.harness.cluster import Cluster
+from tests.support.e2e import product, standins
+from tests.support.e2e.standins import GitServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 CLAIM = "pvc/storage-docs-qdrant-0"

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e import product, standins
 from tests.harness import volumes
 from tests.harness.cluster import Cluster
+from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.e2e import product, standins
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-CHART = product.ROOT / "helm" / "flame-mcp-server"
+CHART = REPO / "helm" / "flame-mcp-server"
 Install = Callable[..., str]
 
 

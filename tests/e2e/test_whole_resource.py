@@ -20,9 +20,9 @@ from fastmcp import Client
 from fastmcp.client.auth import BearerAuth
 from fastmcp.exceptions import ToolError
 
-from tests.e2e import product
 from tests.harness.cluster import Cluster
 from tests.harness.proc import wait_for
+from tests.support.e2e import product
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SERVER_PODS = "app.kubernetes.io/name=flame-mcp-server"

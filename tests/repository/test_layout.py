@@ -25,6 +25,27 @@ def test_the_operator_folder_does_not_shadow_the_standard_library() -> None:
     subprocess.run([sys.executable, "-c", "import operator; operator.eq"], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize(("folders", "most"), [(("tests",), 400), (("operator", "server"), 320)])
+def test_no_module_is_too_long_to_read(folders: tuple[str, ...], most: int) -> None:
+    lines = {
+        str(file.relative_to(ROOT)): len(file.read_text().splitlines())
+        for folder in folders
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert {file: count for file, count in lines.items() if count > most} == {}, "split them by subject"
+
+
+def test_only_test_modules_lie_beside_tests() -> None:
+    """What tests share lies in tests/support, so that a test folder lists its subjects."""
+    others = [
+        str(file.relative_to(ROOT))
+        for folder in ("flame_operator", "cluster", "charts", "e2e")
+        for file in (ROOT / "tests" / folder).rglob("*.py")
+        if file.name != "conftest.py" and not file.name.startswith("test_")
+    ]
+    assert others == []
+
+
 def test_neither_image_installs_the_others_dependencies() -> None:
     server, operator = locked("server.txt"), locked("operator.txt")
     assert {"fastmcp", "qdrant-edge-py", "onnxruntime"} <= server

@@ -1,16 +1,17 @@
 # ruff: noqa: ANN401 - JSON values
-import copy
+"""What a pass does to each child, given what is wanted and what is there."""
+
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from flame_operator.changes.compare import corrections, is_subset
 from flame_operator.changes.plan import Apply, AwaitDeletion, Delete, NameTaken, plan
 from flame_operator.desired.children import desired_children
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
-from tests.support.operator.children import DEFAULTS, facts, parse, supported_servers
+from tests.support.operator.children import DEFAULTS, facts, supported_servers
+from tests.support.operator.live_children import add_sidecar, container, deployment_with, live, setting
 
 EXPOSED: dict[str, Any] = {
     "ingress": {"host": "a.example"},
@@ -21,30 +22,14 @@ EXPOSED: dict[str, Any] = {
 }
 
 
-def live(child: Manifest, **metadata: Any) -> Manifest:
-    """A child as the API server gives it back: with a uid, defaults, and what others have added."""
-    found = copy.deepcopy(child)
-    found["metadata"] |= {
-        "uid": f"uid-of-{child['kind']}",
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-    } | metadata
-    found["status"] = {"observedGeneration": 1}
-    return found
-
-
-def setting(**spec: Any) -> tuple[Server, tuple[Manifest, ...]]:
-    one = parse(**spec)
-    return one, desired_children(one, DEFAULTS, facts(one))
-
-
 @given(supported_servers)
-def test_nothing_to_do_once_applied(one: Server) -> None:
+def test_nothing_is_to_do_once_all_is_applied(one: Server) -> None:
     wanted = desired_children(one, DEFAULTS, facts(one))
     assert plan(one, wanted, [live(child) for child in wanted]) == ()
 
 
 @given(supported_servers)
-def test_everything_to_do_at_first(one: Server) -> None:
+def test_everything_is_to_do_at_first(one: Server) -> None:
     wanted = desired_children(one, DEFAULTS, facts(one))
     planned = plan(one, wanted, [])
     assert sorted(map(repr, planned)) == sorted(repr(Apply(child, uid=None)) for child in wanted)
@@ -56,23 +41,6 @@ def test_another_spec_changes_only_what_differs() -> None:
     (action,) = plan(one, wanted, [live(child) for child in before])
     assert isinstance(action, Apply)
     assert (action.manifest["kind"], action.uid) == ("Service", "uid-of-Service")
-
-
-def deployment_with(change: Any) -> tuple[Server, tuple[Manifest, ...], list[Manifest]]:
-    one, wanted = setting(resources={"requests": {"cpu": "0.5"}}, env=[{"name": "A", "value": "1"}])
-    observed = [live(child) for child in wanted]
-    change(next(child for child in observed if child["kind"] == "Deployment"))
-    return one, wanted, observed
-
-
-def container(deployment: Manifest) -> dict[str, Any]:
-    found: dict[str, Any] = deployment["spec"]["template"]["spec"]["containers"][-1]
-    return found
-
-
-def add_sidecar(deployment: Manifest) -> None:
-    deployment["spec"]["template"]["spec"]["containers"].insert(0, {"name": "proxy", "image": "proxy:1"})
-    deployment["spec"]["template"]["spec"]["volumes"].insert(0, {"name": "certs", "emptyDir": {}})
 
 
 def add_what_others_own(deployment: Manifest) -> None:
@@ -89,7 +57,7 @@ def write_quantities_otherwise(deployment: Manifest) -> None:
 
 
 @pytest.mark.parametrize("change", [add_sidecar, add_what_others_own, write_quantities_otherwise])
-def test_what_others_add_survives(change: Any) -> None:
+def test_additions_of_others_are_left_alone(change: Any) -> None:
     assert plan(*deployment_with(change)) == ()
 
 
@@ -109,7 +77,7 @@ def test_what_others_add_survives(change: Any) -> None:
         lambda found: found["metadata"]["ownerReferences"][0].update(blockOwnerDeletion=False),
     ],
 )
-def test_what_others_change_is_set_right(change: Any) -> None:
+def test_changes_of_others_are_undone(change: Any) -> None:
     (action,) = plan(*deployment_with(change))
     assert isinstance(action, Apply)
     assert action.uid == "uid-of-Deployment"
@@ -150,39 +118,6 @@ def test_what_is_no_longer_desired_is_deleted() -> None:
     assert plan(one, wanted[:-1], observed) == (Delete(observed[-1]),)
 
 
-def test_an_empty_text_may_be_left_out_but_not_filled() -> None:
-    assert is_subset({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]})
-    assert not is_subset({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A", "value": "x"}]})
-    assert not is_subset({"a": {"b": "x"}}, {"a": {}})
-
-
-def test_true_is_not_one() -> None:
-    assert not is_subset({"a": True}, {"a": 1})
-
-
-def test_ports_that_others_add_are_removed() -> None:
-    one, wanted, observed = deployment_with(
-        lambda found: container(found)["ports"].append({"containerPort": 22, "protocol": "TCP"})
-    )
-    (action,) = plan(one, wanted, observed)
-    assert isinstance(action, Apply)
-    deployment = next(child for child in observed if child["kind"] == "Deployment")
-    add_sidecar(deployment)
-    assert corrections(action.manifest, deployment) == [
-        {
-            "op": "replace",
-            "path": "/spec/template/spec/containers/1/ports",
-            "value": container(action.manifest)["ports"],
-        }
-    ]
-
-
-@given(supported_servers)
-def test_there_is_nothing_to_correct_in_what_was_applied(one: Server) -> None:
-    for child in desired_children(one, DEFAULTS, facts(one)):
-        assert corrections(child, live(child)) == []
-
-
 @pytest.mark.parametrize(
     ("kind", "widen"),
     [
@@ -202,7 +137,7 @@ def test_there_is_nothing_to_correct_in_what_was_applied(one: Server) -> None:
         ("HorizontalPodAutoscaler", lambda spec: spec["metrics"].append({"type": "Pods"})),
     ],
 )
-def test_more_ways_in_or_out_are_taken_away(kind: str, widen: Any) -> None:
+def test_additions_that_let_more_in_or_out_are_removed(kind: str, widen: Any) -> None:
     one, wanted = setting(**EXPOSED)
     observed = [live(child) for child in wanted]
     widen(next(child for child in observed if child["kind"] == kind)["spec"])
@@ -226,18 +161,3 @@ def test_defaults_and_an_autoscalers_work_are_no_drift() -> None:
     observed = {child["kind"]: live(child) for child in wanted}
     default_like_the_api_server(observed)
     assert plan(one, wanted, list(observed.values())) == ()
-
-
-def test_a_selector_with_one_label_more_is_set_right() -> None:
-    wanted = {"spec": {"selector": {"app": "docs"}, "podSelector": {"matchLabels": {"app": "docs"}}}}
-    live = {
-        "spec": {
-            "selector": {"app": "docs", "evil": "1"},
-            "podSelector": {"matchLabels": {"app": "docs", "evil": "1"}},
-        }
-    }
-    assert not is_subset(wanted, live)
-    assert {fix["path"]: fix["value"] for fix in corrections(wanted, live)} == {
-        "/spec/selector": {"app": "docs"},
-        "/spec/podSelector/matchLabels": {"app": "docs"},
-    }

@@ -1,14 +1,10 @@
 """Whose turn it is: a few at a time, first come first served, and nobody waits forever."""
 
-from typing import Any
-
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flame_operator.resource.kinds import Key, Manifest
+from flame_operator.resource.kinds import Key
 from flame_operator.rollouts.pacer import LONGEST_SECONDS, Pacer
-from flame_operator.workloads.deployments import is_rolling
 
 
 class Clock:
@@ -232,29 +228,3 @@ class Turns(RuleBasedStateMachine):
 
 
 TestTurns = Turns.TestCase
-
-
-# --- which Deployments are rolling ---
-
-
-def deployment(*, generation: int = 2, observed: int | None = 2, **condition: Any) -> Manifest:  # noqa: ANN401
-    status: Manifest = {} if observed is None else {"observedGeneration": observed}
-    if condition:
-        status["conditions"] = [{"type": "Available", "reason": "x"}, {"type": "Progressing", **condition}]
-    return {"metadata": {"generation": generation}, "status": status}
-
-
-@pytest.mark.parametrize(
-    ("body", "rolling"),
-    [
-        ({"metadata": {"generation": 1}}, True),
-        (deployment(observed=None), True),
-        (deployment(), True),
-        (deployment(observed=1, status="True", reason="NewReplicaSetAvailable"), True),
-        (deployment(status="True", reason="ReplicaSetUpdated"), True),
-        (deployment(status="True", reason="NewReplicaSetAvailable"), False),
-        (deployment(status="False", reason="ProgressDeadlineExceeded"), False),
-    ],
-)
-def test_is_rolling(body: Manifest, rolling: bool) -> None:
-    assert is_rolling(body) is rolling

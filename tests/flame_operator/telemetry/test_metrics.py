@@ -1,5 +1,4 @@
-import re
-from pathlib import Path
+"""What the operator measures, and that docs/metrics.md tells of it."""
 
 import pytest
 from prometheus_client import Metric
@@ -8,15 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flame_operator.errors import Conflict, InvalidSpec, Refused, Unavailable
 from flame_operator.resource.kinds import Key
 from flame_operator.telemetry.metrics import TRUTHS, Metrics, result_of
-
-PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
-OURS = "flame_operator_"
-
-
-def documented() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Type and labels of each series in the page's table."""
-    rows = re.findall(rf"^\| `({OURS}\w+)` \| (\w+) \|([^|]*)\|", PAGE.read_text(), re.MULTILINE)
-    return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+from tests.support.operator.metrics_page import OURS, documented
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:

@@ -1,4 +1,4 @@
-"""Operators that live and die as a test wants, in a namespace each, and what becomes of a resource."""
+"""Starts and kills operators, each in a namespace of its own, and waits for what becomes of a resource."""
 
 import asyncio
 import itertools
@@ -14,11 +14,11 @@ from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
 from flame_operator.resource.kinds import SERVER
 from flame_operator.resource.server import parse_server
-from tests.cluster.conftest import Cluster, server
-from tests.cluster.state import state
 from tests.harness.client import Client, admin
 from tests.harness.fork_server import ForkedOperator, ForkServer
 from tests.harness.proxy import FaultProxy
+from tests.support.cluster.cluster import Cluster, server
+from tests.support.cluster.namespace_state import state
 
 Json = dict[str, Any]
 

@@ -23,9 +23,9 @@ from tests.harness import engine as engines
 from tests.harness import flame_docs, images
 from tests.harness.console import step
 from tests.harness.errors import HarnessError
+from tests.harness.paths import REPO
 
-ROOT = Path(__file__).resolve().parents[2]
-OPERATOR_CHART = ROOT / "helm" / "flame-mcp-operator"
+OPERATOR_CHART = REPO / "helm" / "flame-mcp-operator"
 PYTHON_IMAGE = "python:3.13-slim"
 SYSTEM_NAMESPACE = "flame-mcp-system"
 RELEASE = "flame-mcp-operator"
@@ -44,10 +44,10 @@ def tag(*paths: str, salt: str = "") -> str:
     """A tag out of the contents: the same inputs give the same tag, so nothing rolls or loads twice."""
     digest = hashlib.sha256(salt.encode())
     for path in paths:
-        top = ROOT / path
+        top = REPO / path
         for file in sorted([top] if top.is_file() else top.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".pyc":
-                digest.update(f"{file.relative_to(ROOT)}\0".encode())
+                digest.update(f"{file.relative_to(REPO)}\0".encode())
                 digest.update(file.read_bytes())
     return "dev-" + digest.hexdigest()[:12]
 
@@ -83,14 +83,14 @@ def build_images(engine: engines.Engine) -> Images:
     wanted = references()
     images.ensure_base(engine, PYTHON_IMAGE)
     revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True, text=True, check=False
     )
     arguments = {"REVISION": revision.stdout.strip() or "unknown"}
     if not engine.image_id(wanted.operator):
-        engine.build(ROOT / "Dockerfile.operator", wanted.operator, ROOT, arguments)
+        engine.build(REPO / "Dockerfile.operator", wanted.operator, REPO, arguments)
     if not engine.image_id(wanted.server):
         flame_docs.stage()
-        engine.build(ROOT / "Dockerfile.server", wanted.server, ROOT, arguments | flame_docs.build_args())
+        engine.build(REPO / "Dockerfile.server", wanted.server, REPO, arguments | flame_docs.build_args())
     return wanted
 
 
@@ -283,7 +283,7 @@ def prepare() -> tuple[clusters.Cluster, Images]:
     """Everything that a first resource needs: a cluster with the operator and both images."""
     cluster = clusters.up()
     built = provide_images(cluster)
-    from tests.e2e import standins  # noqa: PLC0415 - it needs what is here
+    from tests.support.e2e import standins  # noqa: PLC0415 - it needs what is here
 
     qdrant = standins.qdrant_image(cluster, built)
     with step("operator installed with helm"):

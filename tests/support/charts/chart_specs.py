@@ -1,4 +1,4 @@
-"""Specs that keep all rules of the CRD, for charts to render."""
+"""Hypothesis strategy for specs that keep all rules of the CRD, for charts to render."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The CRD's schema, and which of its fields a resource has."""
+"""The CRD's schema: its validation rules, the paths of its fields, and which of them a resource uses."""
 
 from collections.abc import Iterator
 
 import yaml
 
-from tests.cluster.conftest import CRD, Json
+from tests.support.cluster.cluster import CRD, Json
 
 SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

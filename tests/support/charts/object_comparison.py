@@ -1,4 +1,4 @@
-"""Compares objects of a chart with the operator's, but for what tells whose they are."""
+"""Compares the objects that a chart renders with those that the operator makes, ignoring ownership."""
 
 from __future__ import annotations
 

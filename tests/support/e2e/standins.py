@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e import product
 from tests.harness import engine as engines
 from tests.harness import flame_docs, images, paths
 from tests.harness.cluster import Cluster
 from tests.harness.console import say
 from tests.harness.pki import Authority, Certificate
+from tests.support.e2e import product
 
 GIT_PORT = 8443
 NEW_PAGE = "flame/zeppelins.md"
@@ -37,8 +37,8 @@ def image(cluster: Cluster, built: product.Images) -> str:
     engine = engines.ensure()
     if not engine.image_id(name):
         flame_docs.stage()
-        dockerfile = product.ROOT / "tests/e2e/Dockerfile.standins"
-        engine.build(dockerfile, name, product.ROOT, {"SERVER_IMAGE": built.server})
+        dockerfile = paths.REPO / "tests/support/e2e/Dockerfile.standins"
+        engine.build(dockerfile, name, paths.REPO, {"SERVER_IMAGE": built.server})
     images.load(cluster, engine, name)
     return name
 

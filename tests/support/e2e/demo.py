@@ -12,12 +12,12 @@ from typing import Any
 import click
 from fastmcp import Client
 
-from tests.e2e import product, standins
 from tests.harness import volumes
 from tests.harness.cluster import Cluster
 from tests.harness.console import say, step
 from tests.harness.errors import HarnessError
 from tests.harness.flame_docs import DocsError
+from tests.support.e2e import product, standins
 
 NAMESPACE = "flame-demo"
 NAME = "flame-docs"

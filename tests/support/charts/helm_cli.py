@@ -1,4 +1,4 @@
-"""Helm, as the tests of charts use it."""
+"""Runs `helm`, and `helm template` in particular, on the charts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from tests.harness import tools
+from tests.harness.paths import REPO
 
-CHARTS = Path(__file__).resolve().parents[2] / "helm"
+CHARTS = REPO / "helm"
 OPERATOR_CHART, SERVER_CHART = CHARTS / "flame-mcp-operator", CHARTS / "flame-mcp-server"
 
 

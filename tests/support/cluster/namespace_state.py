@@ -1,4 +1,4 @@
-"""What there is of a server in a namespace, less what differs from one run to the next."""
+"""All objects of the servers in a namespace, masked so that two runs can be compared."""
 
 import asyncio
 import difflib

@@ -1,4 +1,4 @@
-"""What roles grant to a service account, and which of it somebody has used. Pure."""
+"""The rights that roles grant to a service account, and which of them nobody has used. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -1,0 +1,110 @@
+"""What tests ask of an API server through kubectl, and a FlameMCPServer to apply there."""
+
+import itertools
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.harness.audit import AuditLog
+from tests.harness.control_plane import ControlPlane
+from tests.harness.paths import REPO
+from tests.harness.proc import wait_for
+
+CRD = REPO / "crds/flamemcpservers.yaml"
+_numbers = itertools.count(1)
+
+Json = dict[str, Any]
+
+
+class Cluster:
+    """What tests ask of the API server."""
+
+    def __init__(self, plane: ControlPlane, audit_log: Path) -> None:
+        self.plane = plane
+        self.audit_log = audit_log
+
+    def kubectl(
+        self, *args: str, text: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        return self.plane.kubectl(*args, input=text, check=check)
+
+    def namespace(self, **labels: str) -> str:
+        name = f"test-{next(_numbers)}"
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.apply(body)
+        return name
+
+    def apply(self, *bodies: Json) -> None:
+        self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(bodies))
+
+    def get(self, kind: str, name: str, namespace: str) -> Json | None:
+        found = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found").stdout
+        body: Json | None = json.loads(found) if found else None
+        return body
+
+    def found(self, kind: str, name: str, namespace: str) -> Json:
+        body = self.get(kind, name, namespace)
+        assert body is not None, f"{kind} {namespace}/{name} is missing"
+        return body
+
+    def items(self, kind: str, namespace: str) -> list[Json]:
+        items: list[Json] = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)[
+            "items"
+        ]
+        return items
+
+    def conditions(self, name: str, namespace: str) -> dict[str, tuple[str, str]]:
+        status = self.found("fmcp", name, namespace).get("status", {})
+        return {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions", [])}
+
+    def wait_for_condition(
+        self, name: str, namespace: str, kind: str, expected: tuple[str, str], timeout: float = 30
+    ) -> None:
+        seen: dict[str, tuple[str, str]] = {}
+
+        def there() -> bool:
+            seen.update(self.conditions(name, namespace))
+            return seen.get(kind) == expected
+
+        try:
+            wait_for(f"{kind} to be {expected}", there, timeout=timeout)
+        except Exception as error:
+            raise AssertionError(f"{kind} is not {expected}: {seen}") from error
+
+    def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+        wait_for(what, condition, timeout=30)
+
+    def kubeconfig_of(self, namespace: str, account: str, folder: Path) -> Path:
+        """A kubeconfig for a service account."""
+        config = yaml.safe_load(self.plane.kubeconfig.read_text())
+        token = self.kubectl("create", "token", account, "-n", namespace).stdout.strip()
+        config["users"][0]["user"] = {"token": token}
+        path = folder / f"{account}.kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def operator_writes(self, namespace: str | None = None) -> list[str]:
+        """What the operator has written so far, as `verb resource[/subresource]`, refused included."""
+        return [
+            f"{request.verb} {request.target}"
+            for request in AuditLog(self.audit_log).new()
+            if request.is_write
+            and request.agent.startswith(("flame-operator", "kopf", "python"))
+            # The Lease is renewed all the time, and not the operator's work.
+            and request.target != "leases"
+            and namespace in (None, request.namespace)
+        ]
+
+
+def server(name: str, namespace: str, **spec: Any) -> Json:  # noqa: ANN401 - JSON
+    """A FlameMCPServer as a user writes it."""
+    return {
+        "apiVersion": "flamemcp.dev/v1alpha1",
+        "kind": "FlameMCPServer",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
