@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flame_server.credentials import Credentials
-from flame_server.edge import guarded
-from flame_server.metrics import Metrics
+from flame_server.serving.edge.stack import with_edge
+from flame_server.serving.metrics import Metrics
 from flame_server.settings import Settings
 
 RequestHeaders = dict[str, str] | list[tuple[str, str]] | list[tuple[bytes, bytes]]
@@ -40,7 +40,7 @@ def edge(
 ) -> ASGIApp:
     """`echo` behind the checks of these settings."""
     values: dict[str, Any] = settings
-    return guarded(echo, Settings(**values), credentials or Credentials(), metrics or Metrics())
+    return with_edge(echo, Settings(**values), credentials or Credentials(), metrics or Metrics())
 
 
 def count(metrics: Metrics, name: str, **labels: str) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.embedding.identity import EmbeddingIdentity, LocalQueries, Vectors
+from flame_server.embedding.identity import BlockingQueryEmbedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import DIMENSIONS
 from flame_server.index import files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
-from flame_server.search import Searcher
+from flame_server.search.local import Searcher
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
 from tests.flame_server.sphinx_site import build_site
 from tests.harness.pki import Authority, Certificate
@@ -92,7 +92,7 @@ def broken_embedder() -> BrokenEmbedder:
 def searcher_over() -> Callable[..., Searcher]:
     """Opens an index with any embedder."""
 
-    def opened(folder: Path, embedder: LocalQueries | None) -> Searcher:
+    def opened(folder: Path, embedder: BlockingQueryEmbedder | None) -> Searcher:
         manifest = read_manifest(folder)
         data = files.read(folder / manifest.generation)
         return Searcher(manifest, data, embedder, TokenCounter(load_tokenizer()))

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-FLAME_MCP = [sys.executable, "-c", "from flame_server.cli import main; main()"]
+FLAME_MCP = [sys.executable, "-c", "from flame_server.commands.main import main; main()"]
 
 
 def free_port() -> int:

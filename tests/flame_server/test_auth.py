@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.types import ASGIApp
 
 from flame_server.credentials import Credentials
-from flame_server.edge import oidc
-from flame_server.edge.auth import IssuerAwayError
-from flame_server.edge.gate import Gate
-from flame_server.edge.hosts import HostGuard
-from flame_server.edge.oidc import OidcVerifier
-from flame_server.edge.rates import RateLimiter
-from flame_server.metrics import Metrics
+from flame_server.serving.edge import oidc
+from flame_server.serving.edge.auth import IssuerAwayError
+from flame_server.serving.edge.gate import Gate
+from flame_server.serving.edge.hosts import HostGuard
+from flame_server.serving.edge.oidc import OidcVerifier
+from flame_server.serving.edge.rates import RateLimiter
+from flame_server.serving.metrics import Metrics
 from tests.flame_server.asgi import Clock, count, echo, edge, fetch
 
 ISSUER = "https://issuer.example.com/tenant"

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flame_server.docs.markdown import fences_are_closed
-from flame_server.text.budget import Place, fit, take
+from flame_server.serving.tools.budget import Place, fit, take
 
 FENCED = "intro\n\n```dart\n" + "a b c\n\n" * 50 + "```"
 

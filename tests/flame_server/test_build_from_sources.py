@@ -8,16 +8,16 @@ import pytest
 from click.testing import CliRunner
 from fastmcp.exceptions import ToolError
 
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.embedding import documents
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index.build import build_index
+from flame_server.index.build_from_sources import build_from_sources
 from flame_server.index.files import StoredChunk, read
 from flame_server.index.manifest import read_manifest
-from flame_server.index.sources import build_from_sources
-from flame_server.search import open_searcher
+from flame_server.search.local import open_searcher
+from flame_server.serving.tools.page import whole_page
 from flame_server.sources.fetch import FETCHED, Fetched
-from flame_server.tools.page import whole_page
 from tests.flame_server import embedding_service
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY, qdrant_served

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.index.build import build_index
+from flame_server.publishing.publish import publish_index
 from flame_server.qdrant.connection import QdrantTarget
-from flame_server.qdrant.publish import publish_index
 from tests.flame_server.conftest import quiet
 from tests.flame_server.embedding_service import DEPLOYMENT, KEY, StandIn, served
 from tests.flame_server.qdrant_server import qdrant_served

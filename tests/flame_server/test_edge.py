@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from flame_server.edge.limits import MAX_BODY_BYTES, RequestLimits
-from flame_server.edge.rates import MAX_CLIENTS, RateLimiter, peer_of
-from flame_server.metrics import Metrics
+from flame_server.serving.edge.limits import MAX_BODY_BYTES, RequestLimits
+from flame_server.serving.edge.rates import MAX_CLIENTS, RateLimiter, peer_of
+from flame_server.serving.metrics import Metrics
 from tests.flame_server.asgi import Clock, count, echo, edge, fetch
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104

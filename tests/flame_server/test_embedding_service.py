@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flame_server.embedding.breaker import CircuitBreaker
+from flame_server.embedding.circuit_breaker import CircuitBreaker
 from flame_server.embedding.documents import MAX_TEXTS, MAX_TOKENS, DocumentEmbedder, batches, cost
 from flame_server.embedding.entra import WorkloadIdentity
 from flame_server.embedding.errors import EmbeddingError
-from flame_server.embedding.queries import QueryEmbedder
+from flame_server.embedding.queries import ServiceQueryEmbedder
 from flame_server.embedding.service import EmbeddingService, ServiceModel
 from flame_server.errors import FlameMcpError
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
-from flame_server.search import Searcher, open_searcher
+from flame_server.search.local import Searcher, open_searcher
 from tests.flame_server.asgi import Clock
 from tests.flame_server.embedding_service import DEPLOYMENT, KEY, MODEL, VERSION, StandIn, served
 
@@ -287,7 +287,7 @@ async def test_a_slow_service_costs_a_question_only_its_timeout(
 ) -> None:
     stand_in.stalled = threading.Event()
     reasons: list[str] = []
-    asked = QueryEmbedder(EmbeddingService(azure, 0, 20), lambda: 8, reasons.append, seconds=0.05)
+    asked = ServiceQueryEmbedder(EmbeddingService(azure, 0, 20), lambda: 8, reasons.append, seconds=0.05)
     with pytest.raises(EmbeddingError, match=r"within 0\.05 s"):
         await asked.embed_query("x")
     assert reasons == ["timeout"]

@@ -5,9 +5,9 @@ import pytest
 
 from flame_server.docs.sections import Chunk
 from flame_server.errors import FlameMcpError
-from flame_server.evaluate import Question, as_table, evaluate, ndcg, read_questions, reciprocal_rank
 from flame_server.index.files import StoredChunk
-from flame_server.search import Answer, Found
+from flame_server.search.evaluate import Question, as_table, evaluate, ndcg, read_questions, reciprocal_rank
+from flame_server.search.service import Answer, Found
 
 
 def chunk(path: str, heading: str, part: int = 0) -> StoredChunk:

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 import flame_server
-from flame_server.client import ask
+from flame_server.diagnostics.client import ask
 from flame_server.errors import FlameMcpError
-from flame_server.evaluate import evaluate, read_questions
 from flame_server.index import files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
 from flame_server.index.verify import verify_index
-from flame_server.search import open_searcher
+from flame_server.search.evaluate import evaluate, read_questions
+from flame_server.search.local import open_searcher
 from tests.flame_server.server_process import FLAME_MCP, ready, running
 
 MAX_RESIDENT_KIB = 320 * 1024
@@ -75,7 +75,7 @@ def test_no_kind_is_worse_than_with_words_or_vectors_alone(
     searcher = open_searcher(full_index, "Local")
     both = evaluate(searcher.search, questions)
     words = evaluate(open_searcher(full_index, "None").search, questions)
-    monkeypatch.setattr("flame_server.search.query_vector", lambda _: {})
+    monkeypatch.setattr("flame_server.search.local.query_terms", lambda _: {})
     vectors = evaluate(searcher.search, questions)
     for kind, means in both.by_kind.items():
         alone = max(report.by_kind[kind]["ndcg_at_10"] for report in (words, vectors))

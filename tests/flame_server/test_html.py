@@ -16,7 +16,7 @@ from flame_server.docs.source import MAX_PAGE_BYTES, Page, open_tree
 from flame_server.errors import FlameMcpError
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
-from flame_server.search import open_searcher
+from flame_server.search.local import open_searcher
 
 BASE = "https://docs.flame-engine.org/1.2/"
 PAGE = """<!DOCTYPE html>
@@ -104,7 +104,7 @@ def test_construct_becomes_markdown(html: str, expected: str) -> None:
 
 def test_a_server_and_other_builds_load_none_of_its_libraries() -> None:
     loaded = "{'bs4', 'lxml', 'markdownify'} & {*sys.modules}"
-    code = f"import sys, flame_server.serve, flame_server.index.build; print(*{loaded})"
+    code = f"import sys, flame_server.serving.server, flame_server.index.build; print(*{loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.split()
 

@@ -12,7 +12,7 @@ from flame_server.index import build, files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import DocsVersion, read_manifest
 from flame_server.index.verify import verify_index
-from flame_server.search import open_searcher
+from flame_server.search.local import open_searcher
 
 
 def quiet(line: str) -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flame_server.text.lexical import document_vectors, query_vector, term_id, tokens
+from flame_server.text.lexical import document_vectors, query_terms, term_id, tokens
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_weights_are_those_of_bm25() -> None:
 
 
 def test_a_query_weighs_each_term_once() -> None:
-    assert set(query_vector("camera camera Camera").values()) == {1.0}
-    assert query_vector("the of !?") == {}
+    assert set(query_terms("camera camera Camera").values()) == {1.0}
+    assert query_terms("the of !?") == {}

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from fastmcp import Client, FastMCP
 
-from flame_server.app import create_server
-from flame_server.embedding.identity import LocalQueries
+from flame_server.embedding.identity import BlockingQueryEmbedder
 from flame_server.index.build import build_index
-from flame_server.search import Searcher, open_searcher
+from flame_server.search.local import Searcher, open_searcher
+from flame_server.serving.app import create_server
 from flame_server.settings import Settings
 
 
@@ -104,7 +104,7 @@ async def test_hostile_queries_are_just_queries(client: Client[Any], query: str)
 
 
 async def test_a_failing_embedder_degrades_and_tells_no_secret(
-    lexical_index: Path, searcher_over: Callable[..., Searcher], broken_embedder: LocalQueries
+    lexical_index: Path, searcher_over: Callable[..., Searcher], broken_embedder: BlockingQueryEmbedder
 ) -> None:
     server = create_server(searcher_over(lexical_index, broken_embedder), Settings())
     async with Client(server) as client:

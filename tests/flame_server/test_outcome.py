@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flame_server import outcome
-from flame_server.cli import main
+from flame_server.commands import outcome
+from flame_server.commands.main import main
 from flame_server.errors import FlameMcpError
 
 MAX_BYTES = 3_500  # of the 4,096 that a container's termination message may have

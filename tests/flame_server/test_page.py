@@ -7,12 +7,12 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from flame_server.app import create_server
 from flame_server.credentials import Credentials
-from flame_server.edge import guarded
-from flame_server.edge.replies import PAGE_PATHS
-from flame_server.metrics import Metrics
-from flame_server.search import open_searcher
+from flame_server.search.local import open_searcher
+from flame_server.serving.app import create_server
+from flame_server.serving.edge.replies import PAGE_PATHS
+from flame_server.serving.edge.stack import with_edge
+from flame_server.serving.metrics import Metrics
 from flame_server.settings import Settings
 from tests.flame_server.asgi import count, edge, fetch
 
@@ -24,7 +24,7 @@ CLOSED: dict[str, Any] = {"auth_type": "Bearer", "auth_token_file": "/the/token"
 def served(index: Path, metrics: Metrics | None = None, **values: object) -> ASGIApp:
     settings = Settings(embedding_type="None", **values)  # type: ignore[arg-type]
     app = create_server(open_searcher(index, "None"), settings).http_app(path="/mcp", stateless_http=True)
-    return guarded(app, settings, KEY, metrics or Metrics())
+    return with_edge(app, settings, KEY, metrics or Metrics())
 
 
 async def get(app: ASGIApp, path: str, **headers: str) -> httpx2.Response:

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.embedding.identity import NO_EMBEDDING
 from flame_server.errors import FlameMcpError, HeldBackError, UnavailableError
 from flame_server.index.build import build_index
-from flame_server.qdrant import patience, publish
+from flame_server.publishing import publish
+from flame_server.publishing.checks import Checks
+from flame_server.publishing.publish import publish_index, roll_back
+from flame_server.qdrant import generations, retries
 from flame_server.qdrant.connection import QdrantTarget
-from flame_server.qdrant.publish import Checks, publish_index, roll_back
-from flame_server.qdrant.searcher import QdrantSearcher
+from flame_server.search.qdrant import QdrantSearcher
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY, qdrant_served
 from tests.qdrant_standin.app import QdrantStandIn
@@ -145,7 +147,7 @@ def test_a_rollback_never_goes_to_what_was_held_back(
     first = publish_index(built(tmp_path, 10), target, quiet).collection
     with pytest.raises(HeldBackError):
         publish_index(built(tmp_path, 5), target, quiet)
-    move = publish.move_alias
+    move = generations.move_alias
 
     async def killed(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it is given
         await move(*args, **kwargs)
@@ -162,7 +164,7 @@ def test_a_lost_answer_is_no_reason_to_fail(
     server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A collection that a first attempt has made, whose answer came too late, is what was asked for."""
-    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.001)
     for method in ("PUT", "POST", "DELETE"):
         server.losing = method
         done = publish_index(built(tmp_path, 10, f"component {method}"), target, quiet).collection
@@ -223,8 +225,8 @@ def test_a_qdrant_that_is_away_is_waited_for(
             server.failing = None
 
     async def ask(seconds: float) -> None:
-        monkeypatch.setattr(patience, "PATIENCE_SECONDS", seconds)
-        async with patience.patient(target, quiet, sleep=sleep) as client:
+        monkeypatch.setattr(retries, "RETRY_SECONDS", seconds)
+        async with retries.retrying_client(target, quiet, sleep=sleep) as client:
             await client.get_collections()
 
     server.failing = 503
@@ -247,7 +249,7 @@ def run(args: Sequence[str], result: Path, **environment: str) -> tuple[int, dic
 def test_exit_codes_and_results_tell_a_job_what_to_do(
     server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(retries, "RETRY_SECONDS", 0)
     key = tmp_path / "key"
     key.write_text(KEY)
     result = tmp_path / "result"
@@ -275,7 +277,7 @@ def test_exit_codes_and_results_tell_a_job_what_to_do(
     assert told["error"]["kind"] == "world"  # type: ignore[index]  # JSON
 
     server.failing = None
-    monkeypatch.setattr("flame_server.qdrant.publish.publish_index", lambda *_: 1 / 0)
+    monkeypatch.setattr("flame_server.publishing.publish.publish_index", lambda *_: 1 / 0)
     code, told = run(args, result)
     assert code == 70
     assert told["error"] == {
@@ -287,7 +289,7 @@ def test_exit_codes_and_results_tell_a_job_what_to_do(
 def test_a_full_disk_is_the_worlds(
     server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(retries, "RETRY_SECONDS", 0)
     first = publish_index(built(tmp_path, 10), target, quiet).collection
     server.failing_writes = 507
     with pytest.raises(UnavailableError) as raised:

@@ -16,17 +16,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastmcp import Client
 
-from flame_server.app import create_server
 from flame_server.credentials import Credentials
 from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.build import build_index
-from flame_server.metrics import Metrics
-from flame_server.opening import open_service
+from flame_server.publishing.publish import publish_index
 from flame_server.qdrant.connection import QdrantTarget, connect
-from flame_server.qdrant.publish import publish_index
-from flame_server.qdrant.searcher import MismatchError, QdrantSearcher
-from flame_server.search import SearchService, open_searcher
+from flame_server.search.factory import open_search_service
+from flame_server.search.local import open_searcher
+from flame_server.search.qdrant import MismatchError, QdrantSearcher
+from flame_server.search.service import SearchService
+from flame_server.serving.app import create_server
+from flame_server.serving.metrics import Metrics
 from flame_server.settings import Settings
 from tests.flame_server.asgi import Clock, fetch
 from tests.flame_server.conftest import quiet
@@ -78,7 +79,7 @@ def service(target: QdrantTarget, embedding: str) -> SearchService:
         "qdrant_ca_file": target.ca_file,
         "embedding_type": embedding,
     }
-    return open_service(Settings(**settings), Credentials(qdrant_api_key=target.api_key), Metrics())
+    return open_search_service(Settings(**settings), Credentials(qdrant_api_key=target.api_key), Metrics())
 
 
 def lexical(
@@ -178,7 +179,7 @@ def test_a_failure_while_loading_leaves_the_alias_and_nothing_else(
     build_index(str(small_docs), tmp_path, embedding="none", report=quiet)
     before = publish_index(tmp_path, target, quiet).collection
     build_index(str(small_docs), tmp_path, embedding="none", version="2", report=quiet)
-    monkeypatch.setattr("flame_server.qdrant.publish._point", lambda *_: 1 / 0)
+    monkeypatch.setattr("flame_server.publishing.collection._point", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         publish_index(tmp_path, target, quiet)
     assert asyncio.run(collections(target)) == [before]

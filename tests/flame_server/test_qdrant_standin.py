@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 import httpx
 import pytest
 
+from flame_server.publishing.publish import publish_index
+from flame_server.publishing.restore import restore_kept
+from flame_server.publishing.snapshots import list_snapshots, take_snapshot
 from flame_server.qdrant.connection import QdrantTarget
-from flame_server.qdrant.publish import publish_index
-from flame_server.qdrant.restore import restore_kept
-from flame_server.qdrant.snapshots import list_snapshots, take_snapshot
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY
 from tests.flame_server.server_process import free_port, get, wait_for

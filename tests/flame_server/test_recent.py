@@ -8,9 +8,9 @@ import pytest
 
 from flame_server.embedding.identity import EmbeddingIdentity, Vectors
 from flame_server.embedding.local import DIMENSIONS
-from flame_server.opening import LocalVectors
-from flame_server.recent import Recent
-from flame_server.search import Searcher, open_searcher
+from flame_server.embedding.queries import ThreadedQueryEmbedder
+from flame_server.lru_cache import LruCache
+from flame_server.search.local import Searcher, open_searcher
 
 
 class CountedEmbedder:
@@ -30,14 +30,14 @@ class CountedEmbedder:
 
 
 def test_the_one_that_nobody_asked_for_longest_goes() -> None:
-    recent: Recent[str, int] = Recent(2)
-    recent.keep("a", 1)
-    recent.keep("b", 2)
+    recent: LruCache[str, int] = LruCache(2)
+    recent.put("a", 1)
+    recent.put("b", 2)
     assert recent.get("a") == 1
-    recent.keep("c", 3)
+    recent.put("c", 3)
     assert [recent.get(key) for key in "abc"] == [1, None, 3]
-    recent.keep("a", 4)
-    recent.keep("d", 5)
+    recent.put("a", 4)
+    recent.put("d", 5)
     assert [recent.get(key) for key in "acd"] == [4, None, 5]
 
 
@@ -66,7 +66,7 @@ async def test_an_answer_by_words_alone_is_not_kept(
 
 
 async def test_kept_answers_are_bounded(lexical_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flame_server.search._KEPT_ANSWERS", 2)
+    monkeypatch.setattr("flame_server.search.local._CACHED_ANSWERS", 2)
     searcher = open_searcher(lexical_index, "None")
     first = await searcher.answer("one", 1)
     for query in ("two", "three"):
@@ -77,7 +77,7 @@ async def test_kept_answers_are_bounded(lexical_index: Path, monkeypatch: pytest
 
 async def test_the_same_question_is_embedded_once() -> None:
     embedder = CountedEmbedder()
-    vectors = LocalVectors(embedder)
+    vectors = ThreadedQueryEmbedder(embedder)
     assert await vectors.embed_query("viewport") is await vectors.embed_query("viewport")
     await vectors.embed_query("camera")
     assert embedder.asked == ["viewport", "camera"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.embedding.identity import LocalQueries
+from flame_server.embedding.identity import BlockingQueryEmbedder
 from flame_server.errors import FlameMcpError
 from flame_server.index import store
-from flame_server.search import Searcher, open_searcher
+from flame_server.search.local import Searcher, open_searcher
 
 
 def test_words_and_meaning_are_both_found(local_index: Path) -> None:
@@ -33,7 +33,7 @@ def test_group_selects_pages(local_index: Path) -> None:
 def test_a_broken_embedder_degrades_to_words(
     lexical_index: Path,
     searcher_over: Callable[..., Searcher],
-    broken_embedder: LocalQueries,
+    broken_embedder: BlockingQueryEmbedder,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     answer = searcher_over(lexical_index, broken_embedder).search("viewport", 2)

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport
 
-from flame_server.cli import main
-from flame_server.client import ask
-from flame_server.serve import _listen
+from flame_server.commands.main import main
+from flame_server.diagnostics.client import ask
+from flame_server.serving.server import _listen
 from tests.flame_server.collector import collected
 from tests.flame_server.server_process import FLAME_MCP, call_tool, free_port, get, ready, running, wait_for
 
@@ -31,7 +31,7 @@ def slow(self, *arguments):
     sys.stdin.readline()
     return real(self, *arguments)
 search.Searcher.search = slow
-from flame_server.cli import main
+from flame_server.commands.main import main
 main(["serve"])
 """
 SLOW_SERVER = [sys.executable, "-c", SLOW_PROGRAM]
@@ -114,7 +114,7 @@ def test_spans_go_to_the_collector_below_the_callers(lexical_index: Path) -> Non
 
 def test_without_a_collector_its_library_is_not_imported(lexical_index: Path) -> None:
     program = (
-        "import sys, atexit; from flame_server.cli import main\n"
+        "import sys, atexit; from flame_server.commands.main import main\n"
         "heavy = ('opentelemetry.sdk', 'openai', 'qdrant_client', 'jwt')\n"
         "atexit.register(lambda: print([name for name in heavy if name in sys.modules]))\n"
         "main(['serve'])"
@@ -132,7 +132,7 @@ def test_the_model_is_read_before_the_framework_is_there(local_index: Path) -> N
         "real = local._fingerprint\n"
         "def seen(model): print('fastmcp' in sys.modules, flush=True); return real(model)\n"
         "local._fingerprint = seen\n"
-        "from flame_server.cli import main; main(['serve'])"
+        "from flame_server.commands.main import main; main(['serve'])"
     )
     with running([sys.executable, "-c", program], local_index, EMBEDDING_TYPE="Local") as (process, port):
         ready(process, port)
@@ -150,7 +150,7 @@ def test_the_first_question_waits_for_no_costly_imports(lexical_index: Path) -> 
         "    atexit.register(lambda: print(sorted(set(sys.modules) - before)))\n"
         "    real(server, sockets)\n"
         "uvicorn.Server.run = run\n"
-        "from flame_server.cli import main; main(['serve'])"
+        "from flame_server.commands.main import main; main(['serve'])"
     )
     with running([sys.executable, "-c", program], lexical_index) as (process, port):
         ready(process, port)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.index.manifest import read_manifest
 from flame_server.settings import Settings
 from tests.flame_server.embedding_service import DEPLOYMENT, KEY, served
@@ -98,7 +98,7 @@ def test_an_index_is_published(lexical_index: Path, tmp_path: Path) -> None:
 
 def test_help_and_healthcheck_load_nothing_heavy() -> None:
     program = (
-        "import sys; from flame_server.cli import main\n"
+        "import sys; from flame_server.commands.main import main\n"
         "for arguments in (['--help'], ['healthcheck', '--port', '1']):\n"
         "    try: main(arguments)\n"
         "    except SystemExit: pass\n"

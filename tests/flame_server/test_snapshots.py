@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.embedding.identity import NO_EMBEDDING
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.build import build_index
-from flame_server.qdrant import publish, restore
+from flame_server.publishing import restore
+from flame_server.publishing.publish import publish_index, roll_back
+from flame_server.publishing.restore import restore_file, restore_kept
+from flame_server.publishing.snapshots import list_snapshots, take_snapshot
+from flame_server.qdrant import generations
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect
-from flame_server.qdrant.publish import publish_index, roll_back
-from flame_server.qdrant.restore import restore_file, restore_kept
-from flame_server.qdrant.searcher import QdrantSearcher
-from flame_server.qdrant.snapshots import list_snapshots, take_snapshot
+from flame_server.search.qdrant import QdrantSearcher
 from tests.flame_server.asgi import Clock
 from tests.flame_server.conftest import quiet
 from tests.flame_server.qdrant_server import KEY, READ_KEY, qdrant_served
@@ -280,7 +281,7 @@ def test_an_alias_that_cannot_be_moved_leaves_no_collection(
     async def refused(*_: object, **__: object) -> None:
         raise UnavailableError("no")
 
-    monkeypatch.setattr("flame_server.qdrant.restore.move_alias", refused)
+    monkeypatch.setattr("flame_server.publishing.restore.move_alias", refused)
     with pytest.raises(UnavailableError, match=r"^no$"):
         restore_file(target, file, quiet)
     assert (meant(stand_in), collections(stand_in)) == ({ALIAS: before}, {before})
@@ -296,7 +297,7 @@ def test_an_alias_that_has_moved_though_nobody_heard_of_it_keeps_its_collection(
     before = publish_index(lexical_index, target, quiet).collection
     file = take_snapshot(target, 1, quiet, tmp_path).file
     assert file
-    move = publish.move_alias
+    move = generations.move_alias
 
     async def unheard(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever it is given
         await move(*args, **kwargs)
@@ -328,7 +329,7 @@ def test_a_full_volume_is_said(
     served: tuple[QdrantStandIn, QdrantTarget],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flame_server.qdrant.patience.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("flame_server.qdrant.retries.RETRY_SECONDS", 0.0)
     stand_in, target = served
     publish_index(lexical_index, target, quiet)
     file = take_snapshot(target, 1, quiet, tmp_path).file

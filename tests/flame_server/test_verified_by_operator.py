@@ -13,9 +13,9 @@ from fastmcp.server.auth.providers.jwt import StaticTokenVerifier
 
 from flame_operator.mcp_probe import PROTOCOL_VERSION, McpProbe
 from flame_operator.verdict import AuthType, Finding, IndexInfo, ServerInfo, Target
-from flame_server.app import create_server
-from flame_server.search import open_searcher
-from flame_server.serve import _listen
+from flame_server.search.local import open_searcher
+from flame_server.serving.app import create_server
+from flame_server.serving.server import _listen
 from flame_server.settings import Settings
 
 

@@ -9,15 +9,16 @@ import pytest
 from click.testing import CliRunner, Result
 from fastmcp import Client
 
-from flame_server.app import create_server
-from flame_server.cli import main
+from flame_server.commands.main import main
 from flame_server.embedding.identity import EmbeddingIdentity, Progress, Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import DocsVersion, Manifest, default_first, read_manifest
 from flame_server.index.verify import verify_index
-from flame_server.search import open_searcher, version_filter
+from flame_server.search.local import open_searcher
+from flame_server.search.query import version_filter
+from flame_server.serving.app import create_server
 from flame_server.settings import Settings
 from tests.flame_server.conftest import CAMERA, quiet
 
