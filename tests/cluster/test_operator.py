@@ -18,8 +18,8 @@ from flame_operator.model import KINDS, parse_server
 from flame_server.index.build import build_index
 from tests.cluster.conftest import Cluster, Json, server
 from tests.flame_operator.children import facts
-from tests.flame_server.server_process import FLAME_MCP, running
 from tests.harness.operator_process import Operator
+from tests.support.server.server_process import FLAME_MCP, running
 
 pytestmark = pytest.mark.cluster
 
