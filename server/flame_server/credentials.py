@@ -60,5 +60,5 @@ def _secret(path: Path | None, setting: str) -> str | None:
         raise SettingsError(f"{where}, which is empty: put the secret there")
     # Anything else cannot be sent in an HTTP header.
     if len(data) > _MAX_BYTES or not all(0x21 <= byte <= 0x7E for byte in secret):
-        raise SettingsError(f"{where}, which holds no secret: it must be one line of printable ASCII")
+        raise SettingsError(f"{where}, which holds no usable secret: it must be one line of printable ASCII")
     return secret.decode("ascii")

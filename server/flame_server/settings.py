@@ -41,7 +41,7 @@ def _words(value: object) -> object:
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not name.removeprefix("*.") or set(name.removeprefix("*.")) & set("*/@ "):
-            raise ValueError(f"{name!r} is no host name: give names like mcp.example.com or *.example.com")
+            raise ValueError(f"{name!r} is not a host name: give names like mcp.example.com or *.example.com")
     return tuple(name.lower().rstrip(".") for name in value)
 
 
@@ -167,7 +167,7 @@ def _refuse_unknown_auth() -> None:
             and upper.removeprefix(PREFIX).lower() not in Settings.model_fields
         ):
             known = ", ".join(variable(field) for field in Settings.model_fields if field.startswith("auth_"))
-            raise SettingsError(f"{name} is no setting of this server: give one of {known}")
+            raise SettingsError(f"{name} is not a setting of this server: give one of {known}")
 
 
 def _require(settings: Settings, union: str, needs: dict[str, tuple[str, ...]]) -> None:

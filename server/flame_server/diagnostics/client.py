@@ -53,7 +53,7 @@ async def _ask(url: str, arguments: dict[str, Any], token: str | None) -> dict[s
         raise NoAnswerError(f"no answer from an MCP server at {url}: {_cause(error)}") from error
     answer = result.structured_content
     if not isinstance(answer, dict) or "results" not in answer:
-        raise FlameMcpError(f"the server at {url} gave no structured answer: it is no Flame MCP server")
+        raise FlameMcpError(f"the server at {url} gave no structured answer: it is not a Flame MCP server")
     return answer
 
 

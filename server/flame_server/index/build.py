@@ -84,7 +84,7 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
             written.
     """
     if not _VERSION.fullmatch(version):
-        raise FlameMcpError(f"version {version!r} can be no part of a link: give one like 1.38.0 or latest")
+        raise FlameMcpError(f"version {version!r} cannot be part of a link: give one like 1.38.0 or latest")
     with open_tree(source, ref, path, page_format) as tree, new_generation(out) as folder:
         embedder = embedder_of(embedding)
         others = _other_versions(out, version, embedder) if keep_versions else None

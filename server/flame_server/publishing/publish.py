@@ -90,7 +90,7 @@ async def _roll_back(target: QdrantTarget, report: Report) -> Published:
                 f"there is no index before {current or 'the first'} at {target.url}: publish one instead"
             )
         await move_alias(client, target.collection, before.name, replaces=True)
-        report(f"{target.collection} means {before.name} again, and meant {current} before")
+        report(f"{target.collection} points to {before.name} again, and pointed to {current} before")
         return Published(before.name, current, before.manifest)
 
 
@@ -103,7 +103,7 @@ async def _publish(
         known = await generations(client, target.collection)
         current = named(known, before)
         if current and current.complete and same_content(current.manifest, manifest):
-            report(f"{target.collection} already means {current.name}, which holds the same")
+            report(f"{target.collection} already points to {current.name}, which holds the same")
             return Published(current.name, None, current.manifest)
         # Collections that an interrupted run left behind.
         await _remove(client, [one for one in known if not one.complete and one.name != before])
@@ -126,11 +126,14 @@ async def _publish(
         await _remove(client, [one for one in known if one.name not in kept])
         if problem:
             raise HeldBackError(
-                f"{problem}. {target.collection} still means {before or 'nothing'}; {name} is kept for a "
-                "look. Mend the sources, or lower ingestion.minimumChunksPercent (--min-ratio)"
+                f"{problem}. {target.collection} still points to {before or 'nothing'}; {name} is kept "
+                "for inspection. Fix the sources, or lower ingestion.minimumChunksPercent (--min-ratio)"
             )
         await move_alias(client, target.collection, name, replaces=before is not None)
-        report(f"{target.collection} means {name} now" + (f", and meant {before} before" if before else ""))
+        report(
+            f"{target.collection} points to {name} now"
+            + (f", and pointed to {before} before" if before else "")
+        )
         await _remove(client, [one for one in known if one.name not in {name, before}])
     return Published(name, before, manifest)
 

@@ -79,7 +79,9 @@ async def _restore(target: QdrantTarget, what: str, bring: "Bring", report: Repo
                 if await alias_target(client, target) != name:
                     await client.delete_collection(name)
             raise
-    report(f"{target.collection} means {name} now" + (f", and meant {before} before" if before else ""))
+    report(
+        f"{target.collection} points to {name} now" + (f", and pointed to {before} before" if before else "")
+    )
     return Published(name, before, manifest)
 
 
@@ -117,7 +119,7 @@ async def _recover(
         )
     path = folder / (found.collection if found else collection) / file
     if ".." in path.parts:
-        raise FlameMcpError(f"{wanted} is no name of a snapshot: give one that index snapshots lists")
+        raise FlameMcpError(f"{wanted} is not the name of a snapshot: give one that index snapshots lists")
     plain = connect(target, TIMEOUT_SECONDS)
     try:
         with _accepted(target, wanted):
@@ -150,7 +152,8 @@ def _accepted(target: QdrantTarget, what: str) -> Iterator[None]:
             raise
         told = words or f"HTTP {status}"
         raise FlameMcpError(
-            f"Qdrant at {target.url} doesn't take {what}: {told}. It is damaged, away, or of a newer Qdrant"
+            f"Qdrant at {target.url} does not accept {what}: {told}. "
+            "The snapshot is damaged, gone, or from a newer Qdrant"
         ) from error
 
 

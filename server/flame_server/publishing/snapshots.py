@@ -102,8 +102,8 @@ async def _take(target: QdrantTarget, keep: int, report: Report, download: Path 
         collection = await alias_target(client, target)
         if collection is None:
             raise FlameMcpError(
-                f"there is no alias {target.collection} at {target.url}, so nothing to take a snapshot of: "
-                "publish an index first"
+                f"there is no alias {target.collection} at {target.url}, so there is nothing to take a "
+                "snapshot of: publish an index first"
             )
         made = await client.create_snapshot(collection, wait=True)
         if made is None:
@@ -140,13 +140,13 @@ def _snapshot(collection: str, described: Any) -> Snapshot:  # noqa: ANN401 - it
 async def _download(target: QdrantTarget, snapshot: Snapshot, folder: Path, report: Report) -> Path:
     """Downloads a snapshot to a file in `folder`, which gets its final name only when it is complete."""
     if Path(snapshot.name).name != snapshot.name:
-        raise FlameMcpError(f"{target.url} names a snapshot {snapshot.name!r}, which is no file's name")
+        raise FlameMcpError(f"{target.url} names a snapshot {snapshot.name!r}, which is not a file name")
     file, part = folder / snapshot.name, folder / f".{snapshot.name}.part"
     try:
         found = await _received(target, snapshot, part)
         if snapshot.checksum and found != snapshot.checksum.lower():
             raise UnavailableError(
-                f"{snapshot.name} has arrived damaged: its SHA-256 is {found}, download it again"
+                f"{snapshot.name} was damaged on the way: its SHA-256 is {found}, download it again"
             )
         part.replace(file)
     except OSError as error:

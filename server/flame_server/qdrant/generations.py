@@ -45,7 +45,7 @@ async def alias_target(client: "AsyncQdrantClient", target: QdrantTarget) -> str
     names = {collection.name for collection in (await client.get_collections()).collections}
     if target.collection in names:
         raise FlameMcpError(
-            f"{target.collection} is a collection at {target.url}, no alias: give another --collection"
+            f"{target.collection} is a collection at {target.url}, not an alias: give another --collection"
         )
     aliases = {alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases}
     return aliases.get(target.collection)

@@ -122,10 +122,10 @@ def unpack(archive: Path, folder: Path) -> Path:
                 _unpack_tar(_decompressed(file, start), folder, space)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise FlameMcpError(
-            f"it is no archive that can be read (zip, or tar with gzip, bzip2 or xz): {error}"
+            f"it is not a readable archive (zip, or tar with gzip, bzip2 or xz): {error}"
         ) from error
     except (NotImplementedError, RuntimeError) as error:
-        raise FlameMcpError(f"it is packed in a way that isn't understood: {error}") from error
+        raise FlameMcpError(f"it uses an unsupported compression: {error}") from error
     except OSError as error:
         raise FlameMcpError(f"it can't be unpacked: {error.strerror or error}") from error
     inside = list(folder.iterdir())

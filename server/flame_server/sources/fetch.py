@@ -112,7 +112,7 @@ def read_sources(text: str) -> tuple[Source, ...]:
         raise FlameMcpError(f"{text[1:]} cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise FlameMcpError(f"these are no sources: {'; '.join(problems)}") from error
+        raise FlameMcpError(f"these are not valid sources: {'; '.join(problems)}") from error
     names = [source.name for source in found]
     if len(set(names)) < len(names):
         raise FlameMcpError("two sources have the same name: give each its own")
@@ -177,7 +177,7 @@ def read_fetched(folder: Path) -> list[Fetched]:
     try:
         return [Fetched(**one) for one in json.loads((folder / FETCHED).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
-        raise FlameMcpError(f"{folder} holds nothing that index fetch has brought: {error}") from error
+        raise FlameMcpError(f"{folder} holds nothing that index fetch wrote: {error}") from error
 
 
 def revisions(found: Sequence[Fetched]) -> str:

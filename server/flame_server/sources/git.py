@@ -150,12 +150,14 @@ def _refuse(status: int, content: str, where: str) -> None:
             f"{where} answered HTTP {status}: check git.credentialsSecretRef and what it may read"
         )
     if status == 404:
-        raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials")
+        raise FlameMcpError(f"{where} is not a git repository, or is hidden without credentials")
     if may_pass(status):
         raise UnavailableError(f"{where} cannot be read: it answered HTTP {status}")
     # Otherwise any web page would be read as a "dumb" git repository, however long it is.
     if status != 200 or "application/x-git-" not in content:
-        raise FlameMcpError(f"{where} answered HTTP {status}, but as no git repository: check the address")
+        raise FlameMcpError(
+            f"{where} answered HTTP {status}, but not like a git repository: check the address"
+        )
 
 
 def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID":
@@ -184,7 +186,7 @@ def _commit(repository: "Repo", found: "ObjectID") -> "ObjectID":
     while isinstance(thing, Tag):
         thing = repository[thing.object[1]]
     if not isinstance(thing, Commit):
-        raise FlameMcpError(f"{found.decode()} is no commit")
+        raise FlameMcpError(f"{found.decode()} is not a commit")
     return thing.id
 
 
@@ -232,7 +234,7 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except errors.NotGitRepository as error:
-        raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials") from error
+        raise FlameMcpError(f"{where} is not a git repository, or is hidden without credentials") from error
     # These also come from connections that break off, and from damaged objects.
     except (
         errors.GitProtocolError, HTTPError, OSError, ValueError, KeyError, AssertionError, zlib.error,
@@ -249,7 +251,7 @@ def _of(error: Exception, where: str) -> FlameMcpError:
             f"{where} has a certificate that isn't trusted: name its authority in git.caBundleConfigMapRef"
         )
     if any(word in text for word in ("not our ref", "unadvertised object", "upload-pack: not")):
-        return FlameMcpError(f"{where} doesn't give out that commit: name a branch or a tag")
+        return FlameMcpError(f"{where} does not provide that commit: name a branch or a tag")
     return UnavailableError(f"{where} cannot be read: {text[:300]}")
 
 

@@ -97,7 +97,7 @@ def test_dartdoc_is_read_from_the_packages_of_the_source_only(tmp_path: Path) ->
         (__file__, "is not a folder"),
         ("http://example.invalid/x.git", "only https, ssh and file URLs"),
         ("ext::sh -c id", "is not there"),
-        ("file:///no/such/repository.git", "file:///no/such/repository.git is no git repository"),
+        ("file:///no/such/repository.git", "file:///no/such/repository.git is not a git repository"),
     ],
 )
 def test_a_source_that_cannot_be_read_says_why(source: str, message: str) -> None:

@@ -152,14 +152,14 @@ def test_a_damaged_file_is_refused(
     taken = take_snapshot(target, 1, quiet, tmp_path)
     assert taken.file
     taken.file.write_bytes(taken.file.read_bytes()[:-100])
-    with pytest.raises(FlameMcpError, match=r"doesn't take .*: Wrong input: failed to unpack.*It is damaged"):
+    with pytest.raises(FlameMcpError, match=r"does not accept .*: Wrong input: failed to unpack.*is damaged"):
         restore_file(target, taken.file, quiet)
     with pytest.raises(FlameMcpError, match="there is no snapshot /no/file"):
         restore_file(target, Path("/no/file"), quiet)
     listed = taken.snapshot
     with pytest.raises(FlameMcpError, match=r"Snapshot file .* does not exist"):
         restore_kept(target, f"gone/{listed.name}", quiet, PurePosixPath(folder))
-    with pytest.raises(FlameMcpError, match="is no name of a snapshot"):
+    with pytest.raises(FlameMcpError, match="is not the name of a snapshot"):
         restore_kept(target, f"../{listed.name}", quiet, PurePosixPath(folder))
     assert (meant(stand_in), collections(stand_in)) == ({ALIAS: before}, {before})
 

@@ -57,7 +57,7 @@ def test_a_copy_that_arrives_damaged_is_no_file_and_removes_nothing(
     take_snapshot(target, 1, quiet)
     (tmp_path / "other").write_text("something else")
     monkeypatch.setattr(stand_in._snapshots, "file", lambda *_: tmp_path / "other")
-    with pytest.raises(UnavailableError, match="has arrived damaged"):
+    with pytest.raises(UnavailableError, match="was damaged on the way"):
         take_snapshot(target, 1, quiet, tmp_path / "copies")
     assert not list((tmp_path / "copies").iterdir())
     assert len(list_snapshots(target, quiet)) == 2

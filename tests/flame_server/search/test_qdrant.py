@@ -147,7 +147,7 @@ def test_publishing_moves_the_alias_and_keeps_the_one_before(
     assert asyncio.run(collections(target)) == sorted(names[1:])
     heard: list[str] = []
     assert publish_index(tmp_path, target, heard.append).collection == names[2]
-    assert heard == [f"{target.collection} already means {names[2]}, which holds the same"]
+    assert heard == [f"{target.collection} already points to {names[2]}, which holds the same"]
     served = service(target, "None")
     assert served.index
     assert served.index["version"] == "1.2"

@@ -250,11 +250,11 @@ async def test_each_response_carries_its_requests_id() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the body is no JSON in UTF-8"),
-        (b"{", "the body is no JSON in UTF-8"),
-        (b"\xff", "the body is no JSON in UTF-8"),
-        (b"[" * 60_000, "the body is no JSON in UTF-8"),
-        (b"null", "the body is no JSON object"),
+        (b"", "the body is not JSON in UTF-8"),
+        (b"{", "the body is not JSON in UTF-8"),
+        (b"\xff", "the body is not JSON in UTF-8"),
+        (b"[" * 60_000, "the body is not JSON in UTF-8"),
+        (b"null", "the body is not a JSON object"),
         (b"[]", "batches are not supported"),
         (b"{}", 'a request has "jsonrpc": "2.0" and a method'),
         (b'{"jsonrpc": "2.0", "method": 1}', "and a method"),

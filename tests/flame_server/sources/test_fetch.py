@@ -149,7 +149,7 @@ def test_git_follows_redirects_as_downloads_do(
                 ("moved", r"check git\.credentialsSecretRef"),
                 ("down", "isn't https"),
                 ("inside", "inside the machine"),
-                ("page", "as no git repository: check the address"),
+                ("page", "not like a git repository: check the address"),
             ):
                 with pytest.raises(FlameMcpError, match=message) as raised:
                     git.clone(f"{url}/{path}.git", "main", tmp_path / path, access)

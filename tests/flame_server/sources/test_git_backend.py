@@ -113,12 +113,12 @@ def test_only_what_is_wanted_is_sent(
 
 def test_a_commit_that_is_not_there(served: str, authority: Authority, tmp_path: Path) -> None:
     access = git.Access(ca_file=authority.certificate)
-    with pytest.raises(FlameMcpError, match="doesn't give out that commit") as raised:
+    with pytest.raises(FlameMcpError, match="does not provide that commit") as raised:
         git.clone(served, "1" * 40, tmp_path / "out", access)
     assert raised.value.kind == "user"
 
 
 def test_a_repository_that_is_not_there(served: str, authority: Authority, tmp_path: Path) -> None:
-    with pytest.raises(FlameMcpError, match="is no git repository, or is hidden") as raised:
+    with pytest.raises(FlameMcpError, match="is not a git repository, or is hidden") as raised:
         git.clone(f"{served}/none", "main", tmp_path / "out", git.Access(ca_file=authority.certificate))
     assert raised.value.kind == "user"

@@ -53,5 +53,5 @@ def rollback(url: str, collection: str) -> None:
     from flame_server.publishing.publish import roll_back  # noqa: PLC0415
 
     found = roll_back(target_of(url, collection), report)
-    click.echo(f"{collection} means {found.collection}")
+    click.echo(f"{collection} points to {found.collection}")
     outcome.write_result("rollback", found.as_result())

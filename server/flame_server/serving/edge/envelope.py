@@ -43,7 +43,7 @@ def _problem(body: bytes) -> tuple[int, str] | None:
     try:
         message = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
-        return _PARSE_ERROR, "the body is no JSON in UTF-8"
+        return _PARSE_ERROR, "the body is not JSON in UTF-8"
     text = _fault(message)
     return (_INVALID_REQUEST, text) if text else None
 
@@ -52,7 +52,7 @@ def _fault(message: object) -> str:
     if isinstance(message, list):
         return "batches are not supported: send one request a body"
     if not isinstance(message, dict):
-        return "the body is no JSON object"
+        return "the body is not a JSON object"
     checks = (
         (
             message.get("jsonrpc") == "2.0" and isinstance(message.get("method"), str),

@@ -65,7 +65,7 @@ def read_cursor(text: str | None) -> Cursor | None:
     match _unpacked(text):
         case [str(key), int(number), int(at)] if 0 <= number <= _MOST and 0 <= at <= _MOST:
             return Cursor(key, number, at)
-    raise mistake("cursor is none that this server gave: use next_cursor of an answer, or leave it out")
+    raise mistake("cursor is not one of this server: use next_cursor of an answer, or leave it out")
 
 
 def _unpacked(text: str) -> object:
