@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-FLAME_MCP = [sys.executable, "-c", "from flame_server.commands.main import main; main()"]
+FLAME_MCP = [sys.executable, "-m", "flame_server"]
 
 
 def free_port() -> int:
