@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from fastmcp import FastMCP
 
-from flame_server.results import Knowledge
+from flame_server.search.results import Knowledge
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ from benchmarks.server.report import (
 )
 from flame_server.index.files import CHUNKS
 from flame_server.index.manifest import read_manifest
-from tests.flame_server.server_process import call_tool
 from tests.harness import flame_docs
 from tests.harness.console import step
+from tests.support.server.server_process import call_tool
 
 COLLECTION = "benchmark"
 _KINDS: tuple[Questions, ...] = ("repeated", "distinct")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.process import cpu_seconds
 from benchmarks.server.load import Job, Outcome
-from tests.flame_server.server_process import FLAME_MCP, free_port
 from tests.harness.errors import HarnessError
+from tests.support.server.server_process import FLAME_MCP, free_port
 
 START_SECONDS = 120.0
 _POLL_SECONDS = 0.01

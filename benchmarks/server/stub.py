@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.flame_server.qdrant_server import qdrant_served
+from tests.support.server.qdrant_server import qdrant_served
 
 if __name__ == "__main__":
     with qdrant_served() as stand_in:

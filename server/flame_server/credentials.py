@@ -1,4 +1,4 @@
-"""Credentials: files named by settings `*_FILE`, read once when the process starts."""
+"""Credentials, read once at the start from the files that settings `*_FILE` name."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ _MAX_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Credentials:
-    """Secrets; never in a log, an error or a repr."""
+    """The secrets of the server. They never appear in a log, an error or a repr."""
 
     auth_token: str | None = field(default=None, repr=False)
     embedding_api_key: str | None = field(default=None, repr=False)
@@ -19,10 +19,10 @@ class Credentials:
 
 
 def load_credentials(settings: Settings) -> Credentials:
-    """What the files hold that the settings name.
+    """Reads the secrets from the files that the settings name.
 
     Raises:
-        SettingsError: A file cannot be read or holds no usable secret; the text never tells what it holds.
+        SettingsError: A file cannot be read or holds no usable secret. The text never contains the secret.
     """
     return Credentials(
         auth_token=_secret(settings.auth_token_file, "auth_token_file"),
@@ -36,7 +36,7 @@ def load_credentials(settings: Settings) -> Credentials:
 
 
 def _embedding_api_key(settings: Settings) -> str | None:
-    # Only the key in use: that of another type may name a file that is not there.
+    # Only the key in use: the file of another type may not exist.
     match settings.embedding_type:
         case "AzureOpenAI":
             return _secret(settings.azure_openai_api_key_file, "azure_openai_api_key_file")
@@ -58,7 +58,7 @@ def _secret(path: Path | None, setting: str) -> str | None:
     secret = data.strip()
     if not secret:
         raise SettingsError(f"{where}, which is empty: put the secret there")
-    # Anything else could never be sent in a header.
+    # Anything else cannot be sent in an HTTP header.
     if len(data) > _MAX_BYTES or not all(0x21 <= byte <= 0x7E for byte in secret):
-        raise SettingsError(f"{where}, which holds no secret: it must be one line of printable ASCII")
+        raise SettingsError(f"{where}, which holds no usable secret: it must be one line of printable ASCII")
     return secret.decode("ascii")

@@ -1,4 +1,4 @@
-"""The exceptions that tell a user what to do: a plain line and an exit code, or a tool's error."""
+"""Errors for users: each becomes a plain line with an exit code, or an error of an MCP tool."""
 
 from typing import Literal
 
@@ -9,15 +9,15 @@ class FlameMcpError(Exception):
     """A failure that the user can act on; its text says what to do.
 
     Attributes:
-        kind: Who has to do something: the user, nobody as it passes by itself, or whoever wants an index that
-            was held back.
+        kind: "user" when the user has to fix it, "world" when it may pass by itself, "held" when a new index
+            was held back and somebody has to decide.
     """
 
     kind: Kind = "user"
 
 
 class UnavailableError(FlameMcpError):
-    """Something that the server needs is away for now, or refuses; most often it recovers alone."""
+    """Something that the server needs is unavailable, or refuses. Most often it recovers by itself."""
 
     def __init__(self, text: str, kind: Kind = "world") -> None:
         super().__init__(text)
@@ -25,10 +25,10 @@ class UnavailableError(FlameMcpError):
 
 
 class HeldBackError(FlameMcpError):
-    """A new index isn't good enough to take the place of the one that is searched."""
+    """A new index is not good enough to replace the current one."""
 
     kind = "held"
 
 
 class SettingsError(Exception):
-    """A variable has a value that cannot be used; the text names it."""
+    """An environment variable has an unusable value; the text names the variable."""

@@ -1,4 +1,4 @@
-"""Logging: structlog for our own events and the libraries', on standard error, as JSON or text."""
+"""Configures logging: our own events and those of libraries, on standard error, as JSON or text."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ _LIBRARIES = ("uvicorn", "fastmcp", "mcp")
 
 
 def configure_logging(level: str, form: Literal["json", "text"]) -> None:
-    """Sends every logger to standard error, one event a line; `level` is that of our own events."""
+    """Sends all loggers to standard error, one event a line. `level` applies to our own events."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -20,7 +20,7 @@ def configure_logging(level: str, form: Literal["json", "text"]) -> None:
     last: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        # A plain traceback: rich ones print local variables, and with them whatever a request held.
+        # A plain traceback: rich ones print local variables, which may contain parts of requests.
         else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(

@@ -1,4 +1,4 @@
-"""The server's settings, from environment variables `FLAME_MCP_*`."""
+"""The settings of the server, from environment variables `FLAME_MCP_*`."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def _words(value: object) -> object:
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not name.removeprefix("*.") or set(name.removeprefix("*.")) & set("*/@ "):
-            raise ValueError(f"{name!r} is no host name: give names like mcp.example.com or *.example.com")
+            raise ValueError(f"{name!r} is not a host name: give names like mcp.example.com or *.example.com")
     return tuple(name.lower().rstrip(".") for name in value)
 
 
@@ -54,7 +54,7 @@ SecureAddress = Annotated[str, AfterValidator(_secure_address)]
 
 
 def default_index_dir() -> Path:
-    """The index of the image, else one in the user's cache."""
+    """The index of the image if there is one, else one in the user's cache."""
     bundled = Path("/opt/flame-mcp/index")
     if bundled.exists():
         return bundled
@@ -63,7 +63,7 @@ def default_index_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """What `flame-mcp serve` runs with."""
+    """The settings of `flame-mcp serve`; docs/server.md describes each."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _refuse_empty(cls, values: dict[str, object]) -> dict[str, object]:
-        # An empty value is most often a variable that another tool failed to fill in.
+        # An empty value is most often a variable that some tool failed to set.
         for name, value in values.items():
             if value == "":
                 raise ValueError(f"{variable(name)} is empty: give it a value or leave it out")
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
 
     def _check_auth(self) -> None:
         _require(self, "auth_type", _AUTH_NEEDS)
-        # Whoever names a token or an issuer means to have it checked: never serve openly then.
+        # Somebody who sets a token or an issuer wants authentication: never serve without it then.
         for kind, names in _AUTH_NEEDS.items():
             for name in (*names, *_AUTH_OPTIONAL.get(kind, ())):
                 if getattr(self, name) and kind != self.auth_type:
@@ -146,10 +146,10 @@ def variable(name: str) -> str:
 
 
 def load_settings(**options: str) -> Settings:
-    """The settings of this process; `options` of a command go before their variables.
+    """The settings of this process. `options` of a command take precedence over variables.
 
     Raises:
-        SettingsError: A value is not of its type or out of range, or one that belongs to it is missing.
+        SettingsError: A value has the wrong type or is out of range, or a related setting is missing.
     """
     _refuse_unknown_auth()
     try:
@@ -159,7 +159,7 @@ def load_settings(**options: str) -> Settings:
 
 
 def _refuse_unknown_auth() -> None:
-    """A misspelt variable of another kind costs a default; one of these would cost the protection."""
+    """Refuses unknown FLAME_MCP_AUTH_* variables: a misspelt one would leave the server unprotected."""
     for name in os.environ:
         upper = name.upper()
         if (
@@ -167,7 +167,7 @@ def _refuse_unknown_auth() -> None:
             and upper.removeprefix(PREFIX).lower() not in Settings.model_fields
         ):
             known = ", ".join(variable(field) for field in Settings.model_fields if field.startswith("auth_"))
-            raise SettingsError(f"{name} is no setting of this server: give one of {known}")
+            raise SettingsError(f"{name} is not a setting of this server: give one of {known}")
 
 
 def _require(settings: Settings, union: str, needs: dict[str, tuple[str, ...]]) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from flame_server.index.build import build_index
-from tests.flame_server.server_process import FLAME_MCP, running
 from tests.support.cluster.cluster import Cluster, server
 from tests.support.cluster.default_children import NOT_READY, wait_until_at_rest
+from tests.support.server.server_process import FLAME_MCP, running
 
 pytestmark = pytest.mark.cluster
 

@@ -7,44 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.embedding.identity import EmbeddingIdentity, LocalQueries, Vectors
-from flame_server.embedding.local import DIMENSIONS
+from flame_server.embedding.identity import BlockingQueryEmbedder
 from flame_server.index import files
 from flame_server.index.build import build_index
 from flame_server.index.manifest import read_manifest
-from flame_server.search import Searcher
+from flame_server.search.local import Searcher
 from flame_server.text.wordpiece import TokenCounter, load_tokenizer
-from tests.flame_server.sphinx_site import build_site
 from tests.harness.pki import Authority, Certificate
+from tests.support.server.embedders import BrokenEmbedder
+from tests.support.server.small_docs import AUDIO, CAMERA, quiet
+from tests.support.server.sphinx_site import build_site
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
-
-CAMERA = """# Camera
-
-The camera follows the player.
-
-## Viewport
-
-Static components such as a HUD belong to the viewport.
-
-```dart
-# not a heading
-camera.viewport.add(Hud());
-```
-
-## World
-
-```{note}
-The world holds everything that the camera sees.
-```
-"""
-AUDIO = "# Audio\n\n## Caching\n\nLoad sound files early: the first play is delayed otherwise.\n"
-
-
-def quiet(line: str) -> None:
-    """A report that nobody reads."""
-    del line
 
 
 @pytest.fixture(scope="session")
@@ -73,16 +48,6 @@ def lexical_index(small_docs: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
-class BrokenEmbedder:
-    """An embedder that cannot embed."""
-
-    identity = EmbeddingIdentity("Local", "broken", DIMENSIONS, "0")
-
-    def embed_query(self, text: str) -> Vectors:
-        del text
-        raise RuntimeError("secret: the model's file is gone")
-
-
 @pytest.fixture
 def broken_embedder() -> BrokenEmbedder:
     return BrokenEmbedder()
@@ -92,7 +57,7 @@ def broken_embedder() -> BrokenEmbedder:
 def searcher_over() -> Callable[..., Searcher]:
     """Opens an index with any embedder."""
 
-    def opened(folder: Path, embedder: LocalQueries | None) -> Searcher:
+    def opened(folder: Path, embedder: BlockingQueryEmbedder | None) -> Searcher:
         manifest = read_manifest(folder)
         data = files.read(folder / manifest.generation)
         return Searcher(manifest, data, embedder, TokenCounter(load_tokenizer()))

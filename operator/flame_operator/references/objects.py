@@ -29,7 +29,7 @@ class Seen(NamedTuple):
     """Of each key that was used then; empty where the key is missing, or its value empty."""
 
     def of(self, key: str | None) -> tuple[str, bytes] | None:
-        """What was found of a key, equal when nothing changed for its users; None when nobody looked for it."""
+        """What was found of a key, equal if nothing changed for its users; None when nobody looked for it."""
         if key not in self.digests:
             return None
         return self.version if self.version in (MISSING, FORBIDDEN) else "", self.digests[key]

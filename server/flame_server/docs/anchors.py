@@ -1,4 +1,4 @@
-"""Section anchors as docs.flame-engine.org makes them.
+"""Anchors of sections, made as docs.flame-engine.org makes them.
 
 The site is built by Sphinx, whose ids come from docutils: `make_id` of the heading's plain text, and `id1`,
 `id2`... for a heading that repeats or has no usable character (docutils/nodes.py: `make_id`, `set_id`).
@@ -9,21 +9,21 @@ import unicodedata
 
 _NON_ID = re.compile(r"[^a-z0-9]+")
 _NON_ID_ENDS = re.compile(r"^[-0-9]+|-+$")
-# The letters that docutils spells in ASCII although Unicode has no decomposition for them.
+# Letters that docutils replaces although Unicode has no decomposition for them.
 _SPELLED = str.maketrans(
     {"ß": "sz", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ŧ": "t"}
 )
 
 
 def make_id(text: str) -> str:
-    """The id of a heading's plain text; empty when nothing of it can stand in an id."""
+    """The id of a heading's plain text; empty when no character may be part of an id."""
     lowered = text.lower().translate(_SPELLED)
     ascii_text = unicodedata.normalize("NFKD", lowered).encode("ascii", "ignore").decode("ascii")
     return _NON_ID_ENDS.sub("", _NON_ID.sub("-", " ".join(ascii_text.split())))
 
 
 class PageAnchors:
-    """Hands out the anchors of one page, in the order of its headings."""
+    """Assigns the anchors of one page, in the order of its headings."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

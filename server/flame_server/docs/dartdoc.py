@@ -1,4 +1,4 @@
-"""Doc comments of Dart sources, for the docs' `{dartdoc}` directive."""
+"""Reads doc comments of Dart sources, for the `{dartdoc}` directive of the docs."""
 
 import re
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from markdown_it.common.utils import normalizeReference
 _DOC = re.compile(r"^\s*///\s?(.*)$")
 _TEMPLATE = re.compile(r"\{@[^}]*\}")
 _REFERENCE = re.compile(r"(?<![\w`\]!\[])\[([A-Za-z_][\w.]*)\](?![\[(:])")
-# How the docs' `{dartdoc}` writes a link that its own definitions give.
+# A link whose target is one of the directive's own link definitions.
 _DEFINED = re.compile(r"\[\[([^\[\]]+)\]\]")
 _DECLARED_NAME = re.compile(r"([A-Za-z_$][\w$]*(?:\.[\w$]+)?)\s*(?:<[^>]*>)?\s*(?:\(|=>|=|;|\{|$)")
 
@@ -16,8 +16,8 @@ _DECLARED_NAME = re.compile(r"([A-Za-z_$][\w$]*(?:\.[\w$]+)?)\s*(?:<[^>]*>)?\s*(
 def doc_of(source: str, symbol: str, links: Collection[str] = ()) -> str | None:
     """The doc comment of a class, mixin, enum, extension or typedef and of its public members, as markdown.
 
-    `[Name]` becomes code, and stays for the normalised labels in `links`. None when the source declares no
-    such symbol.
+    `[Name]` becomes code, unless its normalised label is in `links`: then it stays a link. None when the
+    source does not declare the symbol.
     """
     lines = source.split("\n")
     declaration = re.compile(
@@ -43,7 +43,7 @@ def _comment_above(lines: list[str], declaration: int) -> list[str]:
 
 
 def _members(lines: list[str], start: int) -> list[tuple[str, list[str]]]:
-    """Signature and comment of every documented public member of the declaration at `start`."""
+    """The signature and comment of every documented public member of the declaration at `start`."""
     found: list[tuple[str, list[str]]] = []
     depth = 0
     for number in range(start, len(lines)):
@@ -71,13 +71,13 @@ def _starts_documented_member(lines: list[str], number: int) -> bool:
 
 
 def _depth_change(line: str) -> int:
-    """How far the braces of a line of code go in or out; comments and quoted text do not count."""
+    """How many braces a line of code opens, minus those it closes. Comments and strings do not count."""
     code = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "", line).split("//")[0]
     return code.count("{") - code.count("}")
 
 
 def _signature(lines: list[str], number: int) -> str:
-    """The declaration in one line, without body and initialiser."""
+    """The declaration as one line, without body and initialiser."""
     text = lines[number].strip()
     for line in lines[number + 1 : number + 20]:
         if re.search(r"[;{=]", text) and text.count("(") <= text.count(")"):
@@ -101,7 +101,7 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _markdown(comment: list[str], links: Collection[str]) -> str:
-    """A `///` block as markdown: `[Name]` references as code, templates dropped, fences untouched."""
+    """A `///` block as markdown: `[Name]` references become code, templates are dropped, fences stay."""
 
     def code_or_link(reference: re.Match[str]) -> str:
         return reference[0] if normalizeReference(reference[1]) in links else f"`{reference[1]}`"

@@ -1,4 +1,4 @@
-"""MyST markdown as plain markdown that a model can read: directives expanded, the site's plumbing gone."""
+"""Turns MyST into plain markdown for models: expands directives, and drops what only the site needs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,15 +26,15 @@ _LABELS = {
     "versionchanged": "Changed in",
     "admonition": "",
 }
-# Directives whose body is no markdown of the page.
+# Directives whose body is not markdown of the page.
 NO_MARKDOWN = _DROPPED | _CODE | {"dartdoc", "flutter-app"}
-# What stands behind these names is for the style sheet.
+# The arguments of these directives are names of styles.
 _UNNAMED = {"container", "div", "class", "rst-class", "tab-set", "grid"}
 _GONE = {"myst_target", "myst_line_comment", "myst_block_break"}
-# Nobody nests deeper; a doc comment that quotes itself would have no end.
+# Real pages are not nested deeper; a doc comment that includes itself would never end.
 _DEEPEST = 10
 _MARKER = re.compile(r"`{3,}|~{3,}|:{3,}")
-# Lists, quotes, tables, headings, fences: they begin a line of their own.
+# Lists, quotes, tables, headings and fences must begin on a line of their own.
 _BLOCK = re.compile(r"\s|[-+*]\s|[#>|~]|```|\d+[.)]\s|!\[")
 _MERMAID_STYLE = re.compile(r"^\s*(?:%%|classDef\b|class\s|style\s|linkStyle\b)")
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -51,13 +51,13 @@ def _no_dartdoc(options: Mapping[str, str], references: Mapping[str, str]) -> st
 
 @dataclass(frozen=True)
 class Context:
-    """What the text of a page refers to.
+    """What is needed to resolve the references in a text.
 
     Attributes:
-        dartdoc: Gives the markdown for a `{dartdoc}` directive's options and its link definitions.
-        resolve: Where the links of the page lead.
+        dartdoc: Returns the markdown for the options and link definitions of a `{dartdoc}` directive.
+        resolve: Resolves the links of the page.
         references: The page's link definitions.
-        depth: How many directives the text stands in.
+        depth: How many directives surround the text.
     """
 
     dartdoc: DartdocLookup = _no_dartdoc
@@ -67,9 +67,9 @@ class Context:
 
 
 def render(text: str, context: Context) -> str:
-    """The markdown of a section's body with every directive resolved and every link absolute.
+    """The markdown of a section's body, with every directive resolved and every link absolute.
 
-    Link definitions and HTML comments are dropped, code is kept as closed fences.
+    Link definitions and HTML comments are dropped; code becomes closed fences.
     """
     structure = parse(text)
     context = replace(
@@ -92,7 +92,7 @@ def render(text: str, context: Context) -> str:
 
 
 def _rendered(token: Token, lines: list[str], context: Context) -> list[str] | None:
-    """What stands for a block; None for one whose lines stay as they are, or hold other blocks."""
+    """The lines that replace a block; None when its lines stay as they are or it contains other blocks."""
     match token.type:
         case "inline":
             return rewrite("\n".join(lines), context.resolve, context.references).split("\n")
@@ -107,7 +107,7 @@ def _rendered(token: Token, lines: list[str], context: Context) -> list[str] | N
 
 
 def _html(content: str, context: Context) -> list[str]:
-    """The text of raw HTML; without its indentation, which would make code of it."""
+    """The text of raw HTML, without indentation, which would turn it into code."""
     text = rewrite(without_unseen(_SCRIPT.sub("", content)), context.resolve, {})
     return [line.strip() for line in text.split("\n") if line.strip()]
 
@@ -124,7 +124,7 @@ def _fenced(token: Token, first_line: str, context: Context) -> list[str]:
         prefix = first_line[: marker.start()] if marker else ""
     if not body.strip():
         return []
-    # What follows a list marker on its line is indented by the marker's width; quotes repeat theirs.
+    # Lines after a list marker are indented by its width; quote markers are repeated.
     following = re.sub(r"[^>\s]", " ", prefix)
     first, *rest = body.split("\n")
     block = [prefix + first, *(following + line if line else following.rstrip() for line in rest)]
@@ -132,7 +132,7 @@ def _fenced(token: Token, first_line: str, context: Context) -> list[str]:
 
 
 def resolve(found: Directive, context: Context) -> str:
-    """A directive as markdown; empty for one that only steers the site."""
+    """A directive as markdown; empty for directives that only control the site."""
     match found.name:
         case name if name in _DROPPED:
             text = ""
@@ -156,12 +156,12 @@ def resolve(found: Directive, context: Context) -> str:
 
 
 def _unwrapped(found: Directive, context: Context) -> str:
-    """An admonition or another container as its prose, behind its label."""
+    """An admonition or another container: its label, then its text."""
     return labelled(_label(found), render(found.body, context))
 
 
 def labelled(label: str, text: str) -> str:
-    """A text behind its label, above it where it begins with a list, a table or a fence."""
+    """A label, then the text: in the same paragraph, or below it when the text begins with a block."""
     if not label:
         return text
     return f"{label}\n\n{text}" if _BLOCK.match(text) else f"{label} {text}".strip()

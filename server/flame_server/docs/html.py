@@ -1,4 +1,4 @@
-"""Pages of a site that Sphinx has built: cut at their sections, as markdown."""
+"""Reads pages of a site built by Sphinx: cuts them into sections and converts these to markdown."""
 
 import re
 import warnings
@@ -15,9 +15,9 @@ from flame_server.docs.site import title_of
 from flame_server.docs.source import MAX_HEADINGS, Page
 from flame_server.errors import FlameMcpError
 
-# A page of Sphinx nests some 30 deep; the converter calls itself for each level.
+# Pages of Sphinx are nested about 30 deep; the converter recurses for each level.
 _DEEPEST = 150
-# Flame's largest page has some 9,000; the libraries take some 10 s for as many as these.
+# Flame's largest page has about 9,000; the libraries take about 10 s for this limit.
 _MAX_TAGS = 100_000
 _MAIN = ["[role=main]", "main", "article", "div.body", "div.document", "body"]
 _DROPPED = (
@@ -25,13 +25,13 @@ _DROPPED = (
     "[role=navigation], .headerlink, .sphinxsidebar, .related, .toctree-wrapper, .linenos, .copybtn"
 )
 _HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
-# A heading in one of these is part of a text and begins no section.
+# A heading inside one of these is part of the text and begins no section.
 _TEXTS = ["blockquote", "li", "td", "th", "pre", "code", "dd", "figure", "details"]
-# Blocks of code where markdown can have none.
+# Code blocks where markdown cannot have any.
 _INLINE_CODE = ", ".join(
     f"{around} pre" for around in ["a", "b", "i", "em", "strong", "code", "pre", "td", "th", "dt", *_HEADINGS]
 )
-# Stand in the text where a heading was: characters for private use, which are dropped from the page before.
+# Marks the places of headings: private use characters, which are removed from the page before.
 _MARK = re.compile(r"^[ \t]*\ue000(\d+)\ue001[ \t]*$", re.MULTILINE)
 _PRIVATE = re.compile("[\ue000\ue001]")
 _PLAIN = {"default", "none", "text"}
@@ -39,11 +39,11 @@ _FENCE_LIKE = re.compile(r"`{3,}|~{3,}")
 
 
 def sections_of_html(page: Page, address: str) -> Iterator[Section]:
-    """The sections of an HTML page in reading order, the text above its first heading first.
+    """The sections of an HTML page in reading order; the first is the text above the first heading.
 
     Args:
-        page: Its text is the HTML.
-        address: The page's URL, which its links are relative to.
+        page: A page whose text is HTML.
+        address: The URL of the page, to resolve its links.
 
     Raises:
         FlameMcpError: It is nested too deeply or has too many tags or headings to be a page of docs.
@@ -59,7 +59,7 @@ def sections_of_html(page: Page, address: str) -> Iterator[Section]:
     converter = _Converter(address)
     headings = _marked_headings(main, converter)
     above, *parts = _MARK.split(clean(converter.convert_soup(main)))
-    # Bad nesting leads to a fence on a line with something before it, which is closed on one of its own.
+    # Bad nesting may put a fence after other text on a line; it is closed on a line of its own.
     bodies = {
         int(number): with_closed_fences(body.strip("\n"))
         for number, body in zip(parts[::2], parts[1::2], strict=True)
@@ -75,7 +75,7 @@ def _main(text: str) -> Tag:
     if tags > _MAX_TAGS:
         raise FlameMcpError(f"it has {tags} tags; the limit is {_MAX_TAGS}")
     with warnings.catch_warnings():
-        # About pages that look like XML or like a file's name.
+        # Warnings about pages that look like XML or like a file name.
         warnings.simplefilter("ignore")
         soup = BeautifulSoup(_PRIVATE.sub("", text), "lxml")
     depths = {id(soup): 0}
@@ -88,7 +88,7 @@ def _main(text: str) -> Tag:
 
 
 def _name_admonitions(main: Tag) -> None:
-    """Moves the titles of admonitions to where the converter finds them."""
+    """Moves the titles of admonitions into an attribute, where the converter finds them."""
     for box in main.select(".admonition"):
         title = box.find(class_="admonition-title")
         if isinstance(title, Tag):
@@ -106,12 +106,12 @@ def _name_apps(main: Tag) -> None:
 
 
 def _marked_headings(main: Tag, converter: "_Converter") -> list[tuple[int, str, str, str]]:
-    """Leaves marks for the headings that begin sections; gives their level, text, markdown and anchor."""
+    """Replaces headings that begin sections with marks; returns their level, text, markdown and anchor."""
     cuts: list[tuple[int, str, str, str]] = []
     taken: set[str] = set()
     for heading in main.find_all(_HEADINGS):
         anchor = _anchor(heading)
-        # Without an id of its own nothing leads to it: it stays a part of the section before.
+        # Without an id of its own no link can lead to it, so it stays part of the section before.
         if not anchor or anchor in taken or _is_in_text(heading):
             continue
         taken.add(anchor)
@@ -142,7 +142,7 @@ def _anchor(heading: Tag) -> str:
 
 
 class _Converter(MarkdownConverter):
-    """HTML as the markdown that the docs' own sources are made into."""
+    """Converts HTML to the same markdown that the docs' sources become."""
 
     class Options:
         """See `MarkdownConverter`."""
@@ -158,26 +158,26 @@ class _Converter(MarkdownConverter):
         self._address = address
 
     def escape(self, text: str, parent_tags: set[str]) -> str:
-        """Text that would open a fence does not."""
+        """Escapes text that would open a fence."""
         del parent_tags
         return _FENCE_LIKE.sub(lambda run: "\\" + run[0], text)
 
     def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """A link, absolute; what leads to a script is no link."""
+        """A link with an absolute URL; only the text for links to scripts."""
         url = urljoin(self._address, str(el.get("href") or ""))
         if "_noformat" in parent_tags or not el.get("href") or not text.strip():
             return text
         return f"[{text.strip()}]({url})" if url.startswith(("https:", "http:", "mailto:")) else text
 
     def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """An image, absolute; only its text where its data is in the page."""
+        """An image with an absolute URL; only its alternative text for embedded data."""
         del text, parent_tags
         url = urljoin(self._address, str(el.get("src") or ""))
         alt = " ".join(str(el.get("alt") or "").split())
         return f"![{alt}]({url})" if url.startswith(("https:", "http:")) else alt
 
     def convert_code(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """Code within a line, whatever is inside."""
+        """Inline code, always on one line."""
         line: str = super().convert_code(el, " ".join(text.split()), parent_tags)  # type: ignore[misc]  # its type file lacks it
         return line
 
@@ -185,13 +185,13 @@ class _Converter(MarkdownConverter):
     convert_samp = convert_code
 
     def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """A closed fence with the language that Sphinx has put around it."""
+        """A closed fence with the language from the classes that Sphinx sets."""
         del text, parent_tags
         code = el.get_text().strip("\n")
         return f"\n\n{fence(code, _language(el))}\n\n" if code.strip() else ""
 
     def convert_div(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """A block; an admonition behind its label."""
+        """A block; for an admonition, its label and then its text."""
         label = str(el.get("data-label") or "")
         if label and "_inline" not in parent_tags:
             return f"\n\n{labelled(f'**{label}:**', text.strip())}\n\n"

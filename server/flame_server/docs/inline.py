@@ -1,4 +1,4 @@
-"""Inline markup of MyST as plain markdown: links resolved, roles as their text, comments and tags gone."""
+"""Turns inline MyST into plain markdown: resolves links and roles, drops comments and tags."""
 
 import re
 from bisect import bisect_left
@@ -10,17 +10,18 @@ from markdown_it.common.utils import normalizeReference, unescapeAll
 
 @dataclass(frozen=True)
 class Link:
-    """Where a link leads, and what its target is called there, for links without a text of their own."""
+    """The URL of a link, and the title of its target for links without a text of their own."""
 
     url: str
     title: str
 
 
-# From a destination as the page has it; None for one that leads nowhere, of which only the text stays.
+# Takes a destination as written in the page. None means that it leads nowhere: only the text of the link
+# stays.
 Resolver = Callable[[str], Link | None]
 
 _TOKEN = re.compile(r"\\.|`+|<!--|<[A-Za-z/!?][^<>\n]*>|!?\[|\]|\{[\w:+-]+\}(?=`)", re.DOTALL)
-# Every repetition is bounded: a hostile page would take quadratic time otherwise.
+# Every repetition is bounded: otherwise a hostile page would take quadratic time.
 _DESTINATION = re.compile(
     r"\(\s*(?:<([^<>\n]{0,1000})>|((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,1000}))"
     r"(?:\s+(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\([^()]{0,500}\)))?\s*\)"
@@ -29,7 +30,7 @@ _LABEL = re.compile(r"\[((?:[^\[\]\\]|\\.){0,999})\]")
 _LONGEST_LABEL = 999
 _TAG = re.compile(r"<(/?)([A-Za-z][\w-]*)([^<>]*)>")
 _ATTRIBUTE = re.compile(r"""\b(href|alt)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-# Tags that only format: what else stands in angle brackets may be Dart (`List<int>`) or Yarn (`<<jump>>`).
+# Tags that only format. Anything else in angle brackets may be Dart (`List<int>`) or Yarn (`<<jump>>`).
 _FORMATTING = frozenset(
     """
     abbr b big br center cite dd details div dl dt em figcaption figure font hr i iframe kbd li mark ol p
@@ -42,19 +43,19 @@ _ROLE_TARGET = re.compile(r"(.*?)\s*<([^<>]*)>\s*", re.DOTALL)
 
 
 def rewrite(text: str, resolve: Resolver, references: Mapping[str, str]) -> str:
-    """Inline markdown with absolute links and without what only the site's builder reads; code is untouched.
+    """Inline markdown with absolute links and without markup for the site's builder. Code does not change.
 
     Args:
-        text: The source of a paragraph, over as many lines as it has.
-        resolve: Where a link's destination leads.
-        references: Destinations of the page's link definitions by their normalised label.
+        text: The source of a paragraph, with all its lines.
+        resolve: Resolves the destination of a link.
+        references: Destinations of the page's link definitions by normalised label.
     """
     return _Rewriting(text, resolve, references).result()
 
 
 @dataclass(frozen=True)
 class _Opener:
-    """A bracket that may begin a link: its place in the output, and where it and its text begin."""
+    """A bracket that may open a link: its index in the output, and where it and its text begin."""
 
     out: int
     start: int
@@ -80,7 +81,7 @@ class _Rewriting:
         return "".join(self._out) + self._text[at:]
 
     def _handle(self, token: str, start: int) -> int:
-        """Puts out what stands for the token at `start` and gives where the next one may begin."""
+        """Emits the replacement of the token at `start`; returns where the next token may begin."""
         end = start + len(token)
         match token[0]:
             case "`":
@@ -130,7 +131,7 @@ class _Rewriting:
         if found == "<!--":
             end = self._text.find("-->", start)
             if end < 0:
-                # Nothing closes this one, so nothing closes any after it.
+                # Unclosed: no later comment is closed either.
                 self._out.append(self._text[start:])
                 return len(self._text)
             return end + 3
@@ -175,7 +176,7 @@ class _Rewriting:
         else:
             link = self._resolve(target)
             made = f"[{words.strip() or link.title}]({link.url})" if link else words or target
-            # As in CommonMark: no link holds another.
+            # As in CommonMark, links cannot contain other links.
             self._openers.clear()
         self._out[opener.out :] = [made]
         return end

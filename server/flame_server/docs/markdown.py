@@ -1,4 +1,4 @@
-"""Block structure of MyST markdown, over markdown-it-py's tokens."""
+"""The block structure of MyST markdown: headings, directives and fences, from markdown-it-py's tokens."""
 
 import re
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 
 from flame_server.docs.inline import rewrite
 
-# Inline rules run only where a heading's plain text is needed: the blocks alone take a quarter of the time.
+# Inline rules run only for the plain text of headings: parsing blocks alone takes a quarter of the time.
 _BLOCKS = (
     MarkdownIt("commonmark").use(colon_fence_plugin).use(myst_block_plugin).disable(["inline", "text_join"])
 )
 _INLINE = MarkdownIt("commonmark")
-# As the Flame docs' site has it: quotes are curved and dashes joined before anchors are made of headings.
+# Like the site of the Flame docs: typographic quotes and dashes are applied before anchors are made.
 _TYPESET = MarkdownIt("commonmark", {"typographer": True}).enable(["replacements", "smartquotes"])
-# What may hold a directive.
+# Tokens that may hold a directive.
 FENCES = frozenset({"fence", "colon_fence"})
-# Control characters, and those that Unicode calls ignorable: no reader sees them, and whole texts have been
-# hidden in them. Only the one that makes a picture of a sign is left.
+# Control characters and Unicode's default ignorable characters: readers do not see them, and they have been
+# used to hide whole texts. Only the emoji variation selector is kept.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# What a browser shows nothing of, to the end of the block where nothing closes it.
+# Markup that browsers do not show; when unclosed, to the end of the block.
 _UNSEEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<![A-Za-z].*?(?:>|\Z)", re.DOTALL
 )
@@ -41,12 +41,12 @@ _FENCE_OPENING = re.compile(r"^[\s>]*(?:(?:[-*+]|\d+[.)])\s[\s>]*)*(`{3,}(?=[^`]
 
 @dataclass(frozen=True)
 class Structure:
-    """What a page's blocks are.
+    """The blocks of a page.
 
     Attributes:
         tokens: markdown-it's block tokens.
         definitions: Lines [start, end) of the link definitions.
-        references: What they define: destinations by normalised label.
+        references: Their destinations by normalised label.
     """
 
     tokens: list[Token]
@@ -56,14 +56,15 @@ class Structure:
 
 @dataclass(frozen=True)
 class Heading:
-    """One heading of a page.
+    """A heading of a page.
 
     Attributes:
         level: 1 to 6.
-        source: Verbatim.
-        text: What a reader sees of it.
-        typeset: The same with the quotes and dashes that the site shows, which anchors are made of.
-        start: Its first line, and `end` the one behind it.
+        source: Its source, verbatim.
+        text: Its text as a reader sees it.
+        typeset: The same with the quotes and dashes of the site, from which anchors are made.
+        start: Its first line.
+        end: The line after it.
     """
 
     level: int
@@ -85,13 +86,13 @@ class Directive:
 
 
 def clean(text: str) -> str:
-    """Text with one kind of newline; without front matter, control, zero-width and direction characters."""
+    """The text with uniform newlines, and without front matter and invisible characters."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
     return _FRONT_MATTER.sub("", _INVISIBLE.sub("", unified))
 
 
 def without_unseen(html: str) -> str:
-    """A block of HTML without its comments, declarations and the like."""
+    """HTML without comments, declarations and other invisible markup."""
     return _UNSEEN.sub("", html)
 
 
@@ -109,7 +110,7 @@ def parse(text: str) -> Structure:
 
 
 def headings(structure: Structure) -> Iterator[Heading]:
-    """The headings that cut a page: those at its top level, outside lists, quotes and fences."""
+    """The headings at the top level of a page, outside lists, quotes and fences. Sections begin there."""
     for opening, inline in pairwise(structure.tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             start, end = opening.map
@@ -118,18 +119,18 @@ def headings(structure: Structure) -> Iterator[Heading]:
 
 
 def inline_texts(source: str, structure: Structure) -> tuple[str, str]:
-    """What a reader sees of inline MyST: as it is written, and with the site's quotes and dashes."""
+    """The plain text of inline MyST: as written, and with the quotes and dashes of the site."""
     plain = rewrite(source, lambda _: None, structure.references)
     return plain_text(plain), _text_of(_TYPESET.parseInline(plain))
 
 
 def plain_text(inline_source: str) -> str:
-    """What a reader sees of inline markdown, without its marks."""
+    """The plain text of inline markdown."""
     return _text_of(_INLINE.parseInline(inline_source))
 
 
 def _text_of(tokens: list[Token]) -> str:
-    # Entities are characters only now.
+    # Entities have become characters by now, so invisible ones are removed again.
     return " ".join(_INVISIBLE.sub("", "".join(_visible(tokens))).split())
 
 
@@ -144,7 +145,7 @@ def _visible(tokens: list[Token]) -> Iterator[str]:
 
 
 def directive(info: str, content: str) -> Directive | None:
-    """The directive of a fence with this info string and content; None for ordinary code."""
+    """The directive in a fence with this info string and content; None for ordinary code."""
     match = _DIRECTIVE.match(info.strip())
     if match is None:
         return None
@@ -162,15 +163,15 @@ def directive(info: str, content: str) -> Directive | None:
 
 
 def fence(content: str, language: str = "") -> str:
-    """`content` as a closed fence whose marker is longer than any run of backticks inside."""
+    """`content` in a closed fence; its marker is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall(r"`{3,}", content)), default=2)
     marker = "`" * (longest + 1)
-    # With a backtick in what names the language, the line would open no fence.
+    # A backtick in the language would prevent the line from opening a fence.
     return f"{marker}{language.replace('`', '')}\n{content.rstrip(chr(10))}\n{marker}"
 
 
 def split_blocks(text: str) -> list[str]:
-    """`text` cut at blank lines outside fences, the blank lines dropped."""
+    """Cuts `text` at blank lines outside fences, and drops the blank lines."""
     blocks: list[list[str]] = [[]]
     marker = ""
     for line in text.split("\n"):
@@ -188,39 +189,39 @@ def split_blocks(text: str) -> list[str]:
 
 
 def has_fence(block: str) -> bool:
-    """Whether a block from `split_blocks` holds a fence."""
+    """Whether a block from `split_blocks` contains a fence."""
     return any(_FENCE_OPENING.match(line) for line in block.split("\n"))
 
 
 @dataclass(frozen=True)
 class OpenFence:
-    """The line that opened a fence, and one that closes it."""
+    """The line that opened a fence, and the line that closes it."""
 
     line: str
     closing: str
 
 
 def open_fence(text: str, before: OpenFence | None = None) -> OpenFence | None:
-    """The fence that is open at the end of `text`; `before` was at its beginning."""
+    """The fence that is open at the end of `text`, if any; `before` is the one open at its beginning."""
     fence = before
     for line in text.split("\n"):
         if fence:
             fence = None if _closes(line, fence.closing.strip(" \t>")) else fence
         elif opening := _FENCE_OPENING.match(line):
-            # What follows a list marker on its line is indented by the marker's width; quotes repeat theirs.
+            # Lines after a list marker are indented by its width; quote markers are repeated.
             closing = re.sub(r"[^>\s]", " ", line[: opening.start(1)]) + opening[1]
             fence = OpenFence(line, closing)
     return fence
 
 
 def with_closed_fences(text: str) -> str:
-    """`text`, and the line that closes a fence which is open at its end."""
+    """`text`, with a closing line if a fence is open at its end."""
     fence = open_fence(text)
     return f"{text}\n{fence.closing}" if fence else text
 
 
 def fences_are_closed(text: str) -> bool:
-    """Whether every fence that opens in `text` also closes there."""
+    """Whether every fence in `text` is closed."""
     return open_fence(text) is None
 
 

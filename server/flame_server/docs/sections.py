@@ -1,17 +1,17 @@
-"""Pages cut into sections, sections into chunks (what is returned) and passages (what is embedded)."""
+"""Cuts pages into sections, and these into chunks (which are returned) and passages (which are embedded)."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from flame_server.docs.asks import asks
 from flame_server.docs.directives import Context, DartdocLookup, render
+from flame_server.docs.expansion import expected_questions
 from flame_server.docs.markdown import has_fence, split_blocks, without_unseen
 from flame_server.docs.site import Site
 from flame_server.docs.source import Page
 
-# reference: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
+# Measured: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500
 PASSAGE_CHARS = 500
 _ADDRESS = re.compile(r"(?<=\])\(https?://[^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)")
@@ -24,13 +24,13 @@ class Chunk:
     Attributes:
         id: Unique in an index: version, path, anchor, and the part from the second on.
         title: The heading as a reader sees it.
-        heading: The heading as the source has it.
+        heading: The heading as in the source.
         breadcrumb: From the page's title down to this heading.
         anchor: The section's id on its page; empty for text above the first heading.
         source_path: Relative to the docs root, e.g. `flame/camera.md`.
-        version: Of the docs, as the URL has it.
-        group: The first folder of the path, what the `section` argument of the tool selects.
-        asks: What people ask when it is the answer, as far as that is known.
+        version: Of the docs, as in the URL.
+        group: The first folder of the path, which the `section` argument of the tools selects.
+        asks: Questions that it answers, as far as they are known; see `expansion`.
     """
 
     id: str
@@ -93,7 +93,7 @@ class Cut:
 
 
 def with_breadcrumbs(title: str, cuts: Iterable[Cut]) -> Iterator[Section]:
-    """The sections of a page of that title, each knowing those around it."""
+    """The sections of a page with this title, each with the headings above it as its breadcrumb."""
     trail: list[tuple[int, str]] = []
     for cut in cuts:
         trail = [entry for entry in trail if entry[0] < cut.level]
@@ -103,7 +103,7 @@ def with_breadcrumbs(title: str, cuts: Iterable[Cut]) -> Iterator[Section]:
 
 
 def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Chunk]:
-    """The chunks of the page at `path`; a heading with nothing below it gives none."""
+    """The chunks of the page at `path`; a heading without text gives none."""
     group = path.split("/", maxsplit=1)[0] if "/" in path else "general"
     for section in sections:
         anchor = f"#{section.anchor}" if section.anchor else ""
@@ -121,30 +121,30 @@ def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Ch
                 group=group,
                 part=part,
                 content=content,
-                asks=tuple(asks(name)),
+                asks=tuple(expected_questions(name)),
             )
 
 
 def split_chunks(body: str) -> list[str]:
     """A section's body in parts of at most `CHUNK_CHARS` characters, cut at blank lines.
 
-    A fence stays whole, however long; a paragraph that is longer by itself is cut between words.
+    A fence stays whole, however long. A single paragraph that is too long is cut between words.
     """
     return ["\n\n".join(group) for group in _packed(_bounded_blocks(body, CHUNK_CHARS), CHUNK_CHARS)]
 
 
 def title_line(chunk: Chunk) -> str:
-    """Where a chunk is, in one line."""
+    """The breadcrumb of a chunk in one line."""
     return " > ".join(chunk.breadcrumb)
 
 
 def searched_text(content: str) -> str:
-    """What of a chunk's content is searched: the addresses of its links say nothing about it."""
+    """The text of a chunk for search: without the URLs of links, which say nothing about the content."""
     return _ADDRESS.sub("", content)
 
 
 def passages(chunk: Chunk) -> list[str]:
-    """What of a chunk is embedded: its title line with about `PASSAGE_CHARS` characters of text each."""
+    """The passages of a chunk: its title line with about `PASSAGE_CHARS` characters of its text each."""
     title = title_line(chunk)
     pieces = [
         piece
@@ -163,7 +163,7 @@ def _bounded_blocks(body: str, limit: int) -> Iterator[str]:
 
 
 def _packed(blocks: Iterator[str] | list[str], limit: int) -> Iterator[list[str]]:
-    """Neighbouring blocks together while they stay within `limit` characters."""
+    """Groups consecutive blocks of at most `limit` characters together."""
     group: list[str] = []
     size = 0
     for block in blocks:
@@ -177,7 +177,7 @@ def _packed(blocks: Iterator[str] | list[str], limit: int) -> Iterator[list[str]
 
 
 def _cut(block: str, limit: int) -> Iterator[str]:
-    """A long block in pieces of at most `limit` characters, cut at line ends, else at blanks."""
+    """Cuts a long block into pieces of at most `limit` characters, at line ends or else at blanks."""
     rest = block
     while len(rest) > limit:
         at = max(rest.rfind("\n", 1, limit), 0) or max(rest.rfind(" ", 1, limit), 0) or limit

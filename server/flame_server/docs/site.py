@@ -1,4 +1,4 @@
-"""The pages of one version of the docs as their site has them: addresses, anchors and what links lead to."""
+"""The site of one version of the docs: URLs of pages, anchors of headings, and targets of links."""
 
 import posixpath
 import re
@@ -26,24 +26,23 @@ SITE = "https://docs.flame-engine.org"
 _DEEPEST = 10
 _EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-# What MyST makes the names of, by which links find headings, in the manner of GitHub.
+# Characters that MyST drops when it makes slugs of headings, like GitHub.
 _NOT_IN_NAMES = re.compile(r"[^\w\u4e00-\u9fff\- ]")
 
-
-# Anchor and text of what a link can name.
+# Anchor and title of each name that a link may use.
 _Names = dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Outline:
-    """A page's headings with the anchors that the site gives them.
+    """The headings of a page, with their anchors on the site.
 
     Attributes:
-        title: The first heading of the first level, else the file's name in words.
-        headings: In the order of the page, with their anchors.
-        names: What links to this page can name behind `#`.
-        labels: Its explicit targets `(label)=`, which links from everywhere can name.
-        references: Destinations of the page's link definitions by label.
+        title: The first heading of level 1, else words from the file name.
+        headings: The headings in their order, with their anchors.
+        names: The names that links to this page may use after `#`.
+        labels: Its explicit targets `(label)=`, which links on every page may use.
+        references: Destinations of its link definitions by label.
     """
 
     title: str
@@ -62,27 +61,27 @@ def outline(page: Page) -> Outline:
     slugs: _Names = {}
     seen: Counter[str] = Counter()
     waiting: list[tuple[str, str]] = []
-    for taker in _takers(structure):
-        if not isinstance(taker, Heading):
-            waiting.append((taker, anchors.next(taker)))
+    for item in _anchored_items(structure):
+        if not isinstance(item, Heading):
+            waiting.append((item, anchors.next(item)))
             continue
-        anchor = anchors.next(taker.typeset)
-        anchored.append((taker, anchor))
-        # A target is called like the next heading.
-        labels |= {label: (target, taker.text) for label, target in waiting}
+        anchor = anchors.next(item.typeset)
+        anchored.append((item, anchor))
+        # A target has the title of the next heading.
+        labels |= {label: (target, item.text) for label, target in waiting}
         waiting.clear()
-        slug = _NOT_IN_NAMES.sub("", taker.text.lower().replace(" ", "-"))
-        slugs.setdefault(f"{slug}-{seen[slug]}" if seen[slug] else slug, (anchor, taker.text))
+        slug = _NOT_IN_NAMES.sub("", item.text.lower().replace(" ", "-"))
+        slugs.setdefault(f"{slug}-{seen[slug]}" if seen[slug] else slug, (anchor, item.text))
         seen[slug] += 1
     names = {anchor: (anchor, heading.text) for heading, anchor in anchored} | slugs | labels
     titles = (heading.text for heading, _ in anchored if heading.level == 1 and heading.text)
     return Outline(next(titles, "") or title_of(page.path), anchored, names, labels, structure.references)
 
 
-def _takers(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
-    """What takes ids on a page, in its order: its headings, and the texts of other ids.
+def _anchored_items(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
+    """Everything on a page that gets an id, in order: headings, and the texts of targets and inner headings.
 
-    Headings in quotes, lists and directives cut no page, but have ids.
+    Headings inside quotes, lists and directives begin no section, but have ids.
     """
     tokens = structure.tokens
     heads = deque(headings(structure))
@@ -98,23 +97,23 @@ def _takers(structure: Structure, depth: int = 0) -> Iterator[Heading | str]:
         elif token.type in FENCES and depth < _DEEPEST:
             found = directive(token.info, token.content)
             if found and found.name not in NO_MARKDOWN:
-                yield from _takers(parse(found.body), depth + 1)
+                yield from _anchored_items(parse(found.body), depth + 1)
 
 
 def title_of(path: str) -> str:
-    """What a page without a heading is called."""
+    """The title of a page without a heading: words from its file name."""
     return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
 
 
 class Site:
-    """One version of the docs."""
+    """The site of one version of the docs."""
 
     def __init__(self, version: str, pages: Iterable[Page]) -> None:
         self.version = version
         self._outlines = {page.path: outline(page) for page in pages}
 
     def outline(self, page: Page) -> Outline:
-        """The outline of one of the pages, or of another."""
+        """The outline of a page, which need not be one of the site."""
         return self._outlines.get(page.path) or outline(page)
 
     def address(self, path: str, anchor: str = "") -> str:
@@ -123,7 +122,7 @@ class Site:
         return f"{url}#{anchor}" if anchor else url
 
     def resolve(self, destination: str, page: str) -> Link | None:
-        """Where a link on `page` leads; None when it is neither to another site nor to one of the pages."""
+        """The target of a link on `page`; None when it leads neither to another site nor to a known page."""
         if _EXTERNAL.match(destination):
             return Link(destination, destination)
         if _SCHEME.match(destination):
@@ -138,7 +137,7 @@ class Site:
         return Link(self.address(target, anchor), title)
 
     def _labelled(self, label: str, page: str) -> Link | None:
-        """The target `(label)=` of this page, else of any."""
+        """The target `(label)=` on this page, else on any page."""
         for path in (page, *self._outlines):
             found = self._outlines.get(path)
             if found and label in found.labels:
@@ -147,7 +146,7 @@ class Site:
         return None
 
     def _page(self, path: str, page: str) -> str | None:
-        """The page that a relative path on another one means, with or without its ending."""
+        """The page that a relative path on `page` leads to, with or without its file extension."""
         folder = "" if path.startswith("/") else posixpath.dirname(page)
         meant = posixpath.normpath(posixpath.join(folder, path.lstrip("/")))
         stem = meant.removesuffix(".html")

@@ -1,4 +1,4 @@
-"""Reading a docs source: a folder or a git repository, with every way in which a page can be bad."""
+"""Reads the pages of a docs source, a folder or a git repository, and skips pages that are unusable."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from flame_server.errors import FlameMcpError
 from flame_server.sources import git
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
-# The largest Flame page has 60 headings and 1,009 lines; one beyond these is generated, hostile or broken.
+# The largest Flame page has 60 headings and 1,009 lines; a page beyond these is generated, hostile or broken.
 MAX_HEADINGS = 5_000
 MAX_LINES = 50_000
 MAX_LINE_CHARS = 20_000
@@ -27,17 +27,16 @@ _ODD_NAME = FlameMcpError("its name is not printable UTF-8, so no link could lea
 PageFormat = Literal["markdown", "html"]
 AskedFormat = Literal["auto", "markdown", "html"]
 _ENDINGS: dict[PageFormat, str] = {"markdown": ".md", "html": ".html"}
-# What Sphinx makes beside the pages.
+# Files of Sphinx that are not pages of the docs.
 _NO_PAGES = {"genindex.html", "search.html", "py-modindex.html", "404.html"}
 _SKIPPED_FOLDERS = {"node_modules", "build", "_build"}
 
 
 @dataclass(frozen=True)
 class Page:
-    """A readable page: its path relative to the docs root and its clean text.
+    """A usable page: its path relative to the docs root, and its clean text.
 
-    The text is markdown or HTML, as the tree's format says; the path is that of the markdown for both, e.g.
-    `flame/camera.md`.
+    The text is markdown or HTML, see `Tree.format`. The path always ends in `.md`, e.g. `flame/camera.md`.
     """
 
     path: str
@@ -46,15 +45,15 @@ class Page:
 
 @dataclass
 class Tree:
-    """A source on disk.
+    """A docs source on disk.
 
     Attributes:
         root: Nothing outside this folder is ever read.
         docs: The folder of pages inside it.
-        format: What the pages are.
+        format: The format of the pages.
         revision: The git commit, when known.
-        warnings: One line for each thing that was left out, with the file's name.
-        skipped: How many pages were left out.
+        warnings: One line for each thing that was left out, with the name of the file.
+        skipped: How many pages were skipped.
     """
 
     root: Path
@@ -65,7 +64,7 @@ class Tree:
     skipped: int = 0
 
     def pages(self) -> Iterator[Page]:
-        """Every usable page in the order of their paths; a bad one becomes a warning."""
+        """Every usable page, sorted by path; an unusable one becomes a warning."""
         for path in _page_files(self.docs, _ENDINGS[self.format]):
             relative = path.relative_to(self.docs).as_posix()
             if not relative.isprintable():
@@ -74,22 +73,22 @@ class Tree:
             try:
                 text = self._read(path)
                 if self.format == "markdown":
-                    _refuse_monsters(text)
+                    _check_size(text)
                     text = self._expand_includes(text, path, depth=0)
                 yield Page(Path(relative).with_suffix(".md").as_posix(), text)
             except (FlameMcpError, OSError) as error:
                 self.skip(relative, error)
 
     def skip(self, page: str, error: Exception) -> None:
-        """Leaves the page at this path out, with a warning that names its file."""
+        """Skips the page at this path, with a warning that names its file."""
         file = Path(page).with_suffix(_ENDINGS[self.format]).as_posix()
         self.skipped += 1
         self.warnings.append(f"{file}: skipped: {_reason(error)}")
 
     def dartdoc(self, options: Mapping[str, str], references: Mapping[str, str], page: str) -> str:
-        """The markdown behind a `{dartdoc}` directive of `page`; empty with a warning when it is missing.
+        """The markdown of a `{dartdoc}` directive of `page`; empty, with a warning, without such a comment.
 
-        `[Name]` is a link when `references` has it, else a name in the code.
+        `[Name]` is a link when `references` contains it, else the name of a symbol.
         """
         package, symbol, file = (options.get(key, "") for key in ("package", "symbol", "file"))
         packages = self.root / "packages"
@@ -103,7 +102,7 @@ class Tree:
         return ""
 
     def _inside(self, path: Path) -> bool:
-        # Not Path.resolve: that raises RuntimeError for a link that leads to itself.
+        # Not Path.resolve, which raises RuntimeError for a link to itself.
         return Path(os.path.realpath(path)).is_relative_to(self.root)
 
     def _read(self, path: Path) -> str:
@@ -143,15 +142,15 @@ class Tree:
             return ""
         try:
             text = self._read(included)
-            _refuse_monsters(text)
+            _check_size(text)
             return self._expand_includes(text, included, depth + 1)
         except (FlameMcpError, OSError) as error:
             self.warnings.append(f"{name}: include of {target} left out: {_reason(error)}")
             return ""
 
 
-def _refuse_monsters(text: str) -> None:
-    """Raises `FlameMcpError` for text that would take the parser minutes, or fill the index by itself."""
+def _check_size(text: str) -> None:
+    """Raises `FlameMcpError` for a text that would take minutes to parse, or fill the index by itself."""
     lines = text.split("\n")
     longest = max(map(len, lines))
     if len(lines) > MAX_LINES:
@@ -166,16 +165,16 @@ def _refuse_monsters(text: str) -> None:
 def open_tree(
     source: str, ref: str | None = None, path: str | None = None, page_format: AskedFormat = "auto"
 ) -> Iterator[Tree]:
-    """A docs source as a `Tree`, a clone in a temporary folder for as long as the context lasts.
+    """Opens a docs source as a `Tree`. A git repository is cloned to a temporary folder for the context.
 
     Args:
         source: A folder, or a git URL (https, ssh, file).
         ref: A branch, tag or commit; only for git.
-        path: The folder of pages inside the source; `doc` when there is one, else the source itself.
-        page_format: What the pages are; `auto` looks for markdown first.
+        path: The folder of pages inside the source (default: `doc` if it exists, else the source itself).
+        page_format: The format of the pages; `auto` looks for markdown first.
 
     Raises:
-        FlameMcpError: The source is not there, or cannot be cloned.
+        FlameMcpError: The source does not exist, or cannot be cloned.
     """
     if _is_git_url(source):
         with tempfile.TemporaryDirectory(prefix="flame-mcp-clone-") as folder:

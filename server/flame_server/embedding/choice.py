@@ -1,4 +1,4 @@
-"""The embedding that settings ask for."""
+"""Chooses the embedding that the settings ask for."""
 
 from typing import Literal
 
@@ -8,14 +8,14 @@ from flame_server.settings import Settings
 
 
 def embedding_of(settings: Settings, credentials: Credentials) -> Literal["Local", "None"] | ServiceModel:
-    """The model of a service, or the word for an embedding that needs none. The settings are sound."""
+    """The model of an embedding service, or the name of an embedding without one."""
     if settings.embedding_type in ("Local", "None"):
         return settings.embedding_type
     return service_model(settings, credentials)
 
 
 def service_model(settings: Settings, credentials: Credentials) -> ServiceModel:
-    """The model of a service."""
+    """The model of the embedding service that the settings name. The settings must have been validated."""
     if settings.embedding_type == "AzureOpenAI":
         return ServiceModel(
             "AzureOpenAI",

@@ -1,4 +1,4 @@
-"""Vectors of a whole index from a service: in batches, with retries, and with a word on what they cost."""
+"""Embedding all passages of a build with a service: in batches, with retries, and with a line on the cost."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from flame_server.embedding.identity import EmbeddingIdentity, Progress, Vectors, no_progress
 from flame_server.embedding.service import Embedded, EmbeddingService, ServiceModel
 
-# The service takes 2,048 texts and 300,000 tokens a request; with less, there is progress to see and a retry
+# The service accepts 2,048 texts and 300,000 tokens a request; smaller requests show progress, and a retry
 # costs less.
 MAX_TEXTS = 512
 MAX_TOKENS = 100_000
-# No text has more tokens than bytes; English and code have a quarter.
+# A cautious estimate: English and code have about four bytes a token.
 _BYTES_PER_TOKEN = 2
 _RETRIES = 8
 _SECONDS = 60.0
@@ -21,7 +21,7 @@ _PRICES = {"text-embedding-3-small": 0.02, "text-embedding-3-large": 0.13, "text
 
 
 class DocumentEmbedder:
-    """Embeds the passages of a build; `report` hears what it has cost."""
+    """Embeds the passages of a build; `report` is called with a line on the cost."""
 
     def __init__(self, model: ServiceModel, report: Callable[[str], None]) -> None:
         self._model = model
@@ -29,14 +29,14 @@ class DocumentEmbedder:
 
     @property
     def identity(self) -> EmbeddingIdentity:
-        """See `Embedder`; without dimensions when only the service knows them."""
+        """See `Embedder`. Without dimensions when only the service knows them."""
         return self._model.identity
 
     def embed(self, texts: Sequence[str], progress: Progress = no_progress) -> Vectors:
         """See `Embedder`.
 
         Raises:
-            EmbeddingError: The service still refuses after the retries.
+            EmbeddingError: The service still fails after the retries.
         """
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
@@ -59,7 +59,7 @@ class DocumentEmbedder:
 
 
 def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Neighbouring texts that fit into one request together."""
+    """Consecutive texts, grouped so that each group fits into one request."""
     start = tokens = 0
     for number, text in enumerate(texts):
         size = len(text.encode()) // _BYTES_PER_TOKEN + 1
@@ -72,7 +72,7 @@ def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def cost(tokens: int, model: str) -> str:
-    """What a build has used, in words; with a price where the model's is published."""
+    """The tokens that a build used, in words, with the price if the model has a published one."""
     price = next((price for name, price in _PRICES.items() if model.startswith(name)), None)
     dollars = "" if price is None else f", about ${tokens / 1_000_000 * price:.4f} at its list price"
     return f"{tokens:,} tokens of {model}{dollars}"

@@ -1,6 +1,6 @@
-"""Microsoft Entra workload identity: a pod's service account token for one that Azure OpenAI takes.
+"""Microsoft Entra workload identity: exchanges a service account token for one that Azure OpenAI accepts.
 
-The variables are those that the workload identity webhook of AKS puts into a pod. See RFC 7523, section 2.2,
+The workload identity webhook of AKS sets the variables in the pod. See RFC 7523, section 2.2,
 and "Microsoft identity platform and the OAuth 2.0 client credentials flow", third case.
 """
 
@@ -17,12 +17,12 @@ _SCOPE = "https://cognitiveservices.azure.com/.default"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _VARIABLES = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 _TIMEOUT_SECONDS = 5.0
-# Entra's tokens live for an hour or more.
+# Entra tokens are valid for an hour or more.
 _RENEW_BEFORE_SECONDS = 300.0
 
 
 class WorkloadIdentity:
-    """Gives tokens, and keeps each until shortly before its end. For one event loop.
+    """Provides access tokens, and caches each until shortly before it expires. For one event loop.
 
     Raises:
         EmbeddingError: A variable is missing.
@@ -64,7 +64,7 @@ class WorkloadIdentity:
 
     def _request(self) -> dict[str, str]:
         try:
-            # The kubelet renews the file: it is read each time.
+            # The kubelet renews the file, so it is read each time.
             assertion = Path(self._file).read_text(encoding="ascii").strip()
         except (OSError, ValueError) as error:
             text = f"AZURE_FEDERATED_TOKEN_FILE names {self._file}, which cannot be read"
@@ -83,7 +83,7 @@ def _read(response: httpx2.Response) -> tuple[str, float]:
         body = response.json()
         if response.status_code == 200:
             return str(body["access_token"]), float(body["expires_in"])
-        # The first sentence names the cause (AADSTS...); what follows are ids of the request.
+        # The first sentence names the cause (AADSTS...); the rest are ids of the request.
         problem = str(body.get("error_description", body.get("error", ""))).partition(". ")[0]
     except (ValueError, KeyError, TypeError, AttributeError):
         problem = "no OAuth answer"

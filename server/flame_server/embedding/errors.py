@@ -1,4 +1,4 @@
-"""Why a service gave no vectors."""
+"""The error of embedding services, with a reason that metrics count."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ REASONS: tuple[Reason, ...] = (
 
 
 class EmbeddingError(FlameMcpError):
-    """No vectors: `reason` for the metrics, the text for people. It never holds a text or a credential."""
+    """A service returned no vectors. `reason` is for metrics, the message for people; it holds no secrets."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What an embedder is, and which vectors may be compared."""
+"""The interfaces of embedders, and the identity that says which vectors may be compared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int], None]
-# Raise the number when other passages are cut.
+# Raise the number when docs are cut into passages differently.
 PASSAGES = b"title line + 500 characters; 1"
 
 
 @dataclass(frozen=True)
 class EmbeddingIdentity:
-    """What vectors may be compared: equal identities only."""
+    """Identifies the model that made vectors. Only vectors of equal identities may be compared."""
 
     type: str
     model: str = ""
@@ -27,7 +27,7 @@ class EmbeddingIdentity:
         return asdict(self)
 
     def accepts(self, other: "EmbeddingIdentity") -> bool:
-        """Whether vectors of `other` can be searched with; a size of 0 is one that only the service knows."""
+        """Whether vectors of `other` can be compared with these; 0 dimensions fit any number."""
         return (self.type, self.model, self.fingerprint) == (other.type, other.model, other.fingerprint) and (
             self.dimensions in (0, other.dimensions)
         )
@@ -37,24 +37,24 @@ NO_EMBEDDING = EmbeddingIdentity("None")
 
 
 class Embedder(Protocol):
-    """Turns passages into unit vectors."""
+    """Turns passages into unit vectors, for a build."""
 
     @property
     def identity(self) -> EmbeddingIdentity:
-        """What the vectors may be compared with."""
+        """Identifies the model."""
         ...
 
     def embed(self, texts: Sequence[str], progress: Progress = ...) -> Vectors:
-        """One unit vector a text, shape [texts, dimensions]; `progress` hears how many are done."""
+        """One unit vector for each text, shape [texts, dimensions]; calls `progress` with the number done."""
         ...
 
 
-class LocalQueries(Protocol):
-    """Turns questions into unit vectors in this process."""
+class BlockingQueryEmbedder(Protocol):
+    """Turns queries into unit vectors in this process, and blocks the calling thread meanwhile."""
 
     @property
     def identity(self) -> EmbeddingIdentity:
-        """What the vectors may be compared with."""
+        """Identifies the model."""
         ...
 
     def embed_query(self, text: str) -> Vectors:
@@ -62,6 +62,22 @@ class LocalQueries(Protocol):
         ...
 
 
+class QueryEmbedder(Protocol):
+    """Turns queries into unit vectors, without blocking the event loop."""
+
+    async def embed_query(self, text: str) -> Vectors:
+        """The unit vector of one query, shape [dimensions].
+
+        Raises:
+            EmbeddingError: There is none now.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes connections and threads."""
+        ...
+
+
 def no_progress(done: int) -> None:
-    """Nobody watches."""
+    """Ignores progress."""
     del done

@@ -17,33 +17,34 @@ from flame_server.text.wordpiece import load_tokenizer, vocabulary
 
 MODEL = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
-# A passage has about 150 pieces, a query of 512 characters at most about as many.
+# A passage has about 150 tokens; so does a query of 512 characters, the longest one.
 PASSAGE_TOKENS = 256
 QUERY_TOKENS = 128
 _BATCH = 16
-# Raise the number when the same text would give another vector.
+# Raise the number in PASSAGES when the same text would get another vector.
 _SCHEME = b"mean pooling, L2; " + PASSAGES
 
 
 class LocalEmbedder:
-    """MiniLM on `threads` cores.
+    """Runs MiniLM on `threads` cores.
 
     Attributes:
-        tokenizer: The model's.
+        tokenizer: The tokenizer of the model.
 
     Raises:
         FlameMcpError: The model's package is not installed.
     """
 
     def __init__(self, threads: int = 1) -> None:
-        # Unless this is set the runtime reports its use to its maker and keeps an id in $HOME.
+        # Without this the runtime sends telemetry to its maker and stores an id in $HOME.
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        import onnxruntime as ort  # noqa: PLC0415 - 24 MiB that a lexical server need not hold
+        import onnxruntime as ort  # noqa: PLC0415 - 24 MiB that a lexical server does not need
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Measured: the arena and the memory patterns keep the peak of the longest batch for ever.
+        # Measured: the arena and the memory patterns would keep the peak memory of the longest batch for
+        # ever.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         with _model_file() as model:
@@ -53,11 +54,11 @@ class LocalEmbedder:
 
     @property
     def identity(self) -> EmbeddingIdentity:
-        """The model's name with a hash of its file, vocabulary and use."""
+        """The name of the model, with a hash of its file, its vocabulary and how it is used."""
         return self._identity
 
     def embed(self, texts: Sequence[str], progress: Progress = no_progress) -> Vectors:
-        """See `Embedder`. Texts of like length share a batch, so that little is spent on padding."""
+        """See `Embedder`. Texts of similar length share a batch, which saves padding."""
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         pieces = [self._pieces(text, PASSAGE_TOKENS) for text in texts]
         order = sorted(range(len(texts)), key=lambda number: len(pieces[number]))
@@ -68,7 +69,7 @@ class LocalEmbedder:
         return vectors
 
     def embed_query(self, text: str) -> Vectors:
-        """See `Embedder`; cut to `QUERY_TOKENS`."""
+        """See `BlockingQueryEmbedder`. The text is cut to `QUERY_TOKENS`."""
         vector: Vectors = self._run([self._pieces(text, QUERY_TOKENS)])[0]
         return vector
 
@@ -112,7 +113,7 @@ def _fingerprint(model: Path) -> str:
 
 
 def return_free_memory() -> None:
-    """Gives back the pages that only loading needed: with glibc, 60 MiB of the model's (measured)."""
+    """Returns memory that was only needed for loading to the system: 60 MiB with glibc (measured)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,68 +1,73 @@
-"""Vectors of questions from a service: within seconds, or not at all."""
+"""Embedding queries: with a service, within seconds or not at all, or with the local model in a thread."""
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from flame_server.embedding.breaker import CircuitBreaker
+from flame_server.embedding.circuit_breaker import CircuitBreaker
 from flame_server.embedding.errors import EmbeddingError, Reason
-from flame_server.embedding.identity import Vectors
-from flame_server.embedding.service import EmbeddingService
-from flame_server.recent import Recent
+from flame_server.embedding.identity import BlockingQueryEmbedder, Vectors
+from flame_server.embedding.service import EmbeddingService, ServiceModel
+from flame_server.lru_cache import LruCache
 
 TIMEOUT_SECONDS = 3.0
 # 3 MiB with 1,536 dimensions.
-KEPT_VECTORS = 512
+CACHED_VECTORS = 512
 
 
-class QueryEmbedder:
-    """Asks the service once a question; three failures in a row leave it alone for a while. One event loop.
+class ServiceQueryEmbedder:
+    """Embeds queries with a service, one request a query. For one event loop.
+
+    After three failures in a row a circuit breaker stops requests for a while.
 
     Args:
-        service: Asks without retries: a second attempt would come too late for the question.
-        dimensions: What the index holds now.
-        failed: Hears why a question got no vector.
+        service: Must not retry: a second attempt would be too late for the query.
+        dimensions: Returns the dimensions of the index in use.
+        on_failure: Called with the reason when a query gets no vector.
+        breaker: Replaces the circuit breaker, for tests.
+        seconds: How long a request may take.
     """
 
     def __init__(
         self,
         service: EmbeddingService,
         dimensions: Callable[[], int],
-        failed: Callable[[Reason], None],
+        on_failure: Callable[[Reason], None],
         breaker: CircuitBreaker | None = None,
         seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._service = service
         self._dimensions = dimensions
-        self._failed = failed
+        self._on_failure = on_failure
         self._breaker = breaker or CircuitBreaker()
         self._seconds = seconds
-        self._recent: Recent[str, Vectors] = Recent(KEPT_VECTORS)
+        self._cache: LruCache[str, Vectors] = LruCache(CACHED_VECTORS)
 
     async def embed_query(self, text: str) -> Vectors:
-        """The unit vector of one question, shape [dimensions].
+        """The unit vector of one query, shape [dimensions].
 
         Raises:
-            EmbeddingError: There is none now.
+            EmbeddingError: The service gives none now.
         """
-        known = self._recent.get(text)
-        if known is not None:
-            return known
+        cached = self._cache.get(text)
+        if cached is not None:
+            return cached
         try:
-            vector = await self._ask(text)
+            vector = await self._request(text)
         except EmbeddingError as error:
-            self._failed(error.reason)
+            self._on_failure(error.reason)
             raise
-        self._recent.keep(text, vector)
+        self._cache.put(text, vector)
         return vector
 
-    async def _ask(self, text: str) -> Vectors:
+    async def _request(self, text: str) -> Vectors:
         if not self._breaker.admits():
             raise EmbeddingError(
                 "open", "the embedding service has failed repeatedly and is left alone for now"
             )
         try:
             async with asyncio.timeout(self._seconds):
-                vector = self._fitting((await self._service.embed([text])).vectors[0])
+                vector = self._checked((await self._service.embed([text])).vectors[0])
         except TimeoutError as error:
             self._breaker.failed()
             text = f"the embedding service did not answer within {self._seconds:g} s"
@@ -73,7 +78,7 @@ class QueryEmbedder:
         self._breaker.succeeded()
         return vector
 
-    def _fitting(self, vector: Vectors) -> Vectors:
+    def _checked(self, vector: Vectors) -> Vectors:
         dimensions = self._dimensions()
         if len(vector) == dimensions:
             return vector
@@ -84,5 +89,35 @@ class QueryEmbedder:
         )
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         await self._service.close()
+
+
+def service_query_embedder(
+    model: ServiceModel, dimensions: Callable[[], int], on_failure: Callable[[Reason], None]
+) -> ServiceQueryEmbedder:
+    """Embeds queries with a model of a service; see `ServiceQueryEmbedder` for the arguments."""
+    service = EmbeddingService(model, retries=0, seconds=TIMEOUT_SECONDS)
+    return ServiceQueryEmbedder(service, dimensions, on_failure)
+
+
+class ThreadedQueryEmbedder:
+    """Embeds queries with a model in this process, in a thread of its own."""
+
+    def __init__(self, embedder: BlockingQueryEmbedder) -> None:
+        self._embedder = embedder
+        self._cache: LruCache[str, Vectors] = LruCache(CACHED_VECTORS)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
+
+    async def embed_query(self, text: str) -> Vectors:
+        """See `QueryEmbedder`."""
+        vector = self._cache.get(text)
+        if vector is None:
+            loop = asyncio.get_running_loop()
+            vector = await loop.run_in_executor(self._worker, self._embedder.embed_query, text)
+            self._cache.put(text, vector)
+        return vector
+
+    async def close(self) -> None:
+        """See `QueryEmbedder`."""
+        self._worker.shutdown()

@@ -1,4 +1,4 @@
-"""An embedding service: Azure OpenAI, or anything that speaks OpenAI's API, through OpenAI's own client."""
+"""A client of embedding services: Azure OpenAI, or any service with an OpenAI-compatible API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,20 +14,20 @@ from flame_server.embedding.identity import PASSAGES, EmbeddingIdentity, Vectors
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-# OpenAI's client wants one even where a service asks for none.
+# OpenAI's client requires a key, even for services that need none.
 _NO_KEY = "none"
 
 
 @dataclass(frozen=True)
 class ServiceModel:
-    """Which model of which service.
+    """A model of an embedding service.
 
     Attributes:
         url: Azure's endpoint, or the base URL of an API like OpenAI's.
         model: Azure's deployment, or the model's name.
-        dimensions: Asked for; 0 leaves them to the model.
-        api_version: Azure's only.
-        api_key: None with Azure means workload identity, else no key.
+        dimensions: The number to request; 0 leaves it to the model.
+        api_version: Only for Azure.
+        api_key: None means workload identity with Azure, and no key otherwise.
     """
 
     type: Literal["AzureOpenAI", "OpenAI"]
@@ -39,7 +39,7 @@ class ServiceModel:
 
     @property
     def identity(self) -> EmbeddingIdentity:
-        """What its vectors may be compared with."""
+        """Identifies the model."""
         return EmbeddingIdentity(
             self.type, self.model, self.dimensions, sha256(b"service; L2; " + PASSAGES).hexdigest()[:16]
         )
@@ -47,7 +47,7 @@ class ServiceModel:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Unit vectors, and what they cost."""
+    """Unit vectors, and the tokens that they cost."""
 
     vectors: Vectors
     tokens: int
@@ -55,13 +55,13 @@ class Embedded:
 
 
 class EmbeddingService:
-    """Asks a service for vectors. For one event loop.
+    """Requests vectors from a service. For one event loop.
 
     Args:
-        model: The model to ask.
-        retries: How often a request is sent again after a failure that may pass, with backoff or, when the
-            service names it, after its Retry-After (up to two minutes).
-        seconds: How long one attempt may take.
+        model: The model to use.
+        retries: How often a request is repeated after a failure that may pass, with backoff or after the
+            Retry-After of the service (up to two minutes).
+        seconds: Timeout of one attempt.
     """
 
     def __init__(self, model: ServiceModel, retries: int, seconds: float) -> None:
@@ -69,12 +69,12 @@ class EmbeddingService:
         self._client = _client(model, retries, seconds)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """One unit vector a text, of one request: at most 2,048 texts, none empty.
+        """One unit vector for each text, in one request. At most 2,048 texts, none empty.
 
         Raises:
-            EmbeddingError: The service gives none, or not of the size that was asked for.
+            EmbeddingError: The service fails, or returns vectors of another size than requested.
         """
-        import openai  # noqa: PLC0415 - 20 MiB that only this needs
+        import openai  # noqa: PLC0415 - 20 MiB that only services need
 
         size = self.model.dimensions or openai.omit
         try:
@@ -97,7 +97,7 @@ class EmbeddingService:
         return Embedded(vectors / np.maximum(norms, 1e-12), answer.usage.prompt_tokens, answer.model)
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         await self._client.close()
 
 
@@ -119,7 +119,7 @@ def _client(model: ServiceModel, retries: int, seconds: float) -> "AsyncOpenAI":
 
 
 def _explained(error: Exception, model: ServiceModel) -> EmbeddingError:
-    """The failure in words that hold nothing of the request: a service's own text may repeat it."""
+    """The failure in plain words. Never the service's own message, which may repeat the request."""
     import openai  # noqa: PLC0415
 
     where = f"the embedding service at {model.url}"

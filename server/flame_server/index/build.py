@@ -1,4 +1,4 @@
-"""Building an index: docs to files, put in place in one step."""
+"""Builds an index: reads docs, embeds them, writes the files, and switches to them in one step."""
 
 import fcntl
 import os
@@ -41,7 +41,7 @@ from flame_server.index.manifest import (
     read_manifest,
     write_manifest,
 )
-from flame_server.index.reuse import asked_texts, passage_texts
+from flame_server.index.reuse import passage_texts, question_texts
 from flame_server.index.versions import joined, without
 from flame_server.sources.git import without_password
 from flame_server.text import lexical
@@ -66,7 +66,7 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     keep_versions: bool = False,
     report: Report,
 ) -> Manifest:
-    """Builds an index of `source` in `out`, replacing the one there only when the new one is complete.
+    """Builds an index of `source` in `out`. It replaces the index there only when it is complete.
 
     Args:
         source: A folder, or a git URL.
@@ -75,19 +75,19 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
         path: See `open_tree`.
         page_format: See `open_tree`.
         embedding: What makes the vectors.
-        version: The docs' version, which links have in them.
-        keep_versions: Keeps the other versions that the index in `out` has.
-        report: Hears what is done.
+        version: The version of the docs, which is part of links.
+        keep_versions: Keeps the other versions of the index in `out`.
+        report: Called with lines about progress.
 
     Raises:
         FlameMcpError: The source has no usable page, the index in `out` cannot be kept, or `out` cannot be
             written.
     """
     if not _VERSION.fullmatch(version):
-        raise FlameMcpError(f"version {version!r} can be no part of a link: give one like 1.38.0 or latest")
+        raise FlameMcpError(f"version {version!r} cannot be part of a link: give one like 1.38.0 or latest")
     with open_tree(source, ref, path, page_format) as tree, new_generation(out) as folder:
         embedder = embedder_of(embedding)
-        before = _before(out, version, embedder) if keep_versions else None
+        others = _other_versions(out, version, embedder) if keep_versions else None
         documents, chunks = read_docs(tree, version, report)
         if not chunks:
             raise FlameMcpError(
@@ -101,9 +101,9 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
                 version, without_password(source), tree.revision, documents, len(chunks), tree.skipped
             )
         ]
-        if before:
-            data = joined(before[1], data)
-            versions += before[0]
+        if others:
+            data = joined(others[1], data)
+            versions += others[0]
         manifest = Manifest(
             generation=folder.name,
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -116,13 +116,14 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
     return manifest
 
 
-def _before(
+def _other_versions(
     out: Path, version: str, embedder: Embedder | None
 ) -> tuple[Sequence[DocsVersion], IndexData] | None:
-    """The other versions in `out`, which the new one must fit; None without an index there.
+    """The other versions of the index in `out`; None when there are none.
 
     Raises:
-        FlameMcpError: It was made with another model, or cannot be read: it is not to be lost unasked.
+        FlameMcpError: The index was built with another model, or cannot be read. It must not be lost
+            silently.
     """
     if not (out / NAME).exists():
         return None
@@ -141,13 +142,13 @@ def _before(
 
 
 def lexical_text(chunk: Chunk) -> str:
-    """What of a chunk is searched by words; its own heading counts twice."""
+    """The text of a chunk for lexical search; its own heading counts twice."""
     path = chunk.source_path.removesuffix(".md").replace("/", " ")
     return "\n".join([path, title_line(chunk), chunk.title, searched_text(chunk.content), *chunk.asks])
 
 
 def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
-    """How many pages of a tree have text, and the chunks of all; bad pages are left out with a warning."""
+    """The number of pages with text, and the chunks of all pages. Bad pages are skipped with a warning."""
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
@@ -169,13 +170,13 @@ def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk
 def _sections(tree: Tree, page: Page, site: Site) -> Iterator[Section]:
     if tree.format == "markdown":
         return sections_of(page, site, partial(tree.dartdoc, page=page.path))
-    from flame_server.docs.html import sections_of_html  # noqa: PLC0415 - only such a build needs its libraries
+    from flame_server.docs.html import sections_of_html  # noqa: PLC0415 - only such builds need its libraries
 
     return sections_of_html(page, site.address(page.path))
 
 
 def embedder_of(choice: EmbeddingChoice) -> Embedder | None:
-    """What makes the vectors; None when there are to be none."""
+    """The embedder for a choice; None for an index without vectors."""
     if choice == "local":
         return LocalEmbedder(threads=_cores())
     return None if choice == "none" else choice
@@ -184,13 +185,13 @@ def embedder_of(choice: EmbeddingChoice) -> Embedder | None:
 def index_data(
     chunks: Sequence[Chunk], embedder: Embedder | None, known: Mapping[bytes, Vectors], report: Report
 ) -> IndexData:
-    """All that an index of these chunks holds; `known` are vectors by the digests of their texts."""
+    """The data of an index of these chunks; `known` are reusable vectors by the digests of their texts."""
     count = TokenCounter(load_tokenizer())
     vectors = lexical.document_vectors([list(lexical.tokens(lexical_text(chunk))) for chunk in chunks])
     term_offsets = offsets(len(vector) for vector in vectors)
     counts = [len(passages(chunk)) if embedder else 0 for chunk in chunks]
-    asked = [1 + len(chunk.asks) if embedder else 0 for chunk in chunks]
-    embedded = _embed([*passage_texts(chunks), *asked_texts(chunks)], embedder, known, report)
+    question_counts = [1 + len(chunk.asks) if embedder else 0 for chunk in chunks]
+    embedded = _embed([*passage_texts(chunks), *question_texts(chunks)], embedder, known, report)
     return IndexData(
         chunks=[StoredChunk(**vars(chunk), tokens=count(chunk.content)) for chunk in chunks],
         terms=Rows(np.array([term for vector in vectors for term in vector], dtype=np.uint32), term_offsets),
@@ -199,20 +200,20 @@ def index_data(
             term_offsets,
         ),
         passages=Rows(embedded[: sum(counts)], offsets(counts)),
-        asks=Rows(embedded[sum(counts) :], offsets(asked)),
+        asks=Rows(embedded[sum(counts) :], offsets(question_counts)),
     )
 
 
 def identity_of(embedder: Embedder | None, vectors: Vectors) -> EmbeddingIdentity:
-    """What the vectors were made with."""
-    # Only now is it known how many dimensions a service gives that was not asked for a number.
+    """The identity of the embedder, with the dimensions of the vectors."""
+    # Only the vectors tell the dimensions of a service that was not asked for a number.
     return replace(embedder.identity, dimensions=vectors.shape[1]) if embedder else NO_EMBEDDING
 
 
 def _embed(
     texts: list[str], embedder: Embedder | None, known: Mapping[bytes, Vectors], report: Report
 ) -> Vectors:
-    """A vector for each text; the embedder is asked once for each that isn't known."""
+    """A vector for each text; each unknown text is embedded once."""
     if embedder is None or not texts:
         return np.zeros((0, 0), dtype=np.float32)
     digests = [reuse.digest(text) for text in texts]
@@ -243,7 +244,7 @@ def _cores() -> int:
 
 @contextmanager
 def new_generation(out: Path) -> Iterator[Path]:
-    """A new folder in `out`; removed when the build fails, else the only one that stays."""
+    """A new generation folder in `out`. Removed when the build fails; otherwise it replaces older ones."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / ".lock").open("w") as lock:

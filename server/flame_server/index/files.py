@@ -1,7 +1,7 @@
-"""The files of one generation: chunks as JSON lines, vectors as plain numpy arrays.
+"""The data files of an index: chunks as JSON lines, vectors as plain numpy arrays.
 
-The engine's own on-disk form is not kept: it opens only where it may write, and its format is that of a beta.
-Loading these files into the engine takes 0.2 s of CPU (measured, 900 chunks with 2,300 passages).
+The engine's own files are not stored: the engine needs a writable folder, and its format is beta. Loading
+these files into the engine takes 0.2 s of CPU (measured, 900 chunks with 2,300 passages).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ VECTORS = "vectors.npz"
 
 @dataclass(frozen=True)
 class StoredChunk(Chunk):
-    """A chunk with the length of its content in word pieces."""
+    """A chunk with the length of its content in tokens."""
 
     tokens: int
 
@@ -34,7 +34,7 @@ Row = TypeVar("Row", bound=np.generic)
 
 @dataclass(frozen=True)
 class Rows(Generic[Row]):
-    """What all chunks have, behind one another: chunk n has the rows [offsets[n], offsets[n + 1])."""
+    """Rows of all chunks in one array: chunk n has the rows [offsets[n], offsets[n + 1])."""
 
     values: npt.NDArray[Row]
     offsets: npt.NDArray[np.int64]
@@ -45,13 +45,13 @@ class Rows(Generic[Row]):
         return self.values[first:last]
 
     def only(self, kept: npt.NDArray[np.bool_]) -> "Rows[Row]":
-        """The rows of the chunks that are kept."""
+        """The rows of the selected chunks."""
         lengths = np.diff(self.offsets)
         return Rows(self.values[np.repeat(kept, lengths)], offsets(lengths[kept]))
 
     def followed_by(self, other: "Rows[Row]") -> "Rows[Row]":
-        """The rows of these chunks and then of others."""
-        # Without embeddings there are no rows, and so no number of dimensions that could be right.
+        """The rows of these chunks, followed by those of others."""
+        # Without embeddings there are no rows, and their number of dimensions means nothing.
         values = [rows.values for rows in (self, other) if len(rows.values)]
         return Rows(
             np.concatenate(values) if values else self.values,
@@ -60,20 +60,20 @@ class Rows(Generic[Row]):
 
 
 def offsets(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
-    """The offsets of chunks that have so many rows each."""
+    """The offsets of chunks with these numbers of rows."""
     return np.array([0, *accumulate(int(length) for length in lengths)], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class IndexData:
-    """All that an index holds.
+    """The data of an index.
 
     Attributes:
-        chunks: The chunks, whose number in this list is their id in the engine.
+        chunks: The chunks; their number in this list is their id in the engine.
         terms: Term ids.
         weights: The BM25 weight of each term.
         passages: Unit vectors of the text, in passages; no rows without embeddings.
-        asks: Unit vectors of the title line and of what people ask; likewise.
+        asks: Unit vectors of the title line and of the expected questions; no rows without embeddings.
     """
 
     chunks: Sequence[StoredChunk]
@@ -87,7 +87,7 @@ _ROWS = ("terms", "weights", "passages", "asks")
 
 
 def write(folder: Path, data: IndexData) -> dict[str, str]:
-    """Writes the files and gives their checksums."""
+    """Writes the files and returns their checksums."""
     with (folder / CHUNKS).open("w", encoding="utf-8") as file:
         for chunk in data.chunks:
             file.write(json.dumps(asdict(chunk), ensure_ascii=False) + "\n")
@@ -110,7 +110,7 @@ def read(folder: Path) -> IndexData:
             chunks = [stored_chunk(json.loads(line)) for line in file]
         with np.load(folder / VECTORS, allow_pickle=False) as arrays:
             rows = {name: Rows(arrays[name], arrays[f"{name}_offsets"]) for name in _ROWS}
-    # numpy reports a damaged archive by whichever of these its layers happen to meet.
+    # numpy raises any of these for a damaged archive.
     except (OSError, ValueError, TypeError, KeyError, EOFError, ImportError, SyntaxError) as error:
         raise FlameMcpError(f"the index files in {folder} are damaged ({error})") from error
     if any(len(found.offsets) != len(chunks) + 1 for found in rows.values()):
@@ -119,10 +119,10 @@ def read(folder: Path) -> IndexData:
 
 
 def check(folder: Path, checksums: Mapping[str, str]) -> None:
-    """Makes sure that the files are those that were written.
+    """Verifies the checksums of the files.
 
     Raises:
-        FlameMcpError: One is missing or differs.
+        FlameMcpError: A file is missing or differs.
     """
     for name, expected in checksums.items():
         path = folder / name
@@ -137,6 +137,6 @@ def checksum(path: Path) -> str:
 
 
 def stored_chunk(fields: Mapping[str, Any]) -> StoredChunk:
-    """A chunk from the fields that `asdict` has made of it."""
+    """A chunk from its fields as `asdict` returns them."""
     lists = {name: tuple(fields[name]) for name in ("breadcrumb", "asks")}
     return StoredChunk(**{**fields, **lists})

@@ -1,4 +1,4 @@
-"""The file that says what an index is, and which generation of its files is in use."""
+"""The manifest: what an index was built from and with, and which generation of its files is in use."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError
 
-# Raise when the files' layout, the chunks or the lexical terms change.
+# Raise when the layout of the files, the chunks or the lexical terms change.
 FORMAT_VERSION = 2
 NAME = "manifest.json"
 LATEST = "latest"
@@ -22,11 +22,11 @@ class DocsVersion:
     """One version of the docs in an index.
 
     Attributes:
-        version: As its links have it, e.g. `latest` or `1.38.0`.
-        source: The folder or URL that it came from.
+        version: As in links, e.g. `latest` or `1.38.0`.
+        source: The folder or URL of the docs.
         revision: The source's git commit, when known.
         documents: Pages with text.
-        skipped: Pages that were left out as unusable.
+        skipped: Unusable pages that were left out.
     """
 
     version: str
@@ -39,12 +39,12 @@ class DocsVersion:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an index was made from and with.
+    """What an index was built from and with.
 
     Attributes:
-        generation: Name of the folder beside the manifest that holds the files.
+        generation: Name of the folder with the files, beside the manifest.
         created: UTC, ISO 8601.
-        versions: At least one; the first is searched when none is asked for.
+        versions: At least one; the first is the default.
         checksums: SHA-256 of each file.
     """
 
@@ -58,14 +58,14 @@ class Manifest:
 
     @property
     def chunks(self) -> int:
-        """Those of all versions."""
+        """The number of chunks of all versions."""
         return sum(version.chunks for version in self.versions)
 
     def summary(self, version: str | None = None) -> dict[str, Any]:
-        """What answers and readiness say about the index.
+        """Summary of the index, for answers and readiness.
 
         Args:
-            version: The one that is told of; without it the default one, and the sizes of all together.
+            version: Describes this version; None describes the default one, with the sizes of all together.
 
         Raises:
             KeyError: There is no such version.
@@ -85,14 +85,14 @@ class Manifest:
 
 
 def default_first(versions: Iterable[DocsVersion]) -> tuple[DocsVersion, ...]:
-    """Versions in the order of preference: `latest`, then numbers from the newest on, then other names."""
+    """Sorts versions: `latest` first, then numbers from the newest on, then other names."""
     return tuple(sorted(versions, key=lambda known: _age(known.version), reverse=True))
 
 
 def _age(version: str) -> tuple[bool, bool, list[int], bool, str]:
     numbered = re.match(r"v?\d+(?:\.\d+)*", version)
     numbers = [int(number) for number in re.findall(r"\d+", numbered[0])] if numbered else []
-    # A suffix makes a release that comes before the one without: 2.0.0-dev.1, then 2.0.0.
+    # A suffix makes a pre-release, which is older: 2.0.0-dev.1 comes before 2.0.0.
     released = numbered is not None and numbered.end() == len(version)
     return version == LATEST, numbered is not None, numbers, released, version
 
@@ -101,7 +101,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the index in `folder`.
 
     Raises:
-        FlameMcpError: There is no index, or one of another format.
+        FlameMcpError: There is no index, or it has another format.
     """
     path = folder / NAME
     try:
@@ -116,10 +116,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(data: object, where: str, remedy: str) -> Manifest:
-    """The manifest that `asdict` has made `data` of.
+    """A manifest from its fields as `asdict` returns them.
 
     Raises:
-        FlameMcpError: It is none, or of another format; the text names `where` and the `remedy`.
+        FlameMcpError: The data is not a manifest, or has another format. The text names `where` and `remedy`.
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION:
         found = data.get("format") if isinstance(data, dict) else None
@@ -138,7 +138,7 @@ def parse_manifest(data: object, where: str, remedy: str) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Switches the index to `manifest` in one step: a reader sees the old one or the new one."""
+    """Switches the index to `manifest` atomically: a reader sees the old one or the new one."""
     temporary = folder / f".{NAME}.{manifest.generation}"
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(asdict(manifest), file, indent=2)
@@ -149,10 +149,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def check_embedding(manifest: Manifest, wanted: EmbeddingIdentity, where: str, remedy: str) -> None:
-    """Refuses vectors of another model; the text names `where` and the `remedy`.
+    """Refuses an index with vectors of another model.
 
     Raises:
-        FlameMcpError: The index holds no vectors, or not those of `wanted`.
+        FlameMcpError: The index holds no vectors, or those of another model. The text names `where` and
+            `remedy`.
     """
     if wanted == NO_EMBEDDING or wanted.accepts(manifest.embedding):
         return
@@ -170,5 +171,5 @@ def _described(identity: EmbeddingIdentity) -> str:
 
 
 def rebuild_hint(folder: Path) -> str:
-    """How to make the index anew."""
+    """Tells how to rebuild the index."""
     return f"rebuild it with flame-mcp index build --source DOCS --out {folder}"

@@ -1,24 +1,24 @@
-"""What the embedded engine and a Qdrant server rank alike."""
+"""What the embedded engine and a Qdrant server share, so that both rank chunks alike."""
 
-# Names of a chunk's vectors.
+# Names of the vectors of a chunk, in the engine and in Qdrant: BM25 terms, its passages, and the questions
+# that it answers (see docs/expansion.py; stored as "asks").
 LEXICAL = "lexical"
 PASSAGES = "passages"
 ASKS = "asks"
-# The payload fields that a question may be limited by, and that of a page's path.
+# Payload fields that searches filter by.
 GROUP = "group"
 VERSION = "version"
 PATH = "source_path"
-# How many of either list the fusion sees. A chunk that is missing in one of them counts nothing there, so the
-# lists are longer than what is ever shown.
+# How many candidates each vector contributes to the fusion. A chunk that is missing in a list scores 0 there,
+# so the lists are longer than any answer.
 CANDIDATES = 200
-# What one point of each list is worth: a BM25 score beside cosines. They are taken as they are. A question
-# that shares hardly a word with the docs has low BM25 scores, which must not be stretched until they drown
-# what the vectors say, as any fusion does that looks at ranks or at each list's own spread (measured:
-# docs/benchmarks.md).
+# Weights of the raw scores: BM25 scores and cosines. Scores are not normalised: a query that shares hardly a
+# word with the docs has low BM25 scores, and fusion by rank or by the spread of each list would inflate them
+# until they outweigh the vectors (measured: docs/benchmarks.md).
 WEIGHTS = {LEXICAL: 0.03, PASSAGES: 1.0, ASKS: 1.0}
 
 
-def unit(score: float) -> float:
-    """A fused score, which has no upper bound, on [0, 1) in the same order."""
+def bounded_score(score: float) -> float:
+    """Maps a fused score, which has no upper bound, to [0, 1) and keeps the order."""
     positive = max(score, 0.0)
     return round(positive / (1 + positive), 4)

@@ -1,4 +1,4 @@
-"""Chunks in the embedded Qdrant engine, in memory-backed space of this process alone."""
+"""The embedded Qdrant engine, loaded with the chunks of an index, in memory of this process."""
 
 import os
 import shutil
@@ -12,7 +12,16 @@ import qdrant_edge as qdrant
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import IndexData
-from flame_server.index.ranking import ASKS, CANDIDATES, GROUP, LEXICAL, PASSAGES, VERSION, WEIGHTS, unit
+from flame_server.index.ranking import (
+    ASKS,
+    CANDIDATES,
+    GROUP,
+    LEXICAL,
+    PASSAGES,
+    VERSION,
+    WEIGHTS,
+    bounded_score,
+)
 
 _UPSERT_BATCH = 256
 
@@ -26,7 +35,7 @@ class Hit:
 
 
 class Store:
-    """The search engine over one index. Not for several threads at once (measured: they only contend)."""
+    """The search engine of one index. For one thread at a time (measured: more only contend)."""
 
     def __init__(self, data: IndexData) -> None:
         self._has_vectors = len(data.passages.values) > 0
@@ -38,7 +47,8 @@ class Store:
                 points = [_point(data, number) for number in range(start, stop)]
                 self._shard.update(qdrant.UpdateOperation.upsert_points(points))
         finally:
-            # The engine has its files mapped: without names, nothing is left behind however the process ends.
+            # The engine has mapped its files, so they can be deleted now: nothing is left behind however the
+            # process ends.
             shutil.rmtree(folder, ignore_errors=True)
 
     def search(
@@ -49,10 +59,10 @@ class Store:
         group: str | None = None,
         version: str | None = None,
     ) -> list[Hit]:
-        """The best chunks for lexical terms and, when there is one, a query vector; best first.
+        """The best chunks for lexical terms and, if given, a query vector; best first.
 
-        A score is the weighted sum of three: BM25, the cosine of the chunk's best passage (MaxSim), and that
-        of the best of what people ask.
+        A score is the weighted sum of BM25, the cosine of the chunk's best passage (MaxSim), and the cosine
+        of its best expected question.
         """
         where = _filter({GROUP: group, VERSION: version})
         queries: dict[str, qdrant.Query] = {}
@@ -72,11 +82,11 @@ class Store:
             ],
             query=_weighted_sum(list(queries)),
         )
-        hits = [Hit(int(str(point.id)), unit(point.score)) for point in self._shard.query(request)]
+        hits = [Hit(int(str(point.id)), bounded_score(point.score)) for point in self._shard.query(request)]
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))
 
     def close(self) -> None:
-        """Gives the engine's memory back."""
+        """Frees the engine's memory."""
         self._shard.close()
 
 
@@ -105,7 +115,7 @@ def _point(data: IndexData, number: int) -> qdrant.Point:
 
 
 def _weighted_sum(names: Sequence[str]) -> qdrant.Formula:
-    """Adds the scores of the prefetches of these vectors; a chunk that one lacks gets nothing there."""
+    """Adds the weighted scores of the prefetches; a chunk that is missing in one scores 0 there."""
     variables = [f"$score[{number}]" for number in range(len(names))]
     parts = [
         qdrant.Expression.Mult(
@@ -126,10 +136,10 @@ def _filter(wanted: Mapping[str, str | None]) -> qdrant.Filter | None:
 
 
 def _scratch_space() -> str | None:
-    """Where the engine's files may be: memory first, so that a read-only root file system is no obstacle.
+    """A folder for the engine's files: in memory if possible, so that a read-only root file system works.
 
     Raises:
-        FlameMcpError: Nothing is writable.
+        FlameMcpError: No folder is writable.
     """
     for candidate in _candidates():
         if candidate.is_dir() and os.access(candidate, os.W_OK | os.X_OK):
@@ -140,7 +150,7 @@ def _scratch_space() -> str | None:
 
 
 def _candidates() -> Iterator[Path]:
-    yield Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    yield Path("/dev/shm")  # noqa: S108 - mkdtemp creates a private folder in it
     yield from _temporary_folders()
 
 

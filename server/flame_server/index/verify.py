@@ -1,4 +1,4 @@
-"""Checking an index from the outside."""
+"""Checks an index: checksums, number of chunks, and that it can be searched."""
 
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,14 @@ from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.manifest import read_manifest, rebuild_hint
 from flame_server.index.store import Store
-from flame_server.text.lexical import query_vector
+from flame_server.text.lexical import query_terms
 
 
 def verify_index(folder: Path) -> dict[str, Any]:
-    """A summary of a sound index.
+    """Checks the index in `folder` and returns its summary.
 
     Raises:
-        FlameMcpError: A file differs from its checksum, files do not fit, or no chunk is found by its title.
+        FlameMcpError: A checksum differs, files do not match, or no chunk is found by its title.
     """
     manifest = read_manifest(folder)
     generation = folder / manifest.generation
@@ -29,7 +29,7 @@ def verify_index(folder: Path) -> dict[str, Any]:
         )
     store = Store(data)
     try:
-        if not any(store.search(query_vector(chunk.title), None, 1) for chunk in data.chunks[:10]):
+        if not any(store.search(query_terms(chunk.title), None, 1) for chunk in data.chunks[:10]):
             raise FlameMcpError(f"nothing in {folder} is found by its own title: {rebuild_hint(folder)}")
     finally:
         store.close()

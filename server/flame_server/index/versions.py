@@ -1,4 +1,4 @@
-"""Versions of the docs beside one another in one index."""
+"""Keeps several versions of the docs in one index."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from flame_server.index.files import IndexData
 
 
 def without(data: IndexData, version: str) -> IndexData:
-    """All of an index but one version."""
+    """An index without one of its versions."""
     kept = np.array([chunk.version != version for chunk in data.chunks], dtype=bool)
     return IndexData(
         chunks=[chunk for chunk in data.chunks if chunk.version != version],
@@ -19,10 +19,10 @@ def without(data: IndexData, version: str) -> IndexData:
 
 
 def joined(first: IndexData, second: IndexData) -> IndexData:
-    """Two indexes in one. Their weights stay as they are: each version's words count among its own.
+    """Joins two indexes. Term weights do not change: they are computed for each version by itself.
 
     Raises:
-        FlameMcpError: Their vectors are of different sizes.
+        FlameMcpError: Their vectors have different dimensions.
     """
     sizes = sorted({data.passages.values.shape[1] for data in (first, second) if len(data.passages.values)})
     if len(sizes) > 1:

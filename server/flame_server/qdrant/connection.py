@@ -1,4 +1,4 @@
-"""Talking to a Qdrant server."""
+"""A Qdrant server and an alias there, clients for it, and its errors in plain words."""
 
 import ssl
 import warnings
@@ -8,24 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_server.credentials import Credentials
 from flame_server.errors import FlameMcpError, Kind, UnavailableError
+from flame_server.settings import Settings
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
-# Key of what we keep in a collection's metadata.
+# The key of our own entry in the metadata of a collection.
 METADATA = "flame_mcp"
-# No other try would be answered otherwise.
+# Statuses that do not change when a request is repeated.
 _REFUSALS = {400, 401, 403, 404, 405, 409, 413, 422}
 
 
 @dataclass(frozen=True)
 class QdrantTarget:
-    """A server, and the alias there.
+    """A Qdrant server, and an alias there.
 
     Attributes:
-        url: Without a port it means that of its scheme, as everywhere; Qdrant's own is 6333.
-        ca_file: Authorities to trust instead of the system's.
+        url: Without a port, the default of its scheme is used, not Qdrant's 6333.
+        ca_file: CA certificates to trust instead of the system's.
     """
 
     url: str
@@ -34,22 +36,32 @@ class QdrantTarget:
     ca_file: Path | None = None
 
 
+def qdrant_target(settings: Settings, credentials: Credentials) -> QdrantTarget:
+    """The Qdrant server and the alias that the settings name."""
+    return QdrantTarget(
+        settings.qdrant_url or "",
+        settings.qdrant_collection or "",
+        credentials.qdrant_api_key,
+        settings.qdrant_ca_file,
+    )
+
+
 def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
     """A client, which connects when it is first used. For one event loop.
 
     Raises:
-        FlameMcpError: The file of authorities cannot be used.
+        FlameMcpError: The CA file cannot be used.
     """
-    import httpx  # noqa: PLC0415 - what Qdrant's client talks with
+    import httpx  # noqa: PLC0415 - the HTTP library of Qdrant's client
     from qdrant_client import AsyncQdrantClient  # noqa: PLC0415 - 40 MiB that only this needs
 
     options: dict[str, Any] = {
         "verify": trusted(target),
-        # Qdrant's client would open a connection for each request to this machine.
+        # By default the client opens a new connection for each request to localhost.
         "limits": httpx.Limits(max_connections=32, max_keepalive_connections=16),
     }
     with warnings.catch_warnings():
-        # About a key that goes over http, which docs/server.md says too.
+        # The client warns about an API key over http; docs/server.md does, too.
         warnings.simplefilter("ignore", UserWarning)
         return AsyncQdrantClient(
             url=target.url,
@@ -62,10 +74,10 @@ def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
 
 
 def trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
-    """Whom to trust, as httpx takes it.
+    """The `verify` argument of httpx: the CA certificates to trust.
 
     Raises:
-        FlameMcpError: The file of authorities cannot be used.
+        FlameMcpError: The CA file cannot be used.
     """
     if target.ca_file is None:
         return True
@@ -82,7 +94,7 @@ class GoneError(UnavailableError):
 
 
 class ExistsError(UnavailableError):
-    """There is a collection of that name already."""
+    """There already is a collection of that name."""
 
 
 _KINDS = {404: GoneError, 409: ExistsError}
@@ -90,10 +102,10 @@ _KINDS = {404: GoneError, 409: ExistsError}
 
 @contextmanager
 def explained(target: QdrantTarget) -> Iterator[None]:
-    """Turns the client's exceptions into words; they hold nothing of the request and no key.
+    """Turns the client's exceptions into plain errors, which contain neither the request nor the API key.
 
     Raises:
-        UnavailableError: Qdrant cannot be reached, or refuses.
+        UnavailableError: Qdrant cannot be reached, or refuses the request.
     """
     from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse  # noqa: PLC0415
@@ -107,7 +119,7 @@ def explained(target: QdrantTarget) -> Iterator[None]:
         raise _KINDS.get(error.status_code or 0, UnavailableError)(message, kind) from error
     except ResponseHandlingException as error:
         reason = str(error.source) or type(error.source).__name__
-        # Waiting helps against anything else.
+        # Any other failure may pass.
         kind = "user" if "CERTIFICATE_VERIFY_FAILED" in reason else "world"
         raise UnavailableError(f"{where} cannot be reached: {reason[:200]}", kind) from error
     except QdrantException as error:

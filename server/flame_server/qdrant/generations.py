@@ -1,4 +1,4 @@
-"""The collections of one alias: which are there, which one is searched, and which may go."""
+"""The collections of one alias: which exist, which one the alias points to, and which came before."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Generation:
     """A collection that was published for an alias.
 
     Attributes:
-        points: How many it holds.
+        points: The number of chunks that it holds.
     """
 
     name: str
@@ -27,32 +27,43 @@ class Generation:
 
     @property
     def complete(self) -> bool:
-        """Whether all chunks are there: whoever was killed while loading leaves fewer."""
+        """Whether all chunks are there: an interrupted run leaves fewer."""
         return self.points == self.manifest.chunks
 
     @property
     def age(self) -> tuple[str, str]:
-        """Sorts the older first."""
+        """Sort key: older ones first."""
         return self.manifest.created, self.name
 
 
-async def behind_alias(client: "AsyncQdrantClient", target: QdrantTarget) -> str | None:
-    """The collection that the alias means; None when there is no such alias.
+async def alias_target(client: "AsyncQdrantClient", target: QdrantTarget) -> str | None:
+    """The collection that the alias points to; None when there is no such alias.
 
     Raises:
-        FlameMcpError: A collection has the alias's name.
+        FlameMcpError: A collection has the name of the alias.
     """
     names = {collection.name for collection in (await client.get_collections()).collections}
     if target.collection in names:
         raise FlameMcpError(
-            f"{target.collection} is a collection at {target.url}, no alias: give another --collection"
+            f"{target.collection} is a collection at {target.url}, not an alias: give another --collection"
         )
     aliases = {alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases}
     return aliases.get(target.collection)
 
 
+async def move_alias(client: "AsyncQdrantClient", alias: str, name: str, *, replaces: bool) -> None:
+    """Points the alias to the collection `name`, in one request, so that readers never find it missing."""
+    from qdrant_client import models  # noqa: PLC0415 - see connect
+
+    create = models.CreateAliasOperation(
+        create_alias=models.CreateAlias(collection_name=name, alias_name=alias)
+    )
+    delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+    await client.update_collection_aliases([delete, create] if replaces else [create])
+
+
 async def generations(client: "AsyncQdrantClient", alias: str) -> Sequence[Generation]:
-    """Those that say that they are of this alias, the oldest first."""
+    """The collections that were published for this alias, the oldest first."""
     found = []
     for collection in (await client.get_collections()).collections:
         if not collection.name.startswith(f"{alias}__"):
@@ -68,25 +79,25 @@ async def generations(client: "AsyncQdrantClient", alias: str) -> Sequence[Gener
 
 async def _generation(client: "AsyncQdrantClient", alias: str, name: str) -> Generation | None:
     kept = ((await client.get_collection(name)).config.metadata or {}).get(METADATA, {})
-    # Another alias may begin alike: only what says that it is ours counts.
+    # Another alias may have the same prefix, so the alias in the metadata decides.
     if kept.get("alias") != alias:
         return None
     try:
         manifest = parse_manifest(kept.get("manifest"), name, "")
     except FlameMcpError:
-        return None  # of another release, which may still be served
+        return None  # published by another release, which may still serve it
     return Generation(name, manifest, (await client.count(name, exact=True)).count)
 
 
 def named(known: Collection[Generation], name: str | None) -> Generation | None:
-    """The one of that name."""
+    """The generation with that name, or None."""
     return next((one for one in known if one.name == name), None)
 
 
 def previous(known: Collection[Generation], current: str | None) -> Generation | None:
-    """What a rollback goes back to: the newest complete one that is older than the current one.
+    """The generation that a rollback returns to: the newest complete one that is older than the current one.
 
-    One that was held back is newer, as long as it is there.
+    A generation that was held back is newer than the current one, so it is never chosen.
     """
     now = named(known, current)
     if now is None:
@@ -97,7 +108,7 @@ def previous(known: Collection[Generation], current: str | None) -> Generation |
 
 
 def same_content(one: Manifest, other: Manifest) -> bool:
-    """Whether two indexes answer alike: the same chunks of the same revisions, with the same vectors."""
+    """Whether two indexes give the same answers: same chunks, same revisions, same embedding."""
     return (one.checksums.get(CHUNKS), one.versions, one.embedding) == (
         other.checksums.get(CHUNKS), other.versions, other.embedding,
     )  # fmt: skip

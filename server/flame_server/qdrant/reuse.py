@@ -1,4 +1,4 @@
-"""Vectors of the index that is searched now: what hasn't changed isn't embedded again."""
+"""Reads the vectors of the published index back, so that unchanged texts are not embedded again."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from flame_server.index.files import stored_chunk
 from flame_server.index.ranking import ASKS, PASSAGES
 from flame_server.index.reuse import by_text
 from flame_server.qdrant.connection import QdrantTarget
-from flame_server.qdrant.generations import behind_alias, generations, named
-from flame_server.qdrant.patience import patient
+from flame_server.qdrant.generations import alias_target, generations, named
+from flame_server.qdrant.retries import retrying_client
 
 _SCROLLED = 64
 
@@ -21,9 +21,9 @@ _SCROLLED = 64
 def published_vectors(
     target: QdrantTarget, identity: EmbeddingIdentity, report: Callable[[str], None]
 ) -> Mapping[bytes, Vectors]:
-    """The vectors behind the alias by their text's digest; none where there are none that fit.
+    """The vectors of the published index by the digests of their texts; none when its embedding differs.
 
-    They only save work: without Qdrant everything is embedded anew.
+    They only save work: if Qdrant does not answer, everything is embedded anew.
     """
     try:
         return asyncio.run(_published(target, identity, report))
@@ -35,8 +35,8 @@ def published_vectors(
 async def _published(
     target: QdrantTarget, identity: EmbeddingIdentity, report: Callable[[str], None]
 ) -> Mapping[bytes, Vectors]:
-    async with patient(target, report) as client:
-        current = named(await generations(client, target.collection), await behind_alias(client, target))
+    async with retrying_client(target, report) as client:
+        current = named(await generations(client, target.collection), await alias_target(client, target))
         if current is None or not identity.accepts(current.manifest.embedding):
             return {}
         found: dict[bytes, Vectors] = {}

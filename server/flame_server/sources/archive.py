@@ -1,4 +1,4 @@
-"""An archive of docs, downloaded and unpacked without trusting anything that it says of itself."""
+"""Downloads and unpacks archives of docs (zip, tar), without trusting their headers."""
 
 import bz2
 import gzip
@@ -27,12 +27,12 @@ MAX_DOWNLOAD = 512 * 1024**2
 MAX_BYTES = 1024**3
 MAX_FILES = 50_000
 MAX_REDIRECTS = 5
-# Docs pack to a fifth or a tenth; what packs to so little was made to fill a disk.
+# Docs compress to a fifth or a tenth; an archive beyond this ratio was made to fill a disk.
 MAX_RATIO = 200
 _RATIO_FROM = 64 * 1024**2
 _PIECE = 1024 * 1024
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-# The end of a zip, with the longest comment that it may have.
+# The size of the end of a zip with the longest possible comment.
 _ZIP_END_BYTES = 22 + 65_535 + 20
 _MAX_ZIP_NAMES = 32 * 1024**2
 _TAR_NAMES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES[:2])
@@ -45,20 +45,20 @@ _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 
 
 def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext | bool = True) -> str:
-    """Loads a file, over https all the way.
+    """Downloads a file. All redirects must be https.
 
     Args:
-        url: Where it is.
-        sha256: What its checksum must be, in hex; None takes anything.
-        target: Where it goes.
-        verify: Authorities to trust instead of the system's.
+        url: The URL of the file.
+        sha256: Its expected checksum, in hex; None accepts any.
+        target: Where to save it.
+        verify: CA certificates to trust instead of the system's.
 
     Returns:
         Its checksum.
 
     Raises:
-        FlameMcpError: It isn't there, is too large or another than was asked for.
-        UnavailableError: The server is away for now.
+        FlameMcpError: It does not exist, is too large, or has another checksum.
+        UnavailableError: The server is unavailable for now.
     """
     try:
         with httpx.Client(verify=verify, timeout=SECONDS, follow_redirects=False) as client:
@@ -92,7 +92,7 @@ def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) 
 def _save(response: httpx.Response, target: Path, url: str) -> str:
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
-        # Raw: a body that is unpacked on the way could be a bomb, and wouldn't have the checksum.
+        # Raw: a body that is decompressed on the way could be a bomb, and would not match the checksum.
         for piece in response.iter_raw(_PIECE):
             size += len(piece)
             if size > MAX_DOWNLOAD:
@@ -103,13 +103,13 @@ def _save(response: httpx.Response, target: Path, url: str) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Writes an archive's regular files into an empty folder; what it is, its content tells.
+    """Unpacks the regular files of an archive into an empty folder. Its content tells its format.
 
     Returns:
-        The folder of the docs: the only one inside, where everything is in one.
+        The folder of the docs: the top folder of the archive, if it has only one.
 
     Raises:
-        FlameMcpError: It is none that can be read, leads outside the folder, or holds too much.
+        FlameMcpError: It is not a readable archive, has paths outside the folder, or is too large.
     """
     space = _Space(archive.stat().st_size)
     try:
@@ -122,10 +122,10 @@ def unpack(archive: Path, folder: Path) -> Path:
                 _unpack_tar(_decompressed(file, start), folder, space)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise FlameMcpError(
-            f"it is no archive that can be read (zip, or tar with gzip, bzip2 or xz): {error}"
+            f"it is not a readable archive (zip, or tar with gzip, bzip2 or xz): {error}"
         ) from error
     except (NotImplementedError, RuntimeError) as error:
-        raise FlameMcpError(f"it is packed in a way that isn't understood: {error}") from error
+        raise FlameMcpError(f"it uses an unsupported compression: {error}") from error
     except OSError as error:
         raise FlameMcpError(f"it can't be unpacked: {error.strerror or error}") from error
     inside = list(folder.iterdir())
@@ -136,7 +136,7 @@ def _unpack_zip(file: IO[bytes], folder: Path, space: "_Space") -> None:
     _refuse_many(file)
     with zipfile.ZipFile(file) as opened:
         for member in opened.infolist():
-            # The upper half is the file's mode on Unix: links are kept as files that hold their target.
+            # The upper half is the Unix file mode: links are stored as files that contain their target.
             if member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
                 continue
             space.count()
@@ -145,12 +145,12 @@ def _unpack_zip(file: IO[bytes], folder: Path, space: "_Space") -> None:
 
 
 def _refuse_many(file: IO[bytes]) -> None:
-    """Looks at the end of a zip: the library reads all names that it promises before the first is seen."""
+    """Checks the end of a zip for too many files: the library reads all names before it yields the first."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _ZIP_END_BYTES, 0))
     end = file.read()
     at = end.rfind(b"PK\x05\x06")
-    # The larger form of zip says elsewhere how many there are, and is for more than what is read here.
+    # Zip64 stores the number elsewhere, and is only needed for archives beyond the limits here.
     if end.rfind(b"PK\x06\x07") >= 0 or (
         0 <= at <= len(end) - 22 and struct.unpack_from("<L", end, at + 12)[0] > _MAX_ZIP_NAMES
     ):
@@ -167,7 +167,7 @@ def _decompressed(file: IO[bytes], start: bytes) -> IO[bytes]:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """A member of a tar whose names are not read however long they are."""
+    """A member of a tar. Refuses names that are too long before they are read."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _TAR_NAMES and self.size > _MAX_TAR_NAME:
@@ -177,7 +177,7 @@ class _TarInfo(tarfile.TarInfo):
 
 
 def _unpack_tar(stream: IO[bytes], folder: Path, space: "_Space") -> None:
-    # As a stream: an index of a million headers would be built before the first of them is seen.
+    # As a stream: otherwise the library would read all headers, perhaps millions, before the first member.
     with tarfile.open(fileobj=_Counted(stream, space), mode="r|", tarinfo=_TarInfo) as opened:
         for member in opened:
             space.count()
@@ -200,7 +200,7 @@ def _place(folder: Path, name: str) -> Iterator[Path]:
 
 
 class _Space:
-    """Counts what really comes out: what headers say may be a lie."""
+    """Counts the files and bytes that are really unpacked: headers may lie."""
 
     def __init__(self, packed: int) -> None:
         self._packed = packed
@@ -218,7 +218,7 @@ class _Space:
                 file.write(piece)
 
     def read(self, size: int) -> None:
-        """Counts what is unpacked, members that are left out among it."""
+        """Counts bytes that are decompressed, including those of members that are left out."""
         self._read = self._within(self._read + size)
 
     def _within(self, total: int) -> int:

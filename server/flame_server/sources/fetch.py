@@ -1,4 +1,4 @@
-"""Which sources there are, and bringing each to a folder: the first step of an ingestion."""
+"""Fetches the sources of an ingestion, each to a folder: `flame-mcp index fetch`, the first step."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from flame_server.sources import archive, git
 from flame_server.sources.web import check_address
 
 FETCHED = "sources.json"
-"""What `fetch` leaves for `build`."""
+"""The file in which `fetch` describes the fetched sources for `build`."""
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 Url = Annotated[str, AfterValidator(check_address)]
 Report = Callable[[str], None]
@@ -37,7 +37,7 @@ class _Model(BaseModel):
 
 
 class Git(_Model):
-    """A repository."""
+    """A git repository."""
 
     url: Url
     ref: str = "main"
@@ -45,24 +45,24 @@ class Git(_Model):
 
 
 class Http(_Model):
-    """An archive."""
+    """An archive at an https URL."""
 
     url: Url
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class Mounted(_Model):
-    """A folder that is mounted."""
+    """A folder that is mounted into the pod."""
 
     path: str | None = None
 
 
 class Bundled(_Model):
-    """The docs of the image's index."""
+    """The docs of the index in the image."""
 
 
 class Source(_Model):
-    """Where docs come from: exactly one of the members."""
+    """A source of docs: exactly one of the members is set."""
 
     name: Name
     git: Git | None = None
@@ -84,13 +84,13 @@ _SOURCES = TypeAdapter(Annotated[tuple[Source, ...], Field(min_length=1, max_len
 
 @dataclass(frozen=True)
 class Fetched:
-    """A source that is at hand.
+    """A source that was fetched.
 
     Attributes:
-        root: Nothing outside this folder is read; empty for the docs of the image's index.
+        root: Nothing outside this folder is read; empty for the docs of the index in the image.
         path: The folder of pages inside it; None looks for one.
-        revision: What tells this content from another: a commit, or a checksum.
-        origin: Where it came from.
+        revision: Identifies the content: a commit or a checksum.
+        origin: Where it came from, for people.
     """
 
     name: str
@@ -101,10 +101,10 @@ class Fetched:
 
 
 def read_sources(text: str) -> tuple[Source, ...]:
-    """Sources from JSON, or from a file behind an `@`.
+    """Reads sources from JSON, or from a file when the text is `@FILE`.
 
     Raises:
-        FlameMcpError: They can't be read, or don't fit.
+        FlameMcpError: They cannot be read, or are invalid.
     """
     try:
         found = _SOURCES.validate_json(Path(text[1:]).read_bytes() if text.startswith("@") else text)
@@ -112,7 +112,7 @@ def read_sources(text: str) -> tuple[Source, ...]:
         raise FlameMcpError(f"{text[1:]} cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise FlameMcpError(f"these are no sources: {'; '.join(problems)}") from error
+        raise FlameMcpError(f"these are not valid sources: {'; '.join(problems)}") from error
     names = [source.name for source in found]
     if len(set(names)) < len(names):
         raise FlameMcpError("two sources have the same name: give each its own")
@@ -120,20 +120,20 @@ def read_sources(text: str) -> tuple[Source, ...]:
 
 
 def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path, report: Report) -> str:
-    """Brings all sources below `out`.
+    """Fetches all sources into folders below `out`.
 
     Args:
-        sources: What is wanted.
-        out: A folder, which is made if need be.
-        mounts: The folder of mounted docs, each under its source's name.
-        credentials: The folder of credentials, each source's under its name.
-        report: Hears what is done.
+        sources: The sources to fetch.
+        out: A folder, which is created if needed.
+        mounts: The folder of mounted docs, with a folder for each source.
+        credentials: The folder of credentials, with a folder for each source.
+        report: Called with lines about progress.
 
     Returns:
-        The revisions of all, for people.
+        The revisions of all sources, for people.
 
     Raises:
-        FlameMcpError: One of them can't be had; the text names it.
+        FlameMcpError: A source cannot be fetched; the text names it.
     """
     found = []
     for source in sources:
@@ -141,7 +141,7 @@ def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path,
             folder = _emptied(out / source.name)
             one = _fetched(source, folder, mounts / source.name, credentials / source.name, report)
         except FlameMcpError as error:
-            # The same kind of error, with the source's name before its words.
+            # The same error, with the name of the source before its text.
             error.args = (f"source {source.name}: {error}",)
             raise
         report(f"{source.name}: {one.origin}" + (f" at {one.revision}" if one.revision else ""))
@@ -160,7 +160,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _emptied(folder: Path) -> Path:
-    """A new folder: what an attempt before has left there would be taken for pages."""
+    """An empty folder: remains of an earlier attempt would be taken for pages."""
     with _writing(folder):
         if folder.exists():
             shutil.rmtree(folder)
@@ -169,19 +169,19 @@ def _emptied(folder: Path) -> Path:
 
 
 def read_fetched(folder: Path) -> list[Fetched]:
-    """What `fetch` has brought.
+    """Reads what `fetch` wrote.
 
     Raises:
-        FlameMcpError: Nothing.
+        FlameMcpError: The folder holds no fetched sources.
     """
     try:
         return [Fetched(**one) for one in json.loads((folder / FETCHED).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
-        raise FlameMcpError(f"{folder} holds nothing that index fetch has brought: {error}") from error
+        raise FlameMcpError(f"{folder} holds nothing that index fetch wrote: {error}") from error
 
 
 def revisions(found: Sequence[Fetched]) -> str:
-    """A single source's revision as it is; of several each with its name."""
+    """The revision of a single source, or the revisions of several with their names."""
     if len(found) == 1:
         return found[0].revision
     return ", ".join(f"{one.name}@{one.revision[:19]}" for one in found if one.revision)
@@ -231,12 +231,12 @@ def _secret(path: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise FlameMcpError(f"{path} cannot be read: {type(error).__name__}") from error
-    # Nothing but the end of the line: blanks may be part of a password.
+    # Only the final newline is removed: blanks may be part of a password.
     return text.removesuffix("\n").removesuffix("\r") or None
 
 
 def _digest(mount: Path, path: str | None) -> str:
-    """Changes with any file; a volume has no revision of its own.
+    """A digest of all files, as the revision of a volume, which has none of its own.
 
     Raises:
         FlameMcpError: The path leads out of the volume, or there is no such folder.
@@ -262,4 +262,4 @@ def _content(file: Path) -> bytes:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError:
-        return b""  # the build leaves such a page out, with a word on why
+        return b""  # the build skips such a page with a warning

@@ -1,4 +1,4 @@
-"""One commit of a git repository, without a git program: images need none."""
+"""Fetches one commit of a git repository, without a git program, so that images need none."""
 
 import os
 import re
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from dulwich.repo import Repo
 
 SECONDS = 60.0
-"""How long the server may be silent."""
+"""The timeout of network reads."""
 MAX_FILES = 100_000
 MAX_BYTES = 1024**3
-# Bigger files are no pages, and nothing else of a repository is read.
+# Larger files are not pages, and only pages are read.
 MAX_FILE_BYTES = 2 * 1024 * 1024
 _MAX_REASON = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -31,11 +31,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Access:
-    """How a server is talked to.
+    """Credentials and CA certificates for a git server.
 
     Attributes:
-        password: Or a token; sent to the URL's own host only.
-        ca_file: Authorities to trust instead of the system's.
+        password: A password or token; sent only to the host of the URL.
+        ca_file: CA certificates to trust instead of the system's.
     """
 
     username: str = "git"
@@ -44,18 +44,18 @@ class Access:
 
 
 def clone(url: str, ref: str | None, folder: Path, access: Access = Access()) -> str:
-    """Writes the files of a branch, tag or commit into an empty folder, which is made if need be.
+    """Writes the files of a branch, tag or commit into an empty folder, which is created if needed.
 
-    Links, submodules and files that are too large for a page are left out.
+    Links, submodules and files that are too large for a page are skipped.
 
     Returns:
         The commit, in hex.
 
     Raises:
-        FlameMcpError: There is no such repository or ref, it isn't to be read, or it is too large.
-        UnavailableError: The server is away for now.
+        FlameMcpError: There is no such repository or ref, access is denied, or it is too large.
+        UnavailableError: The server is unavailable for now.
     """
-    from dulwich.repo import Repo  # noqa: PLC0415 - 20 MiB that only this needs
+    from dulwich.repo import Repo  # noqa: PLC0415 - 20 MiB that only git sources need
 
     folder.mkdir(parents=True, exist_ok=True)
     with _explained(url), Repo.init_bare(str(folder / ".git"), mkdir=True) as repository:
@@ -73,7 +73,7 @@ def clone(url: str, ref: str | None, folder: Path, access: Access = Access()) ->
 
 
 def revision(folder: Path) -> str | None:
-    """The commit that a folder is a checkout of; None when it is none."""
+    """The commit of a folder that is a git checkout; None for any other folder."""
     from dulwich.errors import NotGitRepository  # noqa: PLC0415 - see clone
     from dulwich.repo import Repo  # noqa: PLC0415 - see clone
 
@@ -92,7 +92,7 @@ def _client(url: str, access: Access) -> "tuple[GitClient, str]":
     parts = urlsplit(url)
     if parts.username and not access.password:
         access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
-    # From here on the URL is in requests and in words: without what it may hold of a password.
+    # From here on the URL is used in requests and messages, so a password in it is removed.
     return _https_client(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), access), ""
 
 
@@ -103,7 +103,7 @@ def _https_client(url: str, access: Access) -> "GitClient":
     from flame_server.sources import web  # noqa: PLC0415 - see clone
 
     class Client(Urllib3HttpGitClient):
-        """Reads no more than a repository may have, and nothing that is none."""
+        """Limits the size of answers, and refuses answers that are not from a git server."""
 
         received = 0
 
@@ -121,7 +121,7 @@ def _https_client(url: str, access: Access) -> "GitClient":
                 data = read(size)
                 head.extend(data[: _MAX_REASON - len(head)])
                 if not data and head[4:8] == b"ERR ":
-                    # The library would tell of a lost connection, which another try may mend.
+                    # The library would report a lost connection, as if another try could help.
                     raise GitProtocolError(head[8:].decode(errors="replace"))
                 self.received += len(data)
                 if self.received > MAX_BYTES:
@@ -150,12 +150,14 @@ def _refuse(status: int, content: str, where: str) -> None:
             f"{where} answered HTTP {status}: check git.credentialsSecretRef and what it may read"
         )
     if status == 404:
-        raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials")
+        raise FlameMcpError(f"{where} is not a git repository, or is hidden without credentials")
     if may_pass(status):
         raise UnavailableError(f"{where} cannot be read: it answered HTTP {status}")
-    # A page would be taken for a repository of plain files, whatever it is and however long.
+    # Otherwise any web page would be read as a "dumb" git repository, however long it is.
     if status != 200 or "application/x-git-" not in content:
-        raise FlameMcpError(f"{where} answered HTTP {status}, but as no git repository: check the address")
+        raise FlameMcpError(
+            f"{where} answered HTTP {status}, but not like a git repository: check the address"
+        )
 
 
 def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID":
@@ -163,7 +165,7 @@ def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID
     for name in names:
         for full in (name, b"refs/heads/" + name, b"refs/tags/" + name):
             if full in refs:
-                return refs[full]  # type: ignore[index]  # a str type that dulwich keeps to itself
+                return refs[full]  # type: ignore[index]  # a private type of dulwich
     if ref and _COMMIT.fullmatch(ref):
         return ref.encode()  # type: ignore[return-value]  # likewise
     found = sorted(
@@ -177,14 +179,14 @@ def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID
 
 
 def _commit(repository: "Repo", found: "ObjectID") -> "ObjectID":
-    """The commit itself, where a tag was asked for."""
+    """The commit that a tag points to, or the commit itself."""
     from dulwich.objects import Commit, Tag  # noqa: PLC0415 - see clone
 
     thing = repository[found]
     while isinstance(thing, Tag):
         thing = repository[thing.object[1]]
     if not isinstance(thing, Commit):
-        raise FlameMcpError(f"{found.decode()} is no commit")
+        raise FlameMcpError(f"{found.decode()} is not a commit")
     return thing.id
 
 
@@ -211,18 +213,18 @@ def _entries(repository: "Repo", tree: "ObjectID") -> "Iterator[tuple[bytes, int
     from dulwich.object_store import iter_tree_contents  # noqa: PLC0415 - see clone
 
     for entry in iter_tree_contents(repository.object_store, tree):
-        # `..`, `.git` and the like: such a tree is an attack.
+        # Skips `..`, `.git` and the like, which only attacks contain.
         if entry.path and entry.mode and entry.sha and validate_path(entry.path):
             yield entry.path, entry.mode, entry.sha
 
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Turns what dulwich raises into words, without what a URL may hold of a password.
+    """Turns the exceptions of dulwich into plain errors, without passwords from URLs.
 
     Raises:
-        FlameMcpError: It is the user's to mend.
-        UnavailableError: It passes by itself.
+        FlameMcpError: The user has to fix it.
+        UnavailableError: It may pass by itself.
     """
     from dulwich import errors  # noqa: PLC0415 - see clone
     from dulwich.object_store import MaxTreeDepthExceeded  # noqa: PLC0415 - see clone
@@ -232,8 +234,8 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except errors.NotGitRepository as error:
-        raise FlameMcpError(f"{where} is no git repository, or is hidden without credentials") from error
-    # Those after it are for a connection that ends in the middle, and for objects that are damaged.
+        raise FlameMcpError(f"{where} is not a git repository, or is hidden without credentials") from error
+    # These also come from connections that break off, and from damaged objects.
     except (
         errors.GitProtocolError, HTTPError, OSError, ValueError, KeyError, AssertionError, zlib.error,
         errors.ChecksumMismatch, errors.FileFormatException, errors.WrongObjectException,
@@ -249,10 +251,10 @@ def _of(error: Exception, where: str) -> FlameMcpError:
             f"{where} has a certificate that isn't trusted: name its authority in git.caBundleConfigMapRef"
         )
     if any(word in text for word in ("not our ref", "unadvertised object", "upload-pack: not")):
-        return FlameMcpError(f"{where} doesn't give out that commit: name a branch or a tag")
+        return FlameMcpError(f"{where} does not provide that commit: name a branch or a tag")
     return UnavailableError(f"{where} cannot be read: {text[:300]}")
 
 
 def without_password(text: str) -> str:
-    """The text without what URLs in it may have before an `@`."""
+    """The text without user names and passwords in its URLs."""
     return re.sub(r"(://)[^/@\s]+@", r"\1", text)

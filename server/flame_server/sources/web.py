@@ -1,4 +1,4 @@
-"""Where requests for sources may go: their users choose the first address, servers the ones after it."""
+"""Decides which addresses may be requested for sources: the URL of the user, and redirects of servers."""
 
 import ipaddress
 import socket
@@ -16,26 +16,26 @@ from flame_server.errors import FlameMcpError
 _REDIRECTS = 5
 _PASSING = {408, 425, 429}
 _LASTING = {501, 505}
-"""What a server can't do at all, of the statuses from 500 on."""
+"""Statuses from 500 on that do not pass by themselves."""
 
 
 def may_pass(status: int) -> bool:
-    """Whether an HTTP status says that the same request may do better later (RFC 9110, section 15)."""
+    """Whether an HTTP status means that the same request may succeed later (RFC 9110, section 15)."""
     return status in _PASSING or (status >= 500 and status not in _LASTING)
 
 
 def refuse_redirect(start: str, place: str) -> None:
-    """Makes sure that a request that began at `start` may go on to `place`.
+    """Checks that a request that began at `start` may be redirected to `place`.
 
     Raises:
-        FlameMcpError: It isn't https, or leads from another host into this machine or onto its link.
+        FlameMcpError: `place` is not https, or another host redirects to a loopback or link-local address.
     """
     first, parts = urlsplit(start), urlsplit(place)
     if parts.scheme != "https":
         raise FlameMcpError(f"{first.hostname} leads to {parts.scheme}://{parts.hostname}, which isn't https")
     if parts.hostname == first.hostname:
         return
-    # What cannot be resolved here is for the proxy, or fails in a moment.
+    # A name that cannot be resolved here is for the proxy to resolve, or the request fails anyway.
     with suppress(OSError, ValueError):
         for found in socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM):
             if _is_inside(str(found[4][0])):
@@ -45,10 +45,10 @@ def refuse_redirect(start: str, place: str) -> None:
 
 
 def check_address(url: str) -> str:
-    """An address that a source may have.
+    """Checks the URL of a source.
 
     Raises:
-        ValueError: It isn't https, has no host, or has a user: passwords are in files.
+        ValueError: It is not https, has no host, or has a user: passwords belong into files.
     """
     parts = urlsplit(url)
     named = parts.hostname and parts.port != 0 and not any(c.isspace() or not c.isprintable() for c in url)
@@ -64,14 +64,14 @@ def _is_inside(text: str) -> bool:
 
 
 class _Guarded:
-    """Looks at every address before a request goes there; urllib3 comes through here for redirects, too."""
+    """Checks every URL before it is requested. urllib3 calls `urlopen` for redirects, too."""
 
     start = ""
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **kw: Any) -> Any:  # noqa: ANN401 - as urllib3 has it
         """See `urllib3.PoolManager`."""
         refuse_redirect(self.start, url)
-        return super().urlopen(method, url, redirect=redirect, **kw)  # type: ignore[misc]  # of the class beside it
+        return super().urlopen(method, url, redirect=redirect, **kw)  # type: ignore[misc]  # of the other base class
 
 
 class _Direct(_Guarded, urllib3.PoolManager):  # type: ignore[misc]  # its own types say the same
@@ -83,14 +83,14 @@ class _Proxied(_Guarded, urllib3.ProxyManager):  # type: ignore[misc]  # likewis
 
 
 def pool(start: str, ca_file: Path | None) -> urllib3.PoolManager:
-    """Connections for requests that begin at `start`, through the environment's proxy where there is one.
+    """A connection pool for requests that begin at `start`, through the proxy of the environment if any.
 
     Raises:
-        FlameMcpError: The file of authorities can't be used.
+        FlameMcpError: The CA file cannot be used.
     """
     options: dict[str, Any] = {
         "ssl_context": _trusted(ca_file),
-        # A Job tries again; here a failure is told at once.
+        # No retries here: a failure is reported at once, and the Job tries again.
         "retries": urllib3.Retry(_REDIRECTS, connect=0, read=0, other=0, redirect=_REDIRECTS),
     }
     proxy = urllib.request.getproxies().get("https")

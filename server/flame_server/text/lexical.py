@@ -1,4 +1,4 @@
-"""Identifier-aware words, and BM25 term weights for the engine's sparse vectors."""
+"""Lexical search: identifier-aware terms, and BM25 weights for sparse vectors."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _MAX_WORD_CHARS = 64
 
 @lru_cache(maxsize=20_000)
 def _stem(word: str) -> str:
-    # A stemmer keeps its word in itself: one for each call is safe in threads, and the cache makes it rare.
+    # A stemmer has state, so each call makes its own to be thread-safe; the cache makes calls rare.
     stemmed: str = EnglishStemmer().stemWord(word)
     return stemmed
 
@@ -34,8 +34,8 @@ def _stem(word: str) -> str:
 def tokens(text: str) -> Iterator[str]:
     """The terms of a text, in order.
 
-    Words are stemmed. An identifier of several words (`camelCase`, `snake_case`, `dotted.name`) gives each of
-    them and also itself in lower case: measured, worth +0.06 nDCG over plain words.
+    Words are stemmed. An identifier of several words (`camelCase`, `snake_case`, `dotted.name`) yields each
+    word and also itself in lower case (measured: +0.06 nDCG over plain words).
     """
     for match in _IDENTIFIER.finditer(text):
         identifier = match[0]
@@ -49,15 +49,15 @@ def tokens(text: str) -> Iterator[str]:
 
 
 def term_id(term: str) -> int:
-    """The dimension of a term: a hash that is the same in every process and release (32 bits)."""
+    """The dimension of a term in sparse vectors: a 32-bit hash, the same in every process and release."""
     return crc32(term.encode("utf-8"))
 
 
 def document_vectors(documents: Sequence[Sequence[str]]) -> list[dict[int, float]]:
-    """BM25 term weights of each document among these.
+    """BM25 term weights of each document within this collection.
 
-    The inverse document frequency is part of the weight, not the engine's: that would count it over all
-    versions of the docs in an index, and what one version has would change the answers from another.
+    The inverse document frequency is part of the weights and not left to the engine, which would count over
+    all versions of the docs in an index: one version would change the answers from another.
     """
     average = sum(len(document) for document in documents) / max(len(documents), 1) or 1.0
     having = Counter(key for document in documents for key in {term_id(term) for term in document})
@@ -71,12 +71,12 @@ def _weights(document: Sequence[str], average: float, rarity: Mapping[int, float
     norm = K1 * (1 - B + B * len(document) / average)
     weights: dict[int, float] = {}
     for term, count in Counter(document).items():
-        # Two terms with one hash are one term from here on; adding keeps the vector valid.
+        # Two terms with the same hash become one; adding their weights keeps the vector valid.
         key = term_id(term)
         weights[key] = weights.get(key, 0.0) + rarity[key] * count * (K1 + 1) / (count + norm)
     return weights
 
 
-def query_vector(text: str) -> dict[int, float]:
-    """Weight 1 for each distinct term of a query; empty without any term."""
+def query_terms(text: str) -> dict[int, float]:
+    """The sparse vector of a query: weight 1 for each distinct term; empty without terms."""
     return {term_id(term): 1.0 for term in tokens(text)}

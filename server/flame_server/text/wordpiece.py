@@ -1,4 +1,4 @@
-"""The local model's tokenizer; the token budget counts with it too, whatever embeds."""
+"""The tokenizer of the local model. Token budgets are counted with it, too, whatever the embedding."""
 
 from importlib import resources
 
@@ -10,12 +10,12 @@ from tokenizers.processors import TemplateProcessing
 
 
 def vocabulary() -> bytes:
-    """The BERT uncased vocabulary, one piece a line."""
+    """The vocabulary of BERT uncased, one token a line."""
     return resources.files("flame_server").joinpath("data/vocab.txt").read_bytes()
 
 
 def load_tokenizer() -> Tokenizer:
-    """BERT's uncased WordPiece with [CLS] and [SEP]."""
+    """The WordPiece tokenizer of BERT uncased, with [CLS] and [SEP]."""
     vocab = {piece: number for number, piece in enumerate(vocabulary().decode("utf-8").splitlines())}
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106 - a word piece
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -27,11 +27,11 @@ def load_tokenizer() -> Tokenizer:
 
 
 class TokenCounter:
-    """Counts word pieces. Models that read the answers count about the same, or less for code."""
+    """Counts the tokens of a text. Other models count about the same, or fewer for code."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
     def __call__(self, text: str) -> int:
-        """The number of pieces of `text`."""
+        """The number of tokens of `text`."""
         return len(self._tokenizer.encode(text, add_special_tokens=False))

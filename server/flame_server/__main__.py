@@ -1,0 +1,5 @@
+"""`python -m flame_server`."""
+
+from flame_server.commands.main import main
+
+main()

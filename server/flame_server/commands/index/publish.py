@@ -1,0 +1,57 @@
+"""`flame-mcp index publish` and `rollback`: which index an alias in Qdrant points to."""
+
+from pathlib import Path
+
+import click
+
+from flame_server.commands import outcome
+from flame_server.commands.common import index_option, report
+from flame_server.commands.index.options import collection_option, qdrant_option, target_of
+
+
+@click.command(cls=outcome.Step)
+@index_option
+@qdrant_option
+@collection_option
+@click.option(
+    "--min-ratio",
+    envvar="FLAME_MCP_MIN_RATIO",
+    type=click.FloatRange(0, 1),
+    default=0.9,
+    show_default=True,
+    help="Smallest share of chunks that it may have, compared with the index in use; 0 accepts any.",
+)
+@click.option("--canary", default="", help="A question that it must answer (default: one from its own text).")
+@click.option(
+    "--replicas",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="On how many nodes of a Qdrant cluster it is kept.",
+)
+def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
+    index: Path, url: str, collection: str, min_ratio: float, canary: str, replicas: int
+) -> None:
+    """Load an index into a Qdrant server, check it there, and point the alias to it.
+
+    FLAME_MCP_QDRANT_API_KEY_FILE and FLAME_MCP_QDRANT_CA_FILE are used as by serve; the key must allow
+    writing. When a check fails, the new index stays in its own collection and the alias does not move.
+    """
+    from flame_server.publishing.checks import Checks  # noqa: PLC0415
+    from flame_server.publishing.publish import publish_index  # noqa: PLC0415
+
+    found = publish_index(index, target_of(url, collection), report, Checks(min_ratio, canary, replicas))
+    click.echo(f"published {found.collection} as {collection}")
+    outcome.write_result("publish", found.as_result())
+
+
+@click.command(cls=outcome.Step)
+@qdrant_option
+@collection_option
+def rollback(url: str, collection: str) -> None:
+    """Point the alias to the index that it had before the current one."""
+    from flame_server.publishing.publish import roll_back  # noqa: PLC0415
+
+    found = roll_back(target_of(url, collection), report)
+    click.echo(f"{collection} points to {found.collection}")
+    outcome.write_result("rollback", found.as_result())

@@ -1,0 +1,249 @@
+"""Searching an index in a Qdrant server, with the same ranking as the embedded engine. Only reads."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from flame_server.embedding.identity import EmbeddingIdentity, QueryEmbedder, Vectors
+from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.index.files import StoredChunk, stored_chunk
+from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
+from flame_server.index.ranking import (
+    ASKS,
+    CANDIDATES,
+    GROUP,
+    LEXICAL,
+    PASSAGES,
+    PATH,
+    VERSION,
+    WEIGHTS,
+    bounded_score,
+)
+from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
+from flame_server.search.pages import PageEntry, page_entries
+from flame_server.search.query import embed_or_degrade, version_filter
+from flame_server.search.service import Answer, Found
+from flame_server.text.lexical import query_terms
+
+if TYPE_CHECKING:
+    from qdrant_client import AsyncQdrantClient, models
+
+_TIMEOUT_SECONDS = 5
+# How long the alias is trusted: a new collection is noticed after this time, as probes come more often.
+_FRESH_SECONDS = 10.0
+_SCROLLED = 200
+_log = structlog.get_logger(__name__)
+
+
+class MismatchError(UnavailableError):
+    """The collection holds an index that this server cannot search."""
+
+
+class QdrantSearcher:
+    """See `SearchService`. Reads through the alias only, so a new index takes over between two queries.
+
+    Args:
+        target: The server and the alias.
+        expected: The embedding that the collection must have been built with.
+        embedder: Embeds queries; None searches lexically.
+        count_tokens: Counts the tokens of a text.
+        on_change: Called with the summary of the index when another one is served.
+        clock: A monotonic clock, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one service
+        self,
+        target: QdrantTarget,
+        expected: EmbeddingIdentity,
+        embedder: QueryEmbedder | None,
+        count_tokens: Callable[[str], int],
+        on_change: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.index: dict[str, Any] | None = None
+        self._manifest: Manifest | None = None
+        self.groups: Sequence[str] = ()
+        self.count_tokens = count_tokens
+        self.dimensions = 0
+        self._target = target
+        self._expected = expected
+        self._embedder = embedder
+        self._on_change = on_change
+        self._clock = clock
+        self._checked_at = clock() - _FRESH_SECONDS
+        self._lock = asyncio.Lock()
+        self._client: AsyncQdrantClient | None = None
+        self._pages: dict[str, Sequence[PageEntry]] = {}
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """See `SearchService`."""
+        return [known.version for known in self._manifest.versions] if self._manifest else []
+
+    def about(self, version: str | None) -> dict[str, Any]:
+        """See `SearchService`."""
+        return self._manifest.summary(version or self.versions[0]) if self._manifest else {}
+
+    async def answer(
+        self, query: str, limit: int, group: str | None = None, version: str | None = None
+    ) -> Answer:
+        """See `SearchService`."""
+        await self.check()
+        vector, degraded = await embed_or_degrade(query, self._embedder)
+        where = {GROUP: group, VERSION: version_filter(version, self.versions)}
+        request = _request(query_terms(query), vector, limit, where)
+        if request is None:
+            return Answer([], degraded)
+        try:
+            with explained(self._target):
+                response = await self._connected().query_points(self._target.collection, **request)
+        except UnavailableError:
+            # Whatever the cause, the collection is checked again before the next query.
+            self._checked_at = self._clock() - _FRESH_SECONDS
+            raise
+        points = sorted(response.points, key=lambda point: (-bounded_score(point.score), point.id))
+        found = [Found(stored_chunk(point.payload or {}), bounded_score(point.score)) for point in points]
+        return Answer(found, degraded)
+
+    async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
+        """See `SearchService`."""
+        return await self._chunks({PATH: path, VERSION: version})
+
+    async def pages(self, version: str) -> Sequence[PageEntry]:
+        """See `SearchService`. Cached for each index, because all chunks must be read."""
+        await self.check()
+        if version not in self._pages:
+            self._pages[version] = page_entries(await self._chunks({VERSION: version}))
+        return self._pages[version]
+
+    async def _chunks(self, wanted: Mapping[str, str | None]) -> list[StoredChunk]:
+        """The chunks with these payload fields, in the order of the docs."""
+        await self.check()
+        found: list[StoredChunk] = []
+        following: Any = None
+        with explained(self._target):
+            while True:
+                points, following = await self._connected().scroll(
+                    self._target.collection,
+                    scroll_filter=_filter(wanted),
+                    limit=_SCROLLED,
+                    offset=following,
+                )
+                found += [stored_chunk(point.payload or {}) for point in points]
+                if following is None:
+                    return found
+
+    async def check(self) -> None:
+        """See `SearchService`."""
+        if self._fresh():
+            return
+        async with self._lock:
+            if not self._fresh():
+                await self._look()
+
+    async def first_look(self) -> None:
+        """Reads the index when the server starts, in an event loop of its own.
+
+        Raises:
+            MismatchError: The collection was built with another embedding. Waiting does not help.
+        """
+        try:
+            await self._look()
+        except MismatchError:
+            raise
+        except UnavailableError as error:
+            _log.warning("not ready yet", problem=str(error))
+        finally:
+            await self.close()
+
+    def _fresh(self) -> bool:
+        return self.index is not None and self._clock() - self._checked_at < _FRESH_SECONDS
+
+    async def _look(self) -> None:
+        with explained(self._target):
+            info = await self._connected().get_collection(self._target.collection)
+        kept = (info.config.metadata or {}).get(METADATA)
+        manifest, groups = _read(kept, self._target)
+        self._refuse_other(manifest)
+        summary = manifest.summary()
+        if summary != self.index:
+            self._pages.clear()
+            self._on_change(summary)
+        self.index, self.groups, self._manifest = summary, groups, manifest
+        self.dimensions = manifest.embedding.dimensions
+        self._checked_at = self._clock()
+
+    def _refuse_other(self, manifest: Manifest) -> None:
+        try:
+            check_embedding(manifest, self._expected, _where(self._target), "publish one made with that")
+        except FlameMcpError as error:
+            self.index = None
+            raise MismatchError(str(error)) from error
+
+    def _connected(self) -> "AsyncQdrantClient":
+        if self._client is None:
+            self._client = connect(self._target, _TIMEOUT_SECONDS)
+        return self._client
+
+    async def close(self) -> None:
+        """See `SearchService`."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _where(target: QdrantTarget) -> str:
+    return f"the collection {target.collection} at {target.url}"
+
+
+def _read(kept: object, target: QdrantTarget) -> tuple[Manifest, Sequence[str]]:
+    remedy = "load an index there with flame-mcp index publish"
+    if not isinstance(kept, Mapping) or not isinstance(kept.get("groups"), list):
+        raise UnavailableError(f"{_where(target)} holds no index of this server: {remedy}")
+    try:
+        return parse_manifest(kept.get("manifest"), _where(target), remedy), tuple(kept["groups"])
+    except FlameMcpError as error:
+        raise MismatchError(str(error)) from error
+
+
+def _filter(wanted: Mapping[str, str | None]) -> "models.Filter | None":
+    from qdrant_client import models  # noqa: PLC0415 - see connect
+
+    conditions: list[models.Condition] = [
+        models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        for key, value in wanted.items()
+        if value is not None
+    ]
+    return models.Filter(must=conditions) if conditions else None
+
+
+def _request(
+    terms: Mapping[int, float], vector: Vectors | None, limit: int, wanted: Mapping[str, str | None]
+) -> dict[str, Any] | None:
+    """The same query as in `Store.search`; None when there is nothing to search for."""
+    from qdrant_client import models  # noqa: PLC0415 - see connect
+
+    where = _filter(wanted)
+    queries: dict[str, Any] = {}
+    if terms:
+        queries[LEXICAL] = models.SparseVector(indices=list(terms), values=list(terms.values()))
+    if vector is not None:
+        queries |= {name: [vector.tolist()] for name in (PASSAGES, ASKS)}
+    if not queries:
+        return None
+    depth = max(CANDIDATES, limit)
+    prefetch = [
+        models.Prefetch(query=query, using=name, filter=where, limit=depth) for name, query in queries.items()
+    ]
+    variables = [f"$score[{number}]" for number in range(len(queries))]
+    parts: list[models.Expression] = [
+        models.MultExpression(mult=[WEIGHTS[name], variable])
+        for name, variable in zip(queries, variables, strict=True)
+    ]
+    fusion = models.FormulaQuery(
+        formula=models.SumExpression(sum=parts), defaults=dict.fromkeys(variables, 0.0)
+    )
+    return {"prefetch": prefetch, "query": fusion, "limit": limit, "with_payload": True}

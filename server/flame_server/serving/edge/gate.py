@@ -1,0 +1,141 @@
+"""Authentication, then the rate limit. In this order, because the caller decides whose limit applies."""
+
+import math
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from flame_server.serving.edge.auth import Caller, IssuerAwayError, Verifier
+from flame_server.serving.edge.rates import RateLimiter, peer_of
+from flame_server.serving.edge.replies import is_open, is_page, refusal
+from flame_server.serving.metrics import Metrics
+
+METADATA_PATH = "/.well-known/oauth-protected-resource"
+_METADATA_PATHS = frozenset({METADATA_PATH, f"{METADATA_PATH}/mcp"})
+_RETRY_SECONDS = 10
+
+
+class _RefusedError(Exception):
+    """A request that is answered here.
+
+    Args:
+        reason: Label for the metrics; empty for an answer that is not a refusal.
+        response: The answer to the client.
+        client: The client whose rate limit the request counts against, if not the peer.
+    """
+
+    def __init__(self, reason: str, response: Response, client: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.response = response
+        self.client = client
+
+
+class Gate:
+    """Lets authenticated requests pass within their rate limit."""
+
+    def __init__(
+        self, app: ASGIApp, verifier: Verifier | None, limiter: RateLimiter | None, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._verifier = verifier
+        self._limiter = limiter
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or is_open(scope) or is_page(scope):
+            await self._app(scope, receive, send)
+            return
+        app, reason, client = self._app, "", None
+        if self._verifier is not None:
+            try:
+                client = await _client(scope, self._verifier)
+            except _RefusedError as refused:
+                app, reason, client = refused.response, refused.reason, refused.client
+        # Refused requests count too, so nobody can guess tokens faster than the limit.
+        wait = self._limiter.take(client or peer_of(scope.get("client"))) if self._limiter else 0.0
+        if wait:
+            app, reason = _too_many(wait), "rate"
+        if reason:
+            self._metrics.refused(reason)
+        await app(scope, receive, send)
+
+
+async def _client(scope: Scope, verifier: Verifier) -> str | None:
+    """The client whose rate limit an authenticated request counts against; None when all share one token."""
+    if verifier.issuer and scope["path"] in _METADATA_PATHS:
+        raise _RefusedError("", _metadata(scope, verifier))
+    caller = await _caller(scope, verifier)
+    client = None if caller.subject is None else f"subject:{caller.subject}"
+    missing = [name for name in verifier.required_scopes if name not in caller.scopes]
+    if missing:
+        text = f"the token lacks the scope {' '.join(missing)}"
+        response = _challenge(scope, verifier, 403, "insufficient_scope", text)
+        raise _RefusedError("scope", response, client)
+    return client
+
+
+async def _caller(scope: Scope, verifier: Verifier) -> Caller:
+    credentials = Headers(scope=scope).getlist("authorization")
+    if not credentials:
+        raise _RefusedError("no_token", _challenge(scope, verifier))
+    kind, _, token = credentials[0].partition(" ")
+    if len(credentials) > 1 or kind.lower() != "bearer" or not token.strip():
+        text = "give one Authorization header: Bearer TOKEN"
+        raise _RefusedError("bad_token", _challenge(scope, verifier, 401, "invalid_request", text))
+    try:
+        caller = await verifier.verify(token.strip())
+    except IssuerAwayError as error:
+        text = "tokens cannot be checked now: the issuer does not answer"
+        response = refusal(503, "temporarily_unavailable", text, {"Retry-After": str(_RETRY_SECONDS)})
+        raise _RefusedError("issuer_away", response) from error
+    if caller is None:
+        text = "the token is not valid here, or no longer"
+        raise _RefusedError("bad_token", _challenge(scope, verifier, 401, "invalid_token", text))
+    return caller
+
+
+def _challenge(
+    scope: Scope,
+    verifier: Verifier,
+    status: int = 401,
+    error: str = "",
+    text: str = "send Authorization: Bearer TOKEN",
+) -> Response:
+    """A `WWW-Authenticate` challenge. Without a token it carries no error code (RFC 6750, section 3)."""
+    parts = [f'error="{error}"', f'error_description="{text}"'] if error else []
+    if verifier.required_scopes:
+        parts.append(f'scope="{" ".join(verifier.required_scopes)}"')
+    if verifier.issuer:
+        parts.append(f'resource_metadata="{_base(scope)}{METADATA_PATH}/mcp"')
+    header = f"Bearer {', '.join(parts)}" if parts else "Bearer"
+    return refusal(status, error or "unauthorized", text, {"WWW-Authenticate": header})
+
+
+def _too_many(wait: float) -> Response:
+    seconds = math.ceil(wait)
+    text = f"too many requests: come back in {seconds} s"
+    return refusal(429, "too_many_requests", text, {"Retry-After": str(seconds)})
+
+
+def _metadata(scope: Scope, verifier: Verifier) -> Response:
+    """Protected resource metadata (RFC 9728): tells a refused client where to get a token."""
+    document = {
+        "resource": f"{_base(scope)}/mcp",
+        "authorization_servers": [verifier.issuer],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Flame docs",
+    }
+    if verifier.required_scopes:
+        document["scopes_supported"] = list(verifier.required_scopes)
+    return JSONResponse(document, headers={"Access-Control-Allow-Origin": "*"})
+
+
+def _base(scope: Scope) -> str:
+    """This server's address as the client wrote it. The scheme may come from a gateway and is only echoed."""
+    headers = Headers(scope=scope)
+    forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    scheme = forwarded if forwarded in ("http", "https") else scope["scheme"]
+    return f"{scheme}://{headers['host']}"

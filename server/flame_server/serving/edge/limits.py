@@ -1,0 +1,92 @@
+"""Limits on the size of a request and on the time that it takes to arrive."""
+
+import asyncio
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flame_server.serving.edge.replies import refusal
+from flame_server.serving.metrics import Metrics
+
+# A question has at most 512 characters; initialize with everything that clients announce is about 2 kB.
+MAX_BODY_BYTES = 65_536
+# Room for a token of 8 kB and for what gateways add.
+MAX_HEADER_BYTES = 16_384
+MAX_HEADERS = 100
+BODY_SECONDS = 10.0
+
+
+class RequestLimits:
+    """Reads the whole body first, so that no client can hold a request open for ever."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, body_seconds: float = BODY_SECONDS) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = b""
+        problem = _headers_problem(scope)
+        if problem is None:
+            try:
+                async with asyncio.timeout(self._body_seconds):
+                    body, problem = await _read_body(receive)
+            except TimeoutError:
+                problem = refusal(408, "request_timeout", "the request's body did not arrive in time")
+            except ClientDisconnect:
+                return
+        if problem is not None:
+            self._metrics.refused({408: "timeout", 413: "body", 431: "headers"}[problem.status_code])
+            problem.headers["Connection"] = "close"
+            await problem(scope, receive, send)
+            return
+        await self._app(
+            scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send
+        )
+
+
+def _headers_problem(scope: Scope) -> Response | None:
+    headers = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in headers)
+    if size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS:
+        limits = f"{MAX_HEADER_BYTES} bytes in {MAX_HEADERS} headers"
+        return refusal(431, "headers_too_large", f"the limit is {limits}")
+    declared = dict(headers).get(b"content-length", b"0")
+    # uvicorn has refused anything that is not a number.
+    return _too_large() if int(declared) > MAX_BODY_BYTES else None
+
+
+async def _read_body(receive: Receive) -> tuple[bytes, Response | None]:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            return b"", _too_large()
+        if not message.get("more_body", False):
+            return bytes(body), None
+
+
+def _too_large() -> Response:
+    return refusal(413, "body_too_large", f"the body's limit is {MAX_BODY_BYTES} bytes")
+
+
+def replay(message: Message, receive: Receive) -> Receive:
+    """A `receive` that returns a message again that was already read, and then the ones after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return message
+
+    return again

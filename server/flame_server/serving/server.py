@@ -1,0 +1,103 @@
+"""Runs the server: opens the index, serves HTTP or stdio, and finishes requests in flight at the end."""
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from flame_server.credentials import Credentials
+from flame_server.errors import FlameMcpError
+from flame_server.logs import configure_logging
+from flame_server.search.factory import open_search_service
+from flame_server.serving.edge.stack import with_edge
+from flame_server.serving.metrics import Metrics, serve_metrics
+from flame_server.settings import Settings
+
+# Higher than the limits of a request allow: it only keeps a single line from growing without end.
+_MAX_UNPARSED_BYTES = 65_536
+_log = structlog.get_logger(__name__)
+
+
+def serve_http(settings: Settings, credentials: Credentials) -> None:
+    """Serves `/mcp`, `/health` and `/health/ready` until SIGTERM or SIGINT; then finishes requests in flight.
+
+    Raises:
+        FlameMcpError: The index cannot be opened, or the port is taken. Failing at once is visible in
+            `kubectl get pods` and in the last line of the log; a process that stays up unready is not.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    metrics = Metrics()
+    searcher = open_search_service(settings, credentials, metrics)
+    # Imported after the model is loaded: loading needs 130 MiB for a moment, which the framework then reuses
+    # (measured).
+    from flame_server.serving.app import create_server  # noqa: PLC0415
+
+    app = create_server(searcher, settings, metrics).http_app(
+        path="/mcp", stateless_http=True, json_response=True, host_origin_protection=False
+    )
+    edge = with_edge(app, settings, credentials, metrics)
+    traces = None
+    if settings.tracing_endpoint is not None:
+        from flame_server.serving.tracing import Traced, start_tracing  # noqa: PLC0415 - only where it is asked for
+
+        traces = start_tracing(settings.tracing_endpoint)
+        edge = Traced(edge)
+    config = uvicorn.Config(
+        edge,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        h11_max_incomplete_event_size=_MAX_UNPARSED_BYTES,
+        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+    )
+    listener = _listen(settings.host, settings.port)
+    if settings.metrics_port is not None:
+        serve_metrics(settings.host, settings.metrics_port, metrics, lambda: searcher.index or {})
+    # uvicorn raises the signal again when it is done; being asked to stop is not a failure.
+    signal.signal(signal.SIGTERM, _already_handled)
+    signal.signal(signal.SIGINT, _already_handled)
+    _log.info(
+        "serving",
+        url=f"http://{settings.host}:{settings.port}/mcp",
+        auth=settings.auth_type,
+        **(searcher.index or {}),
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+    if traces is not None:
+        traces.shutdown()
+    _log.info("stopped")
+
+
+def serve_stdio(settings: Settings, credentials: Credentials) -> None:
+    """Serves one client over standard input and output until it closes them.
+
+    Raises:
+        FlameMcpError: The index cannot be opened.
+    """
+    configure_logging(settings.log_level, settings.log_format)
+    searcher = open_search_service(settings, credentials, Metrics())
+    from flame_server.serving.app import create_server  # noqa: PLC0415 - as above
+
+    asyncio.run(create_server(searcher, settings).run_stdio_async(show_banner=False))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise FlameMcpError(
+            f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"
+        ) from error
+    # Accepted connections inherit this. asyncio sets it only on sockets that it created itself. Without it,
+    # the second part of an answer waits 40 ms until the client acknowledges the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _already_handled(number: int, frame: FrameType | None) -> None:
+    del number, frame

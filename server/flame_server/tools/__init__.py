@@ -1,1 +1,0 @@
-"""The MCP tools: what they take, and what they answer."""
