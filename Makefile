@@ -55,6 +55,7 @@ docs: venv ## Generate docs/resource.md, the charts' READMEs and the server char
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.server_values
 	$(BIN)/python -m docs.chart_readmes
+	$(BIN)/python -m docs.rooms
 
 package: venv ## Package the charts into build/charts (reproducibly: same sources, same bytes)
 	@$(BIN)/python -m release.charts

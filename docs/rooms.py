@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 PROGRAMS = {"flame_operator": "operator", "flame_server": "server"}
 
-WIDTH, HEIGHT = 280, 118
+WIDTH, HEIGHT = 280, 133
 GAP_X, GAP_Y, MARGIN = 26, 40, 24
-LINES, COLUMNS = 5, 39
+LINES, COLUMNS = 6, 39
 HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" \
 aria-label="The rooms of {package} and what they import">
