@@ -39,7 +39,7 @@ def test_only_test_modules_lie_beside_tests() -> None:
     """What tests share lies in tests/support, so that a test folder lists its subjects."""
     others = [
         str(file.relative_to(ROOT))
-        for folder in ("flame_operator", "cluster", "charts", "e2e")
+        for folder in ("flame_operator", "flame_server", "cluster", "charts", "e2e")
         for file in (ROOT / "tests" / folder).rglob("*.py")
         if file.name != "conftest.py" and not file.name.startswith("test_")
     ]
