@@ -11,7 +11,10 @@ STATUS_MANAGER = f"{MANAGER}-status"
 PAGE = 250
 LIST_TIMEOUT = 60.0
 LEASE_TIMEOUT = 2.0
-"""In seconds; short, so that a renewal can be tried twice before the Lease is lost."""
+"""The timeout of requests for the Lease, in seconds.
+
+It is short, so that a renewal can be tried twice before the Lease is lost.
+"""
 # No object has this resource version. An apply with it creates the object, or fails with 409 when one exists,
 # so a foreign object is never overwritten, and no read is needed before the write.
 ABSENT = "1"
@@ -93,21 +96,21 @@ class AioKube:
         self._valid_for = valid_for
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
-        """See `KubeApi`."""
+        """Create or change an object by server-side apply; see `KubeApi.apply`."""
         precondition = {"uid": uid} if uid else {"resourceVersion": ABSENT}
         body = {**manifest, "metadata": {**manifest["metadata"], **precondition}}
         return await self._apply(_path(manifest), body, MANAGER)
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """See `KubeApi`."""
+        """The object with this key, or None; see `KubeApi.get`."""
         return await self._get(Call("GET", kind.path(*key)))
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """See `KubeApi`."""
+        """The metadata of the object with this key, or None; see `KubeApi.get_metadata`."""
         return await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
 
     async def serves(self, kind: Kind) -> bool:
-        """See `KubeApi`."""
+        """Whether the cluster serves a kind; see `KubeApi.serves`."""
         found = await self._get(Call("GET", f"/apis/{kind.api_version}"))
         return any(one["name"] == kind.plural for one in (found or {}).get("resources", []))
 
@@ -118,7 +121,7 @@ class AioKube:
     async def list(
         self, kind: Kind, *, selector: str = "", namespace: str | None = None
     ) -> AsyncIterator[Manifest]:
-        """See `KubeApi`."""
+        """Iterate over all objects of a kind; see `KubeApi.list`."""
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             answer = await self._request(Call("GET", kind.path(namespace), query, timeout=LIST_TIMEOUT))
@@ -136,7 +139,7 @@ class AioKube:
             query["continue"] = token
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
-        """See `KubeApi`."""
+        """Change exactly this version of an object by JSON Patch; see `KubeApi.correct`."""
         version = child["metadata"]["resourceVersion"]
         unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
         call = Call(
@@ -152,7 +155,7 @@ class AioKube:
         return _checked(answer)
 
     async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
-        """See `KubeApi`."""
+        """Delete exactly this object; see `KubeApi.delete`."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -164,7 +167,7 @@ class AioKube:
             _checked(answer)
 
     async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
-        """See `KubeApi`."""
+        """Apply the status of a resource; see `KubeApi.patch_status`."""
         key, metadata = key_of(server), server["metadata"]
         body = {
             "apiVersion": SERVER.api_version,
@@ -228,7 +231,7 @@ class Leases:
 
 
 def _checked(answer: Answer) -> Manifest:
-    """The object in an answer; an answer that is an error is raised as one of `errors`."""
+    """The object in an answer; raises one of `errors` when the answer is an error."""
     if answer.status < 300:
         return answer.body
     message = str(answer.body.get("message") or f"HTTP status {answer.status}")

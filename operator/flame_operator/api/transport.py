@@ -69,7 +69,7 @@ class Answer(NamedTuple):
 
 
 def unlimited() -> float:
-    """The limit for processes that may write for as long as they want: infinitely many seconds."""
+    """The limit of requests that need none: infinitely many seconds."""
     return math.inf
 
 
@@ -198,7 +198,7 @@ class Transport:
 
 
 def _in_time(limit: Callable[[], float], seconds: float) -> bool:
-    """Whether a write may still be sent that was made with a deadline of `seconds`."""
+    """Whether a write that was made with a deadline of `seconds` may still be sent."""
     return limit() > max(0, seconds - MOST_SECONDS_LATE)
 
 

@@ -24,7 +24,7 @@ NOTHING_KNOWN = Facts()
 def desired_children(
     server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN
 ) -> tuple[Manifest, ...]:
-    """The manifests of all children of `server`, in the order in which they are applied: pods come last.
+    """The manifests of all children of `server`, in the order in which they are applied.
 
     What pods need comes before the pods. Jobs aren't included: whether there is one depends on what has run
     before; see `ingestion.runs`.

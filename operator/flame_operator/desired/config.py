@@ -54,7 +54,7 @@ def _process(server: Server) -> Environment:
 
 
 def embedding(server: Server, key_file: str | None) -> Environment:
-    """The variables for the embedding.
+    """The environment variables that configure the embedding.
 
     Args:
         server: The server.
@@ -80,7 +80,7 @@ def embedding(server: Server, key_file: str | None) -> Environment:
 
 
 def vector_store(server: Server, files: Mapping[str, str]) -> Environment:
-    """The variables for the vector store.
+    """The environment variables that configure the vector store.
 
     Args:
         server: The server.

@@ -81,7 +81,7 @@ def _replicas(server: Server, facts: Facts) -> int | None:
 
 
 def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, Any]:
-    """The metadata of the pod template. Its annotations make a change of what pods read roll them."""
+    """The metadata of the pod template, with digests of what pods read: a change of these rolls the pods."""
     found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
     if workload_identity(server):
         found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"

@@ -133,7 +133,7 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
     if run.task == "snapshot":
         managed = managed_qdrant(server)
         keep = managed.snapshots.keep if managed and managed.snapshots else 1
-        # Each node keeps and counts its own snapshots, so use always the same; each has a copy of all data.
+        # Each node keeps and counts its own snapshots, so always use the same node; each has a copy of all data.
         node = f"--qdrant={qdrant_node_url(server)}"
         args = ["index", "snapshot", *target, node, "--keep", str(keep)]
         return [_container(server, defaults, "snapshot", args)]
@@ -150,7 +150,7 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
 
 
 def _loads_the_images_index(server: Server) -> bool:
-    """Whether the run can load the index of the image: only bundled docs, and no other embedding model."""
+    """Whether nothing has to be built: only bundled docs, with the image's own embedding model or none."""
     given = server.spec.ingestion
     bundled = given is None or all(source.bundled is not None for source in given.sources)
     return bundled and server.spec.embedding.type in ("Local", "None")

@@ -115,7 +115,7 @@ def hosts(server: Server) -> tuple[str, ...]:
 
 
 def mode(server: Server) -> Literal["Standalone", "WithQdrant", "FullStack"]:
-    """The mode of the server, which its status shows: which of Qdrant and ingestion it runs."""
+    """The mode that the server's status shows: whether it also runs Qdrant, or Qdrant and ingestion."""
     if server.spec.ingestion is not None:
         return "FullStack"
     return "WithQdrant" if server.spec.vector_store.type == "Managed" else "Standalone"

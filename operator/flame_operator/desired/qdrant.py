@@ -192,7 +192,10 @@ def _stateful_set(
 
 def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]:
     selector = {"labelSelector": {"matchLabels": selector_labels(server.key.name, "qdrant")}}
-    apart = {"weight": 100, "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"}}
+    prefer_other_nodes = {
+        "weight": 100,
+        "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"},
+    }
     return {
         # Qdrant never talks to the Kubernetes API, and doesn't get the server's identity.
         "automountServiceAccountToken": False,
@@ -208,7 +211,7 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         },
         **placement(server),
         "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer_other_nodes]},
         },
         **pull_secrets(server, defaults),
         "containers": [_container(server, managed, defaults)],

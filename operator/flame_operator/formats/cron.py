@@ -68,5 +68,5 @@ def _plain(schedule: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_schedule(schedule: str, zone: str | None) -> bool:
-    """Whether a schedule is valid and is due at some time."""
+    """Whether a schedule is valid and ever comes due."""
     return tick_after(schedule, zone, "2026-01-01T00:00:00Z") is not None

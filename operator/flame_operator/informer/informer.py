@@ -39,7 +39,7 @@ class Informer:
     settle_seconds: float = 15
     """How soon after the start everything is listed a second time."""
     namespaces: Sequence[str] = ()
-    """Where to look; empty means everywhere."""
+    """The watched namespaces; empty means all."""
     optional_kinds: Sequence[Kind] = ()
     """Kinds of children that are made where the cluster serves them; they aren't watched."""
     metrics: Metrics = field(default_factory=Metrics)

@@ -172,26 +172,26 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         return kopf.BodyEssence({})
 
     def fetch(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Return None: no state is stored."""
 
     def store(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
 
 class _NoProgress(kopf.ProgressStorage):
     """A store that keeps no progress of handlers: there are none that need more than one call."""
 
     def fetch(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Return None: no progress is stored."""
 
     def store(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
     def purge(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Do nothing."""
 
     def touch(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence

@@ -74,14 +74,14 @@ class Pipeline:
         self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
     ) -> IngestionState:
         record = record_of(status, INGESTION)
-        jobs, pods, over = await self._look(server, record)
+        jobs, pods, result = await self._look(server, record)
         decision = decide(
             server,
             record,
             jobs,
             inputs=inputs(server, defaults),
             store=self._store(server, missing),
-            ended=over,
+            ended=result,
             now=now,
         )
         await self._carry_out(server, defaults, decision)
@@ -94,7 +94,7 @@ class Pipeline:
             decision.record,
             snapshots.record,
             message=progress(pods) if running else decision.waits_for,
-            index=over.index if over and over.succeeded else {},
+            index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
         )
@@ -102,8 +102,8 @@ class Pipeline:
     async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
         record = record_of(status, SNAPSHOTS)
         # Look again: a Job that has just been started for a load counts, too.
-        jobs, _, over = await self._look(server, record)
-        decision = decide_snapshot(server, record, jobs, over, now)
+        jobs, _, result = await self._look(server, record)
+        decision = decide_snapshot(server, record, jobs, result, now)
         await self._carry_out(server, defaults, decision)
         return decision
 

@@ -166,12 +166,12 @@ def _caught_up(
 
 def _due(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
     """The run that is due, or else the seconds until one may be, if that is known."""
-    given, back = server.spec.ingestion, _annotation(server, ROLLBACK)
-    if back and back != record.rollback and record.succeeded:
-        return Run("rollback", f"rollback/{back}", inputs), None
+    given, rollback = server.spec.ingestion, _annotation(server, ROLLBACK)
+    if rollback and rollback != record.rollback and record.succeeded:
+        return Run("rollback", f"rollback/{rollback}", inputs), None
     paused = server.spec.suspend or (given is not None and given.suspend)
     # If nothing has been loaded yet, there is no index to go back to, nor one to protect.
-    rolled_back = back and record.succeeded
+    rolled_back = rollback and record.succeeded
     if not paused and not rolled_back and (trigger := _trigger(server, record, inputs, now)):
         return Run("ingest", trigger, inputs), None
     return (None, None) if paused else _later(server, record, inputs, now)

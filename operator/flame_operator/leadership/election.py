@@ -24,17 +24,17 @@ from flame_operator.resource.kinds import Manifest
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 8
-"""How long a Lease is valid.
+"""How long a Lease is valid, in seconds.
 
 A handover after a crash takes this long, plus two retries at most and filling the cache: less than 15 s.
 """
 RENEW_SECONDS = 5.0
-"""How long the holder may write after a renewal.
+"""How long the holder may write after a renewal, in seconds.
 
 It is 3 s less than the Lease is valid, for clocks that run at different speeds and for requests in flight.
 """
 RETRY_SECONDS = 1.0
-"""How often to renew or to try to take the Lease.
+"""How often to renew the Lease, or to try to take it, in seconds.
 
 Several renewals may fail before the Lease is lost, and one write a second is nothing to the API server.
 """

@@ -139,20 +139,20 @@ class WorkQueue:
         return key
 
     async def _work_on(self, key: Key) -> None:
-        again: float | None = None
+        delay: float | None = None
         failure: Exception | None = None
         begun = self._clock()
         # Every line that any module logs meanwhile names the resource.
         with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name):
             try:
-                again = await self._handler(key)
+                delay = await self._handler(key)
             except (UserError, Conflict, Unavailable) as error:
-                failure, again = error, self._delay(key)
-                log.warning("reconcile failed", error=str(error), retry_seconds=round(again, 1))
+                failure, delay = error, self._delay(key)
+                log.warning("reconcile failed", error=str(error), retry_seconds=round(delay, 1))
             except Exception as error:
                 # A bug in one reconcile must not stop the others.
-                failure, again = error, self._delay(key)
-                log.exception("unexpected error in a reconcile", retry_seconds=round(again, 1))
+                failure, delay = error, self._delay(key)
+                log.exception("unexpected error in a reconcile", retry_seconds=round(delay, 1))
             else:
                 del self._failures[key]
             finally:
@@ -161,8 +161,8 @@ class WorkQueue:
         if key in self._dirty:
             self._dirty.remove(key)
             self._requeue(key)
-        elif again is not None:
-            self.add_later(key, again)
+        elif delay is not None:
+            self.add_later(key, delay)
 
     def _requeue(self, key: Key) -> None:
         if self._stopping:
@@ -173,7 +173,7 @@ class WorkQueue:
             self.add(key)
 
     def _delay(self, key: Key, *, grow: bool = True) -> float:
-        """Seconds until the next attempt: they double with each failure, with a jitter of up to one half."""
+        """Seconds until the next attempt: they double with each failure, minus a jitter of up to one half."""
         if grow:
             self._failures[key] += 1
             self._metrics.retried()

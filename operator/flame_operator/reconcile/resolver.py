@@ -70,7 +70,7 @@ class Resolver:
         self._rollouts.forget(key)
 
     def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
-        token, keys, asks = None, None, False
+        token, keys, asks_qdrant = None, None, False
         if generates_token(server):
             token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
         if managed_qdrant(server):
@@ -78,11 +78,11 @@ class Resolver:
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
         else:
             store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
-            asks = still_asks_qdrant(server, deployment, store)
+            asks_qdrant = still_asks_qdrant(server, deployment, store)
         return Facts(
             references=digest,
             token=token,
             qdrant_keys=keys,
             scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
-            asks_qdrant=asks,
+            asks_qdrant=asks_qdrant,
         )

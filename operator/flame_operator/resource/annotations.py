@@ -1,4 +1,4 @@
-"""Names the annotations that the operator puts on its children, and those with which users ask for runs."""
+"""Names the annotations that the operator puts on its children, and those by which users ask for runs."""
 
 from flame_operator.resource.kinds import GROUP
 

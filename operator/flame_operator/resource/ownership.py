@@ -1,4 +1,4 @@
-"""Tells from owner references and labels which FlameMCPServer an object belongs to."""
+"""Determines from owner references and labels which FlameMCPServer an object belongs to."""
 
 from typing import Any
 

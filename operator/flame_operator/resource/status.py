@@ -61,8 +61,8 @@ def readiness(server: Manifest) -> ConditionStatus:
     found = condition(server.get("status") or {}, "Ready")
     if found is None or found["status"] not in ("True", "False"):
         return "Unknown"
-    said: ConditionStatus = found["status"]
-    return said
+    status: ConditionStatus = found["status"]
+    return status
 
 
 def is_verified(status: Manifest) -> bool:

@@ -164,7 +164,7 @@ def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition: 
         return index._replace(status="True")
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
-    return Condition("False", Reason.UP_TO_DATE, "Nothing is in the way.")
+    return Condition("False", Reason.UP_TO_DATE, "Nothing is blocking progress.")
 
 
 def _reconciling(  # noqa: PLR0911 - a list

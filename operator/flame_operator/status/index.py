@@ -42,8 +42,8 @@ def ingestion_trouble(ingestion: IngestionState) -> Condition | None:
     before = " The previous index is served." if record.succeeded else ""
     if record.failure and record.phase in ("Failed", "Running"):
         reason = Reason.INDEX_HELD_BACK if record.failure == "Held" else Reason.INGESTION_FAILED
-        again = f" Now: {ingestion.message}" if record.phase == "Running" and ingestion.message else ""
-        return Condition("False", reason, f"{record.message}{again}{before}")
+        progress = f" Now: {ingestion.message}" if record.phase == "Running" and ingestion.message else ""
+        return Condition("False", reason, f"{record.message}{progress}{before}")
     if not record.succeeded:
         return Condition(
             "False", Reason.INGESTING, f"No index has been loaded yet. {ingestion.message}".strip()

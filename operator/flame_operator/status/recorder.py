@@ -173,9 +173,8 @@ class Recorder:
         try:
             await self._api.post_event(_body(series, self._instance))
         except asyncio.CancelledError:
-            self._queue.appendleft(
-                series
-            )  # may have been written already, but writing it again changes nothing
+            # It may have been written already, but writing it again changes nothing.
+            self._queue.appendleft(series)
             raise
         except NamespaceTerminating:
             result = "dropped"

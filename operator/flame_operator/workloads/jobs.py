@@ -69,7 +69,7 @@ def ended(job: Manifest, pods: Iterable[Manifest]) -> Ended | None:
         kind = _KINDS.get(str(error.get("kind")), "Internal")
         return Ended(False, kind, plain(error.get("message"), MAX_MESSAGE) or "It failed without a message.")
     why = _why(pods) or plain(last.get("message"), MAX_MESSAGE)
-    return Ended(False, "Internal", f"{why} The log of Job {job['metadata']['name']} may tell more.".strip())
+    return Ended(False, "Internal", f"{why} See the log of Job {job['metadata']['name']}.".strip())
 
 
 def progress(pods: Iterable[Manifest]) -> str:
