@@ -133,7 +133,7 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
     if run.task == "snapshot":
         managed = managed_qdrant(server)
         keep = managed.snapshots.keep if managed and managed.snapshots else 1
-        # Each node keeps and counts its own snapshots, so always use the same node; each has a copy of all data.
+        # Each node keeps and counts its own snapshots, so always use the same one; each has all the data.
         node = f"--qdrant={qdrant_node_url(server)}"
         args = ["index", "snapshot", *target, node, "--keep", str(keep)]
         return [_container(server, defaults, "snapshot", args)]

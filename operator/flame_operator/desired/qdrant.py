@@ -211,7 +211,7 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         },
         **placement(server),
         "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer_other_nodes]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [spread]},
         },
         **pull_secrets(server, defaults),
         "containers": [_container(server, managed, defaults)],

@@ -16,7 +16,7 @@ class _Turn(NamedTuple):
 
     until: float
     broken: bool
-    """Whether the server had no ready pod when its turn began."""
+    """Whether the server waited among those without a ready pod."""
 
 
 @dataclass

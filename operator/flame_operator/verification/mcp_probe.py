@@ -119,7 +119,7 @@ async def _ask_without_token(exchange: "_Exchange") -> Verdict:
         )
     if status != 401:
         raise _unexpected(status)
-    message = f"The server asks for a token, as auth.type {target.auth} requires; the canary query needs one."
+    message = f"The server asks for a token, as auth.type is {target.auth}; the canary query would need one."
     return Verdict(True, True, Finding.ANSWERING_AUTH_REQUIRED, message, None, index)
 
 
