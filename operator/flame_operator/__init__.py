@@ -1,1 +1,1 @@
-"""Flame MCP's operator: turns each FlameMCPServer into a running search server."""
+"""The Flame MCP operator: runs a docs-search server for each FlameMCPServer resource."""

@@ -1,4 +1,4 @@
-"""The life of the operator's process, from the first connection to the last answer."""
+"""Runs the operator: connects to the cluster, serves probes and metrics, starts what the factory makes."""
 
 import asyncio
 import importlib.metadata
@@ -17,18 +17,18 @@ from flame_operator.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 async def run(settings: Settings, *, namespaces: Sequence[str] = (), liveness_port: int = 0) -> None:
-    """Operate until SIGTERM or SIGINT, then finish what has begun.
+    """Run the operator until SIGTERM or SIGINT, then finish the work that has begun.
 
     Args:
         settings: The operator's settings.
-        namespaces: Where to look; empty means everywhere.
-        liveness_port: Where to answer probes; 0 switches them off.
+        namespaces: Which namespaces to watch; empty means all.
+        liveness_port: The port for probes; 0 disables them.
 
     Raises:
         UserError: The cluster can't be used as it is; the message says what is missing.
-        LostLease: Another operator may lead.
+        LostLease: Another operator process may lead.
         Blind: The watch has stopped delivering.
-        Exception: Anything else ends the process; the next one starts from fresh lists and repeats no write.
+        Exception: Any other error ends the process; the next starts from fresh lists and repeats no write.
     """
     stop = asyncio.Event()
     take_signals = partial(_take_signals, stop)
@@ -58,6 +58,6 @@ def _page(metrics: Metrics) -> Endpoints:
 
 
 def _take_signals(stop: asyncio.Event) -> None:
-    """Have the signals that end a process ask it to stop. kopf takes them for itself when it starts."""
+    """Make SIGTERM and SIGINT set `stop`; to be called again after kopf has installed its own handlers."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

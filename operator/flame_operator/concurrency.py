@@ -1,4 +1,4 @@
-"""Tasks that live and end together."""
+"""Runs asyncio tasks that end together."""
 
 import asyncio
 from collections.abc import Collection
@@ -6,10 +6,10 @@ from typing import Any
 
 
 async def until_one_ends(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Wait until one ends, or until this is cancelled, then cancel the others.
+    """Wait until one of the tasks ends, or this wait is cancelled, then cancel the others.
 
     Raises:
-        Exception: What any of them ended with.
+        Exception: The exception with which any of them ended.
     """
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

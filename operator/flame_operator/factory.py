@@ -1,4 +1,4 @@
-"""Makes the parts of one operator and connects them. `app.run` starts what the factory has made."""
+"""Makes the parts of the operator and connects them; `app.run` starts them."""
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -47,20 +47,20 @@ from flame_operator.verification.verification import Verification
 from flame_operator.verification.verifier import Verifier
 
 EXIT_SECONDS = 10.0
-"""How long the end of the process may take after the queue has been drained."""
+"""How many seconds the process may take to end after the queue has been drained."""
 
 
 @dataclass(frozen=True)
 class Factory:
-    """Makes each part when it is first asked for, and once.
+    """Makes each part of the operator once, when it is first used.
 
-    Parts that know each other in a circle, as the queue and what adds to it, find each other here.
+    Parts that depend on each other in a circle, as the queue and those that add to it, are connected here.
 
     Attributes:
         settings: The operator's settings.
-        transport: What sends requests to the API server.
-        metrics: What counts.
-        namespaces: Where to look; empty means everywhere.
+        transport: Sends requests to the API server.
+        metrics: The metrics of this process.
+        namespaces: Which namespaces to watch; empty means all.
     """
 
     settings: Settings
@@ -78,17 +78,17 @@ class Factory:
 
     @cached_property
     def api(self) -> AioKube:
-        """The Kubernetes API, for as long as this process may write."""
+        """The Kubernetes API, which writes only as long as this process may write."""
         return AioKube(self.transport, valid_for=self.election.valid_for)
 
     @cached_property
     def cache(self) -> Cache:
-        """What has been seen of the cluster."""
+        """The newest known versions of servers and children."""
         return Cache()
 
     @cached_property
     def informer(self) -> Informer:
-        """Keeps the cache up to date, and adds what has changed to the queue."""
+        """Keeps the cache up to date, and adds servers that have changed to the queue."""
         settings = self.settings
         return Informer(
             self.api,
@@ -106,17 +106,17 @@ class Factory:
 
     @cached_property
     def queue(self) -> WorkQueue:
-        """What has to be reconciled."""
+        """The queue of servers that have to be reconciled."""
         return WorkQueue(self.reconciler, workers=self.settings.workers, metrics=self.metrics)
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
-        """The life of the process."""
+        """Runs the queue while this process leads."""
         return Lifecycle(self.election, self.queue, drain_seconds=self.settings.drain_seconds)
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """What a pass does."""
+        """Runs the passes over servers."""
         children = Children(self.api, self.cache)
         return Reconciler(
             cache=self.cache,
@@ -132,12 +132,12 @@ class Factory:
 
     @cached_property
     def digests(self) -> Digests:
-        """Makes digests of what is in Secrets; it has its key once `prime` has read it."""
+        """Makes digests of the content of Secrets; it has its key once `prime` has read it."""
         return Digests()
 
     @cached_property
     def references(self) -> References:
-        """Looks up the Secrets and ConfigMaps that specs name."""
+        """Polls the Secrets and ConfigMaps that specs name."""
         return References(
             self.api,
             self.digests,
@@ -147,14 +147,14 @@ class Factory:
 
     @cached_property
     def rollouts(self) -> Rollouts:
-        """Paces rollouts."""
+        """Paces rollouts that a changed Secret or ConfigMap causes."""
         rollouts = Rollouts(Pacer(self.settings.rollout_parallelism, self._add))
         self.metrics.show_rollouts(lambda: rollouts.waiting)
         return rollouts
 
     @cached_property
     def verifier(self) -> Verifier:
-        """Checks running servers."""
+        """Verifies running servers."""
         return Verifier(
             McpProbe(),
             per_second=self.settings.verifications_per_second,
@@ -174,7 +174,7 @@ class Factory:
         )
 
     async def prime(self) -> None:
-        """Learn what has to be known before the first decision."""
+        """Load the digests' key, the cache and the rollouts under way, before the first pass."""
         self.digests.use(await load_key(self.api, self.settings.namespace))
         await self.informer.prime()
         for key in self.cache.servers():
@@ -183,10 +183,10 @@ class Factory:
     def background(
         self, *, watch_started: Callable[[], None]
     ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
-        """What runs for as long as this process leads.
+        """The functions that run for as long as this process leads.
 
         Args:
-            watch_started: Called once kopf has taken the signals for itself, to take them back.
+            watch_started: Called once kopf has installed its signal handlers, to replace them.
         """
         watching = partial(
             watch,
@@ -205,7 +205,7 @@ class Factory:
         )
 
     def vitals(self) -> Vitals:
-        """What the health of the process is judged by."""
+        """The facts from which the health of the process is judged."""
         return Vitals(
             role=self.lifecycle.role,
             in_contact=self.election.in_contact,
@@ -218,7 +218,7 @@ class Factory:
         self.queue.add(key)
 
     def _reference_changed(self, key: Key) -> None:
-        # Generated Secrets are references, too, and nobody else tells when they change.
+        # Generated Secrets are references, too, and nothing else reports when they change.
         self.cache.learn(SECRET.kind, key, None)
         self.cache.learn(SECRET.kind, Key(key.namespace, key.name + QDRANT), None)
         self.queue.add(key)

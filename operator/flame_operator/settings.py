@@ -1,4 +1,4 @@
-"""The operator's settings, from environment variables `FLAME_OPERATOR_*`."""
+"""Reads the operator's settings from environment variables `FLAME_OPERATOR_*`."""
 
 import platform
 import secrets
@@ -16,7 +16,7 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])
 
 
 def _words(value: object) -> object:
-    """The words of a text with commas between them."""
+    """The words of a comma-separated text."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
@@ -29,55 +29,65 @@ def _own_identity() -> str:
 
 
 class Settings(BaseSettings):
-    """Every variable has a default; the chart sets the image."""
+    """The operator's settings. Every variable has a default; the chart sets the image."""
 
     model_config = SettingsConfigDict(env_prefix="FLAME_OPERATOR_", frozen=True)
 
     server_image: Annotated[str, Field(min_length=1)] = DEFAULT_SERVER_IMAGE
-    """The image of servers whose spec names none."""
+    """The image for servers whose spec names none."""
     qdrant_image: Annotated[str, Field(min_length=1)] = DEFAULT_QDRANT_IMAGE
-    """The image of Qdrant servers whose spec names none."""
+    """The image of a managed Qdrant when the spec names none."""
     image_pull_secrets: Annotated[
         tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=8)
     ] = ()
-    """Secrets of each server's namespace that pods pull with whose spec names none; commas between them."""
+    """The image pull secrets of servers whose spec names none, separated by commas.
+
+    They are looked up in each server's namespace.
+    """
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
-    """How many resources load docs at once; the others wait for their turn."""
+    """How many servers load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600
-    """How often everything is listed to find what a broken watch missed; up to 10 % sooner or later."""
+    """How often everything is listed to find what a broken watch missed, give or take 10 %."""
     settle_seconds: Annotated[float, Field(ge=1, le=86400)] = 15
-    """How soon after the start all is listed again: no watch tells of what went before it was open."""
+    """How soon after the start to list everything again: no watch reports deletions from before it opened."""
     workers: Annotated[int, Field(ge=1, le=256)] = 16
-    """How many resources are worked on at once."""
+    """How many servers are reconciled at once."""
     api_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     """How many API requests are in flight at once."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
-    """How long work that has begun may take after SIGTERM."""
+    """How long waiting work may take to finish after SIGTERM."""
     watch_grace_seconds: Annotated[float, Field(ge=1, le=86400)] = 90
-    """How long the watch may deliver nothing while lists find something new, before the process ends. kopf
-    notices a dead connection by itself, in 70 s at the latest."""
+    """How long the watch may deliver nothing while lists find changes, before the process ends.
+
+    kopf itself notices a dead connection after 70 s at the latest.
+    """
     namespace: ObjectName = Field(default_factory=_own_namespace)
-    """Where the operator itself is: its Lease and its key. In a pod its own namespace, else `default`."""
+    """The operator's own namespace, which holds its Lease and its key.
+
+    By default, in a pod, the pod's namespace; elsewhere, `default`.
+    """
     pod_name: Annotated[str, Field(pattern=r"^[-A-Za-z0-9._]{1,253}$")] = Field(default_factory=_own_identity)
-    """Who this process is among its replicas; two that run at once must differ. The host's name and a random
-    suffix when it isn't set."""
+    """The name of this process among its replicas; it must be unique among those that run at the same time.
+
+    By default, the host's name and a random suffix.
+    """
     leader_election: bool = True
-    """Whether to work only while holding the Lease. Without it a second operator would write as well."""
+    """Whether to work only while holding the Lease. Without it, a second operator would write as well."""
     lease_name: ObjectName = "flame-mcp-operator"
-    """The Lease; operators with the same one take turns."""
+    """The name of the Lease; of all operators with the same Lease, one leads."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
-    """Where to answer GET /metrics; 0 switches it off."""
+    """The port for GET /metrics; 0 disables it."""
     verifications_per_second: Annotated[float, Field(gt=0, le=1000)] = 10
-    """How many running servers are looked at in a second, over all resources."""
+    """How many checks of running servers start in a second, over all servers."""
     reference_poll_seconds: Annotated[float, Field(ge=1, le=86400)] = 60
-    """How often Secrets and ConfigMaps that resources refer to are read again."""
+    """How often Secrets and ConfigMaps that specs name are polled."""
     rollout_parallelism: Annotated[int, Field(ge=1, le=1000)] = 5
-    """How many resources roll at once after a change of something that they share."""
+    """How many servers of a namespace roll at once after a Secret or ConfigMap they share has changed."""
     http_routes: bool = False
-    """Whether to make HTTPRoutes; needs the Gateway API in the cluster and rights to write them."""
+    """Whether to make HTTPRoutes; needs the Gateway API in the cluster, and permission to write them."""
     service_monitors: bool = False
-    """Whether to make ServiceMonitors; needs their API in the cluster and rights to write them."""
+    """Whether to make ServiceMonitors; needs their API in the cluster, and permission to write them."""
     events_per_second: Annotated[float, Field(gt=0, le=1000)] = 5
-    """How many Events are written in a second, over all resources."""
+    """How many Events are written in a second, over all servers."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

@@ -27,7 +27,7 @@ def test_foreign_objects_are_never_touched(cluster: Cluster, namespace: str, kin
     managers = {entry["manager"] for entry in with_managers(cluster, kind, namespace)}
     assert not {manager for manager in managers if manager.startswith("flame")}
     message = cluster.found("fmcp", "docs", namespace)["status"]["conditions"][0]["message"]
-    assert "docs exists already" in message
+    assert "don't belong to it" in message
 
 
 def with_managers(cluster: Cluster, kind: str, namespace: str) -> list[Json]:

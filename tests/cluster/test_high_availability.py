@@ -155,7 +155,7 @@ def test_a_leader_that_stood_still_never_writes_again(
     cluster.kubectl("delete", "svc", "-n", namespace, "-l", MANAGED)
     leader.signal(signal.SIGCONT)
     assert leader.wait() == 1
-    (line,) = leader.lines("the operator ends, to start afresh")
+    (line,) = leader.lines("the operator exits, to be started afresh")
     assert "lease" in line["reason"]
     assert "Traceback" not in leader.log.read_text()
     cluster.wait_until("the Services to come back", lambda: complete(cluster, namespace) == MANY)
@@ -213,7 +213,7 @@ def test_a_watch_that_sees_nothing_ends_the_process(
     )
     cluster.apply(server("docs", namespace))
     assert operator.wait() == 1
-    (line,) = operator.lines("the operator ends, to start afresh")
+    (line,) = operator.lines("the operator exits, to be started afresh")
     assert "FlameMCPServer in all namespaces" in line["reason"]
     # The sweeps have seen to it all the same, and another one may lead.
     assert complete(cluster, namespace) == 1

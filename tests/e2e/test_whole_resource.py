@@ -129,7 +129,7 @@ def test_ready_ends_with_the_pods_and_comes_back_with_them(installed: Cluster, n
         wait_for(
             "the message to say why",
             lambda: (
-                "No node takes the pod"
+                "The pod can't be scheduled"
                 in installed.kubectl("get", "-n", namespace, "fmcp/docs", "-o", "yaml").stdout
             ),
             timeout=60,

@@ -1,8 +1,7 @@
-"""Requests to the Kubernetes API, and nothing else that leaves the process for it.
+"""Sends the operator's requests to the Kubernetes API, except for the watch, which is part of `informer`.
 
-`kube` has the requests in the operator's words: server-side apply, lists, deletions with preconditions,
-the Lease. `transport` sends them, with deadlines and retries, and sends no write once the Lease has run
-out.
+`kube` offers the requests that the operator needs: server-side apply, lists, deletions with preconditions,
+the Lease. `transport` sends them, with deadlines and retries, and sends no write once the Lease has expired.
 
 May import `telemetry`. Start with `KubeApi` in `kube`.
 """

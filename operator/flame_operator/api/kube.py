@@ -1,4 +1,4 @@
-"""The Kubernetes API in the operator's words."""
+"""Offers the requests to the Kubernetes API that the operator needs, and turns refusals into typed errors."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
@@ -11,71 +11,84 @@ STATUS_MANAGER = f"{MANAGER}-status"
 PAGE = 250
 LIST_TIMEOUT = 60.0
 LEASE_TIMEOUT = 2.0
-"""Seconds; short, so that a renewal can be tried twice before the lease is lost."""
-# No object has this version. An apply that asks for it creates, or fails with 409 when something is there, so
-# that a foreign object is never overwritten, and no read is needed before the write.
+"""The timeout of requests for the Lease, in seconds.
+
+It is short, so that a renewal can be tried twice before the Lease is lost.
+"""
+# No object has this resource version. An apply with it creates the object, or fails with 409 when one exists,
+# so a foreign object is never overwritten, and no read is needed before the write.
 ABSENT = "1"
 Propagation = Literal["Background", "Foreground", "Orphan"]
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class KubeApi(Protocol):
-    """What the operator needs of the API. Every method may raise `Refused`, `Conflict` or `Unavailable`."""
+    """The requests to the API that the operator needs.
+
+    Every method may raise `Refused`, `Conflict` or `Unavailable`.
+    """
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
-        """Server-side apply; returns the live object.
+        """Create or change an object by server-side apply; returns the live object.
 
         Args:
             manifest: All fields that the operator owns.
             uid: The object to change; None creates one.
 
         Raises:
-            Conflict: The object there isn't the one with that uid, or, for a creation, there is one.
+            Conflict: The live object has another uid, or, with None, there already is one.
         """
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """One object, or None when there is none."""
+        """The object with this key, or None when there is none."""
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """One object's metadata without the rest of it, or None when there is no such object."""
+        """The metadata of the object with this key, without its content, or None when there is none."""
 
     async def serves(self, kind: Kind) -> bool:
-        """Whether the cluster knows a kind."""
+        """Whether the cluster serves a kind."""
 
     def list(
         self, kind: Kind, *, selector: str = "", namespace: str | None = None
     ) -> AsyncIterator[Manifest]:
-        """All objects of a kind, in one namespace or everywhere, page by page; some may come twice."""
+        """Iterate over all objects of a kind, page by page; an object may come twice.
+
+        Args:
+            kind: The kind.
+            selector: A label selector; empty selects everything.
+            namespace: Where to look; None means everywhere.
+        """
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
-        """JSON Patch (RFC 6902) of exactly this version of the object; returns the live object.
+        """Change exactly this version of an object by JSON Patch (RFC 6902); returns the live object.
 
         Raises:
             Conflict: The object has changed since.
         """
 
     async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
-        """Delete exactly this object; not an error when it is gone.
+        """Delete exactly this object; no error when it is already gone.
 
         Args:
             child: The object.
-            propagation: What becomes of what it owns: deleted after it, deleted before it, or left.
+            propagation: What happens to the objects that it owns: `Background` deletes them after it,
+                `Foreground` before it, `Orphan` leaves them.
 
         Raises:
             Conflict: Another object has its name now.
         """
 
     async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
-        """Apply a server's status; returns the live server, or None when it is gone."""
+        """Apply the status of a resource; returns the live resource, or None when it is gone."""
 
 
 class AioKube:
-    """`KubeApi` on the official asyncio client, with plain dicts instead of its models.
+    """Implements `KubeApi` on a `Transport`, with plain dicts instead of the official client's models.
 
     Args:
-        transport: What sends the requests.
-        valid_for: For how many seconds from now this process may write. A write that takes longer is given
-            up, by the API server too, and none is begun when there are none left.
+        transport: Sends the requests.
+        valid_for: Returns for how many seconds from now this process may write. A write that takes longer is
+            given up, here and by the API server; with no seconds left, none is started.
     """
 
     def __init__(self, transport: Transport, *, valid_for: Callable[[], float] = unlimited) -> None:
@@ -83,21 +96,21 @@ class AioKube:
         self._valid_for = valid_for
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
-        """See `KubeApi`."""
+        """Create or change an object by server-side apply; see `KubeApi.apply`."""
         precondition = {"uid": uid} if uid else {"resourceVersion": ABSENT}
         body = {**manifest, "metadata": {**manifest["metadata"], **precondition}}
         return await self._apply(_path(manifest), body, MANAGER)
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """See `KubeApi`."""
+        """The object with this key, or None; see `KubeApi.get`."""
         return await self._get(Call("GET", kind.path(*key)))
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """See `KubeApi`."""
+        """The metadata of the object with this key, or None; see `KubeApi.get_metadata`."""
         return await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
 
     async def serves(self, kind: Kind) -> bool:
-        """See `KubeApi`."""
+        """Whether the cluster serves a kind; see `KubeApi.serves`."""
         found = await self._get(Call("GET", f"/apis/{kind.api_version}"))
         return any(one["name"] == kind.plural for one in (found or {}).get("resources", []))
 
@@ -108,17 +121,17 @@ class AioKube:
     async def list(
         self, kind: Kind, *, selector: str = "", namespace: str | None = None
     ) -> AsyncIterator[Manifest]:
-        """See `KubeApi`."""
+        """Iterate over all objects of a kind; see `KubeApi.list`."""
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             answer = await self._request(Call("GET", kind.path(namespace), query, timeout=LIST_TIMEOUT))
             if answer.status == 410 and "continue" in query:
-                # Paging took longer than the server keeps old versions: from the start, in one piece.
+                # Paging took longer than the API server keeps old versions: start again, in a single page.
                 query = {name: value for name, value in query.items() if name not in ("continue", "limit")}
                 continue
             page = _checked(answer)
             for item in page["items"]:
-                # Items of a list don't say what they are.
+                # Items of a list come without apiVersion and kind.
                 yield {**item, "apiVersion": kind.api_version, "kind": kind.kind}
             token = page["metadata"].get("continue")
             if not token:
@@ -126,7 +139,7 @@ class AioKube:
             query["continue"] = token
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
-        """See `KubeApi`."""
+        """Change exactly this version of an object by JSON Patch; see `KubeApi.correct`."""
         version = child["metadata"]["resourceVersion"]
         unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
         call = Call(
@@ -142,7 +155,7 @@ class AioKube:
         return _checked(answer)
 
     async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
-        """See `KubeApi`."""
+        """Delete exactly this object; see `KubeApi.delete`."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -154,7 +167,7 @@ class AioKube:
             _checked(answer)
 
     async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
-        """See `KubeApi`."""
+        """Apply the status of a resource; see `KubeApi.patch_status`."""
         key, metadata = key_of(server), server["metadata"]
         body = {
             "apiVersion": SERVER.api_version,
@@ -168,7 +181,7 @@ class AioKube:
             return None
 
     async def post_event(self, event: Manifest) -> None:
-        """See `events.EventApi`."""
+        """Create or update an Event; see `EventApi` in `status.recorder`."""
         await self._apply(EVENT.path(*key_of(event)), event, MANAGER)
 
     async def _apply(self, path: str, body: Manifest, manager: str) -> Manifest:
@@ -181,7 +194,7 @@ class AioKube:
 
 
 class Leases:
-    """The one Lease of this operator. Its requests wait for no others, and each is tried once."""
+    """Reads and writes the operator's Lease. Requests wait for no others, and each is tried only once."""
 
     def __init__(self, transport: Transport, key: Key) -> None:
         self._transport = transport
@@ -191,19 +204,23 @@ class Leases:
         """The Lease, or None when there is none.
 
         Raises:
-            Refused: The API server doesn't allow it.
+            Refused: The API server refuses the request.
             Unavailable: The API server doesn't answer.
         """
         answer = await self._transport.once(Call("GET", LEASE.path(*self._key), timeout=LEASE_TIMEOUT))
         return None if answer.status == 404 else _checked(answer)
 
     async def write(self, spec: Manifest, known: Manifest | None) -> Manifest:
-        """Give the known version of the Lease another spec, or create one; returns the live one.
+        """Write a new spec to the Lease, or create the Lease; returns the live Lease.
+
+        Args:
+            spec: The Lease's new spec.
+            known: The version that may be overwritten; None creates the Lease.
 
         Raises:
-            Conflict: There is another version, or already one.
-            NotFound: There is none, or no namespace for it.
-            Refused: The API server doesn't allow it.
+            Conflict: The live Lease has another version, or, for a creation, there already is one.
+            NotFound: There is no such Lease, or no namespace for it.
+            Refused: The API server refuses the request.
             Unavailable: The API server doesn't answer.
         """
         namespace, name = self._key
@@ -214,12 +231,12 @@ class Leases:
 
 
 def _checked(answer: Answer) -> Manifest:
-    """The object that was answered, or the error in our words."""
+    """The object in an answer; raises one of `errors` when the answer is an error."""
     if answer.status < 300:
         return answer.body
     message = str(answer.body.get("message") or f"HTTP status {answer.status}")
     causes: list[dict[str, str]] = (answer.body.get("details") or {}).get("causes") or []
-    # Another object has the name: for an apply that is 422 on the immutable uid, for a delete 409.
+    # When another object has the name, an apply fails with 422 on the immutable uid, and a delete with 409.
     if answer.status in (409, 410) or any(cause.get("field") == "metadata.uid" for cause in causes):
         raise Conflict(message)
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):

@@ -1,4 +1,4 @@
-"""Requests to the Kubernetes API: who sends them, how long one may take, and when it is sent again."""
+"""Sends requests to the Kubernetes API, with credentials, deadlines, retries and a bound on concurrency."""
 
 import asyncio
 import json
@@ -32,13 +32,16 @@ FIRST_DELAY = 0.25
 LONGEST_DELAY = 8.0
 CONNECT_SECONDS = 5.0
 MOST_SECONDS_LATE = 1.0
-"""How much later than made a write may be sent: by so much its bound at the API server is too late."""
+"""How many seconds may pass between making a write and sending it.
+
+The deadline that the API server gets with a write counts from when it arrives, so it is late by this much.
+"""
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `timeout` is in seconds."""
+    """One request to the API; `timeout` is in seconds."""
 
     method: str
     path: str
@@ -53,12 +56,12 @@ class Call:
 
     @property
     def writes(self) -> bool:
-        """Whether it may change something."""
+        """Whether the request may change something."""
         return self.method in VERBS
 
 
 class Answer(NamedTuple):
-    """What the API server said; `retry_after` is in seconds."""
+    """The API server's response; `retry_after` is in seconds."""
 
     status: int
     body: Manifest
@@ -66,12 +69,12 @@ class Answer(NamedTuple):
 
 
 def unlimited() -> float:
-    """The limit of requests that need none."""
+    """The limit of requests that need none: infinitely many seconds."""
     return math.inf
 
 
 def verb_and_resource(call: Call) -> tuple[str, str]:
-    """What a request does to what, in the words of RBAC rules; never a name that somebody chose."""
+    """The verb and the resource of a request, as RBAC rules name them; never a name that a user chose."""
     parts = call.path.strip("/").split("/")
     # api/VERSION/... or apis/GROUP/VERSION/..., with or without namespaces/NAMESPACE before the resource.
     parts = parts[2 if parts[0] == "api" else 3 :]
@@ -84,15 +87,15 @@ def verb_and_resource(call: Call) -> tuple[str, str]:
 
 
 class Transport:
-    """Sends requests; at most `concurrency` of those that `request` takes are under way at once.
+    """Sends requests to the API server, and retries those that got no usable answer.
 
     Args:
-        configuration: Where the API server is, and each request's token.
-        session: The connections, of `open_session`.
-        concurrency: See above.
+        configuration: Holds the API server's address, and the token for each request.
+        session: The connections, from `open_session`.
+        concurrency: How many requests of `request` are in flight at once; `once` isn't limited.
         metrics: Counts requests.
-        sleep: Waits between tries.
-        jitter: A number from 0 to 1 that spreads these waits.
+        sleep: Waits between attempts.
+        jitter: Returns a number from 0 to 1 that spreads these waits.
     """
 
     def __init__(  # noqa: PLR0913 - two are for tests
@@ -118,35 +121,39 @@ class Transport:
         return time.monotonic() - self._answered_at
 
     async def request(self, call: Call, limit: Callable[[], float] = unlimited) -> Answer:
-        """Send, and send again while the answer is 429, 5xx or none at all.
+        """Send a request, and retry it while the answer is 429, 5xx or missing.
 
         Args:
             call: The request.
-            limit: For how many seconds from now a write may still be carried out.
+            limit: Returns for how many seconds from now a write may still be carried out.
 
         Raises:
-            Unavailable: Still no answer after `ATTEMPTS`, or no time is left to write.
+            Unavailable: There was no usable answer after `ATTEMPTS`, or there is no time left to write.
         """
-        trouble = Unavailable("")
+        last_error = Unavailable("")
         for attempt in range(ATTEMPTS):
             if call.writes and limit() <= 0:
-                raise Unavailable(f"{call}: not sent, as this process may not write any more")
+                raise Unavailable(f"{call}: not sent, because this process may no longer write")
             wait = min(LONGEST_DELAY, FIRST_DELAY * 2**attempt) * (0.5 + self._jitter() / 2)
             try:
                 async with self._slots:
                     return await self.once(call, limit)
             except Unavailable as error:
-                trouble = error
-            log.debug("API request failed", call=str(call), trouble=str(trouble), attempt=attempt + 1)
+                last_error = error
+            log.debug("API request failed", call=str(call), trouble=str(last_error), attempt=attempt + 1)
             if attempt + 1 < ATTEMPTS:
-                await self._sleep(max(wait, trouble.retry_after))
-        raise Unavailable(f"{call}: no answer after {ATTEMPTS} attempts, the last was: {trouble}")
+                await self._sleep(max(wait, last_error.retry_after))
+        raise Unavailable(f"{call}: no answer after {ATTEMPTS} attempts; the last error was: {last_error}")
 
     async def once(self, call: Call, limit: Callable[[], float] = unlimited) -> Answer:
-        """Send, once and without waiting for others.
+        """Send a request once, without waiting for other requests.
+
+        Args:
+            call: The request.
+            limit: Returns for how many seconds from now a write may still be carried out.
 
         Raises:
-            Unavailable: The answer is 429, 5xx or none at all, or no time is left to write.
+            Unavailable: The answer is 429, 5xx or missing, or there is no time left to write.
         """
         try:
             answer = await self._send(call, limit)
@@ -159,7 +166,7 @@ class Transport:
         return answer
 
     async def _send(self, call: Call, limit: Callable[[], float]) -> Answer:
-        # Not through the client's own request functions: they take three times the CPU of the request itself.
+        # The official client's request functions aren't used: they take three times the CPU of the request.
         body = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
         headers = {"Content-Type": call.content_type, "Accept": call.accept}
         token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
@@ -167,7 +174,7 @@ class Transport:
             headers["Authorization"] = token
         seconds, query = call.timeout, call.query
         if call.writes:
-            # The API server gets the same bound, so that it doesn't carry out later what is given up here.
+            # The API server gets the same deadline, so that it doesn't later carry out what is given up here.
             seconds = min(seconds, max(limit(), 0.001))
             query = {**query, "timeout": f"{max(1, int(seconds * 1000))}ms"}
         begun, code = time.monotonic(), "none"
@@ -191,24 +198,24 @@ class Transport:
 
 
 def _in_time(limit: Callable[[], float], seconds: float) -> bool:
-    """Whether a write that was to take `seconds` at most may still be sent."""
+    """Whether a write that was made with a deadline of `seconds` may still be sent."""
     return limit() > max(0, seconds - MOST_SECONDS_LATE)
 
 
 async def _check_at_the_last_moment(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    """Keep a write from being sent after its time.
+    """Stop a write whose time has run out from being sent.
 
-    Between its making and its sending a request waits for a connection, and the whole process may stand
-    still. aiohttp calls this, whatever the name of the signal says, before the first byte goes out; nothing
-    comes in between. It is called for requests with a body, which all our writes are.
+    Between making and sending, a request waits for a connection, and the whole process may be suspended.
+    Despite the signal's name, aiohttp calls this before the first byte goes out, and nothing comes in
+    between. It is called for requests with a body, which all our writes have.
     """
     in_time: Callable[[], bool] | None = context.trace_request_ctx
     if in_time is not None and not in_time():
-        raise Unavailable("no time is left to write")
+        raise Unavailable("there is no time left to write")
 
 
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
-    # With the default threshold aiohttp rounds up to whole seconds, which is more than a lease has to spare.
+    # With its default threshold aiohttp rounds up to whole seconds, which is more than a Lease has to spare.
     return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS, ceil_threshold=math.inf)
 
 
@@ -216,7 +223,7 @@ def _json(text: bytes) -> Manifest:
     try:
         found: Any = json.loads(text)
     except ValueError:
-        found = None  # a proxy's page, for example
+        found = None  # for example the HTML page of a proxy
     return found if isinstance(found, dict) else {"message": text[:200].decode(errors="replace")}
 
 
@@ -225,7 +232,7 @@ def _seconds(header: str | None) -> float | None:
 
 
 def uses_kubeconfig() -> bool:
-    """Whether to log in with a kubeconfig: when one is named, and wherever there is no service account."""
+    """Whether to log in with a kubeconfig: when KUBECONFIG names one, or there is no service account."""
     return bool(os.environ.get("KUBECONFIG")) or not SERVICE_ACCOUNT_TOKEN.exists()
 
 
@@ -233,7 +240,12 @@ def uses_kubeconfig() -> bool:
 async def connect(
     *, concurrency: int, user_agent: str, metrics: Metrics | None = None
 ) -> AsyncIterator[Transport]:
-    """The API of the cluster that this process runs in, or that KUBECONFIG or ~/.kube/config names.
+    """Connect to the API of this process's cluster, or of the one that KUBECONFIG or ~/.kube/config names.
+
+    Args:
+        concurrency: How many requests may be in flight at once.
+        user_agent: The `User-Agent` header of all requests.
+        metrics: Counts requests.
 
     Raises:
         UserError: There are no usable credentials.
@@ -252,13 +264,13 @@ async def connect(
         raise UserError(
             f"can't log in to a cluster: {error}. Set KUBECONFIG, or run in a pod with a service account"
         ) from error
-    # More than `request` uses, so that the renewal of the lease never waits for a connection.
+    # Two more than `request` uses, so that the renewal of the Lease never waits for a connection.
     async with open_session(configuration, concurrency + 2, user_agent) as session:
         yield Transport(configuration, session, concurrency=concurrency, metrics=metrics)
 
 
 def open_session(configuration: Configuration, connections: int, user_agent: str) -> aiohttp.ClientSession:
-    """Connections for a `Transport`; they look at the clock once more before a write goes out."""
+    """Open the connections for a `Transport`; they check the deadline again right before a write is sent."""
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_check_at_the_last_moment)
     return aiohttp.ClientSession(

@@ -1,4 +1,4 @@
-"""Carries out a plan for a server's children, and keeps the answers in the cache."""
+"""Carries out a plan for a server's children, and stores the answers in the cache."""
 
 from collections.abc import Iterable
 
@@ -36,8 +36,9 @@ class Applier:
         """Carry out the writes and deletions among the actions, in their order.
 
         Raises:
-            Conflict: An object is another than the cache had; the cache has been corrected.
-            Refused: The API server refuses one; those before it have been carried out.
+            Conflict: A live object isn't the one in the cache; the cache has been corrected.
+            Refused: The API server refuses an action; those before it have been carried out.
+            Unavailable: The API server doesn't answer.
         """
         applied: list[str] = []
         deleted: list[str] = []
@@ -68,10 +69,10 @@ class Applier:
             raise
 
     async def _write(self, server: Server, manifest: Manifest, uid: str | None) -> Manifest:
-        """Apply, and remove what others have put into a list that is ours alone.
+        """Apply a child, and remove what others have added to lists that belong to the operator alone.
 
-        Server-side apply leaves fields of other managers alone, so that a port that somebody renumbered stays
-        beside ours, and the API server may even refuse the two together.
+        Server-side apply leaves fields of other managers alone. So a port that somebody has renumbered stays
+        beside the operator's, and the API server may even refuse the two together.
         """
         try:
             live = await self._api.apply(manifest, uid=uid)
@@ -86,13 +87,14 @@ class Applier:
         return await self._api.correct(live, fixes) if fixes else live
 
     async def _grow(self, wanted: Manifest, known: Manifest) -> None:
-        """Make the volumes of a StatefulSet larger, which it can't do itself: its template never changes.
+        """Enlarge the volumes of a StatefulSet, which can't do so itself: its volume templates are immutable.
 
-        The volumes first. The StatefulSet is then replaced without its pods, by the pass that its
-        disappearance starts; whoever ends in between finds the old one, and begins anew.
+        The volumes come first. Then the StatefulSet is deleted without its pods, and the pass that its
+        deletion triggers creates the new one. If the operator ends in between, the next one finds the old
+        StatefulSet and begins again.
 
         Raises:
-            Refused: The volumes' class doesn't allow it.
+            Refused: The volumes' storage class doesn't allow it.
         """
         size, template = storage_of(wanted), known["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
         namespace, name = key_of(known)
@@ -105,10 +107,10 @@ class Applier:
         await self._children.read(known["kind"], key_of(known))
 
     async def _leave_replicas(self, server: Server) -> None:
-        """Give up the Deployment's replicas without changing them, when they are ours.
+        """Give up the ownership of the Deployment's `replicas`, if the operator has it, and keep their value.
 
-        A field that an apply no longer names is removed, and replicas would fall back to 1 until the
-        autoscaler notices. So the claim to the field goes first, and the field stays.
+        A field that an apply no longer contains is removed, and `replicas` would fall back to 1 until the
+        autoscaler notices. So the ownership of the field is removed first, and the field stays.
         """
         live = await self._api.get(DEPLOYMENT, server.key)
         if live is not None and (operations := without_replicas(live, MANAGER)):

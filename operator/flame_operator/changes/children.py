@@ -1,4 +1,4 @@
-"""The objects that have the names of a server's children: from the cache, or read from the API server."""
+"""Finds the live objects that have the names of a server's children, in the cache or by reading them."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from flame_operator.resource.unions import generates_token, managed_qdrant
 
 
 class Children:
-    """What is known of servers' children."""
+    """Access to the live children of servers."""
 
     def __init__(self, api: KubeApi, cache: Cache) -> None:
         self._api = api
         self._cache = cache
 
     async def look(self, server: Server) -> None:
-        """Read what no event tells of: foreign objects with a child's name, and generated Secrets.
+        """Read the objects that aren't watched: foreign objects with a child's name, and generated Secrets.
 
         Raises:
             Refused: The API server refuses a read.
@@ -32,20 +32,20 @@ class Children:
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
             await self.read(SECRET.kind, server.key)
-        # The keys of its own Qdrant are deleted after the StatefulSet: as long as that exists, they may too.
+        # The keys of a managed Qdrant are deleted after its StatefulSet: while it exists, they may, too.
         store = managed_qdrant(server) or self.known(server, STATEFUL_SET.kind, QDRANT)
         if store and self._cache.child(SECRET.kind, server.key, QDRANT) is None:
             await self.read(SECRET.kind, Key(server.key.namespace, server.key.name + QDRANT))
 
     async def read(self, kind: str, key: Key) -> None:
-        """Replace what the cache knows of an object by what the API server says."""
+        """Read an object from the API server, and store the result in the cache."""
         self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
 
     def observed(self, server: Server) -> Iterator[Manifest]:
-        """All objects with the names of children, foreign ones included."""
+        """All known objects with the names of children, including foreign ones."""
         return self._cache.children(server.key)
 
     def known(self, server: Server, kind: str, suffix: str = "") -> Manifest | None:
-        """The server's own child of that kind and name; None for an object that isn't ours."""
+        """The server's own child of a kind and name; None when there is none, or the object is foreign."""
         child = self._cache.child(kind, server.key, suffix)
         return child if child is not None and is_ours(server, child) else None

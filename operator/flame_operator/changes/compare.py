@@ -1,4 +1,4 @@
-"""Whether a live object is as desired, and the patches that make it so where applying isn't enough. Pure."""
+"""Compares live objects with desired ones, and makes the patches for what an apply can't correct. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from flame_operator.formats.quantity import same_quantity
 from flame_operator.resource.kinds import Manifest
 
-# Lists whose items the API server tells apart by a field; in them others may add items of their own.
+# Lists whose items the API server tells apart by key fields; others may add items of their own to them.
 LIST_KEYS = {
     "containers": ("name",),
     "volumes": ("name",),
@@ -18,23 +18,23 @@ LIST_KEYS = {
     "ports": ("containerPort", "port", "protocol"),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
-# Lists in which nobody else has anything to add: one more port is one more way in.
+# Lists to which nobody else may add items: one more port is one more way in.
 EXACT_LISTS = {"ports"}
-# The rules of a NetworkPolicy: even a field that others add may let more in or out, as `endPort` does.
+# The rules of a NetworkPolicy: even a single added field may let more in or out, as `endPort` does.
 VERBATIM = {"ingress", "egress"}
-# Maps in which one entry more means other objects: a Service that selects no pods, a policy that covers none.
+# Maps in which one more entry selects other objects: a Service that has no pods, a policy that covers none.
 EXACT_MAPS = {"selector", "matchLabels"}
 # Maps whose values are quantities: the API server may write `0.5` as `500m`.
 QUANTITIES = {"requests", "limits", "emptyDir"}
 
 
 def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 - any JSON value
-    """Whether everything in `wanted` is in `live`, which may hold more: defaults, and what others have added.
+    """Whether `live` contains everything in `wanted`; it may hold more: defaults, and additions by others.
 
     Args:
-        wanted: A JSON value that we would send.
+        wanted: The JSON value that the operator would send.
         live: The JSON value that the API server has.
-        field: The name of the field that holds both, which decides how lists and quantities compare.
+        field: The name of the field that holds both; it decides how lists and quantities are compared.
     """
     if isinstance(wanted, dict):
         if field in EXACT_MAPS and isinstance(live, dict) and not live.keys() <= wanted.keys():
@@ -51,7 +51,7 @@ def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 
         return isinstance(live, list) and _list_is_subset(wanted, live, field)
     if field == "quantity":
         return wanted == live or (live is not None and same_quantity(wanted, live))
-    # The API server leaves out empty texts too.
+    # The API server leaves out empty texts, too.
     return (bool(wanted == live) and type(wanted) is type(live)) or (wanted == "" and live is None)
 
 
@@ -77,7 +77,7 @@ def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], An
 
 
 def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
-    """JSON Patch operations that remove what others have added where nothing but ours belongs."""
+    """The JSON Patch operations that remove others' additions from fields that must hold nothing else."""
     return list(_corrections(wanted, live, "", ""))
 
 
@@ -99,7 +99,10 @@ def _corrections(wanted: Any, live: Any, field: str, path: str) -> Iterator[Mani
 
 
 def without_replicas(live: Manifest, manager: str) -> list[Manifest]:
-    """JSON Patch operations by which `manager` gives up `spec.replicas`, whose value stays; may be none."""
+    """The JSON Patch operations with which a field manager gives up `spec.replicas`; the value stays.
+
+    Empty when the manager doesn't own the field.
+    """
     operations = []
     for number, entry in enumerate(live["metadata"].get("managedFields") or []):
         applied = entry.get("manager") == manager and entry.get("operation") == "Apply"
@@ -110,11 +113,11 @@ def without_replicas(live: Manifest, manager: str) -> list[Manifest]:
 
 
 def storage_of(stateful_set: Manifest) -> str:
-    """How large its volumes are asked to be."""
+    """The size that a StatefulSet requests for its volumes, as a quantity."""
     size: str = stateful_set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
     return size
 
 
 def grows(wanted: Manifest, live: Manifest) -> bool:
-    """Whether a StatefulSet's volumes are to have another size; the schema lets them only grow."""
+    """Whether the volumes of a StatefulSet have to grow; the CRD's schema doesn't let them shrink."""
     return not same_quantity(storage_of(wanted), storage_of(live))

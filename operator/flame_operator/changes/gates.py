@@ -1,4 +1,4 @@
-"""Which of the planned actions may be carried out now. Pure."""
+"""Selects the planned actions that may be carried out now. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,9 +7,10 @@ from flame_operator.resource.kinds import DEPLOYMENT, SECRET, SERVICE
 
 
 def secret_first(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """If the actions create a Secret, only that one and the Service that is marked with it; else all.
+    """The actions to start with: if a Secret is created, only Secrets and Services, else all actions.
 
-    The pods' digest of references depends on what is in the Secret, so that everything else is planned anew.
+    The Service carries the mark of the generated Secret. The pods' digest of references depends on the
+    Secret's content, so everything else is planned again once the Secret exists.
     """
     kinds = (SECRET.kind, SERVICE.kind)
     applies = [action for action in actions if isinstance(action, Apply)]
@@ -21,20 +22,20 @@ def secret_first(actions: tuple[Action, ...]) -> tuple[Action, ...]:
 def allowed(
     actions: Iterable[Action], *, references_missing: bool, keep: Collection[str] = ()
 ) -> list[Action]:
-    """The actions without those that would do harm now.
+    """The actions, except those that would do harm now.
 
     Args:
         actions: The whole plan.
-        references_missing: Whether pods would lack a Secret or ConfigMap that they read. Then no pod is
-            created or replaced.
-        keep: Names of children that are no longer desired, but still in use: they aren't deleted.
+        references_missing: Whether pods would lack a Secret or ConfigMap that they read. In that case, no pod
+            is created or replaced.
+        keep: Names of children that are no longer desired but still in use: they aren't deleted.
     """
     found = []
     for action in actions:
-        lacks = (
+        lacks_references = (
             isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind and references_missing
         )
-        of_use = isinstance(action, Delete) and action.child["metadata"]["name"] in keep
-        if not (lacks or of_use):
+        deletes_used = isinstance(action, Delete) and action.child["metadata"]["name"] in keep
+        if not (lacks_references or deletes_used):
             found.append(action)
     return found

@@ -12,7 +12,7 @@ from flame_operator.resource.server import Server
 
 @dataclass(frozen=True)
 class Apply:
-    """Write `manifest`. `uid` is the object it changes; None creates, and must not meet an object there."""
+    """Apply `manifest` to the object with `uid`; with None, create it, which fails if one already exists."""
 
     manifest: Manifest
     uid: str | None
@@ -20,21 +20,21 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """Remove a child of ours that is no longer wanted, and no other object that has taken its name since."""
+    """Delete a child that is no longer wanted, but no other object that has taken its name since."""
 
     child: Manifest
 
 
 @dataclass(frozen=True)
 class NameTaken:
-    """An object that isn't ours has the name of a child: it is never touched."""
+    """Do nothing: a foreign object has the name of a child, and is never touched."""
 
     child: Manifest
 
 
 @dataclass(frozen=True)
 class AwaitDeletion:
-    """An old object with that name is being deleted: the pass that follows its end creates the child."""
+    """Wait: an old object with the child's name is being deleted, and a later pass creates the child."""
 
     child: Manifest
 
@@ -43,21 +43,30 @@ Action = Apply | Delete | NameTaken | AwaitDeletion
 
 
 def plan(server: Server, wanted: Iterable[Manifest], observed: Iterable[Manifest]) -> tuple[Action, ...]:
-    """The actions that turn `observed` into `wanted`, in the order of `wanted`, then deletions."""
+    """The actions that turn the observed children into the wanted ones.
+
+    Args:
+        server: The server.
+        wanted: The desired children.
+        observed: All live objects with the names of children, including foreign ones.
+
+    Returns:
+        Writes in the order of `wanted`, then deletions; only the Service may come out of order.
+    """
     live = {_slot(child): child for child in observed}
     actions: list[Action] = []
     for manifest in wanted:
         action = _towards(server, manifest, live.pop(_slot(manifest), None))
         if action is not None:
             actions.append(action)
-    # A Secret first: what tells that there is one must not be gone before it.
+    # Secrets are deleted first: the objects that tell of a Secret must not be deleted before it.
     unwanted = [
         Delete(child)
         for child in sorted(live.values(), key=lambda child: child["kind"] != SECRET.kind)
         if is_ours(server, child) and not is_going(child)
     ]
-    # Secrets aren't listed: only the Service's mark tells that there is one. So the mark comes before the
-    # Secret does, and goes after it.
+    # Secrets aren't listed: only the Service's mark tells that a Secret exists. So the mark is set before the
+    # Secret is made, and removed after it is deleted.
     first = [action for action in actions if _marks_secret(action)]
     last = [action for action in actions if unwanted and _is_service(action) and action not in first]
     between = [action for action in actions if action not in first and action not in last]

@@ -1,8 +1,8 @@
-"""The command line: one module a command.
+"""Implements the command line, with one module for each command.
 
-`main` registers the commands; `common` has what they share. A command reads its arguments and settings,
-calls the package, and turns errors into one line and an exit code. What takes long to load is imported
-inside the command.
+`main` registers the commands; `common` has what they share. A command reads its arguments and settings, calls
+the rest of the package, and turns errors into one line and an exit code. Modules that are slow to load are
+imported inside the command that needs them.
 
 May import everything. Start with `main`.
 """

@@ -1,4 +1,4 @@
-"""What the commands share: how they fail, and their settings."""
+"""Holds what the commands share: how they fail, and how they read the settings."""
 
 import sys
 from typing import NoReturn
@@ -10,13 +10,13 @@ from flame_operator.settings import Settings
 
 
 def fail(message: str) -> NoReturn:
-    """End with exit code 1 and one line on standard error."""
+    """End the process with exit code 1 and one line on standard error."""
     click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(1)
 
 
 def configured() -> Settings:
-    """The settings from the environment; ends the process when one isn't valid, and names it."""
+    """The settings from the environment; ends the process with a message when a variable isn't valid."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`flame-operator`: the group that all commands belong to."""
+"""Defines `flame-operator`, the group of all commands."""
 
 import click
 

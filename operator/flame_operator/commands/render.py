@@ -1,4 +1,4 @@
-"""`flame-operator render`: prints the children of resources without a cluster."""
+"""Implements `flame-operator render`, which prints the children of resources without a cluster."""
 
 import base64
 from typing import IO, Any
@@ -17,9 +17,9 @@ from flame_operator.resource.kinds import SERVER, Manifest
 from flame_operator.resource.server import parse_server
 from flame_operator.resource.unions import loads_docs
 
-# `render` has no cluster that would give the resource its uid.
+# A placeholder: without a cluster, the resource has no uid.
 NO_UID = "00000000-0000-0000-0000-000000000000"
-# Nor is there a token that has been generated.
+# A placeholder: without a cluster, no token and no key has been generated.
 _GENERATED = base64.b64encode(b"generated-by-the-operator").decode()
 WITHOUT_CLUSTER = Facts(
     token=_GENERATED, qdrant_keys={QDRANT_WRITE_KEY: _GENERATED, QDRANT_READ_KEY: _GENERATED}
@@ -27,22 +27,27 @@ WITHOUT_CLUSTER = Facts(
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes what occurs twice twice: references are for programs to read."""
+    """A YAML dumper that writes repeated values in full: anchors and aliases are hard to read for people."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - never, whatever it is
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - holds for all data
         return True
 
 
 @click.command()
 @click.option(
-    "--filename", "-f", "source", type=click.File("rb"), required=True, help="A YAML file; - reads stdin."
+    "--filename", "-f", "source", type=click.File("rb"), required=True, help="A YAML file; - for stdin."
 )
-@click.option("--server-image", "-I", help="The image of servers that name none.  [default: the operator's]")
+@click.option(
+    "--server-image",
+    "-I",
+    help="The image for servers whose spec names none.  [default: the operator's default image]",
+)
 def render(source: IO[bytes], server_image: str | None) -> None:
-    """Print the children of the FlameMCPServers in a file, as YAML, without a cluster.
+    """Print the children of the FlameMCPServers in a file as YAML, without a cluster.
 
-    Printed as if all kinds were switched on. What only a cluster can give has a placeholder: the owner's uid
-    is all zeros, and generated tokens and keys say so. Of Jobs the first load is printed.
+    The output is what the operator makes when all optional kinds are enabled. Values that only a cluster can
+    provide are placeholders: the owner's uid is all zeros, and generated tokens and keys say that they are
+    generated. Of the Jobs, only the first load is printed.
     """
     settings = configured()
     defaults = Defaults(
@@ -65,13 +70,13 @@ def _documents(source: IO[bytes]) -> list[Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"not valid YAML: {error}") from error
     if not documents:
-        raise UserError("holds no FlameMCPServer")
+        raise UserError("contains no FlameMCPServer")
     return documents
 
 
 def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
     if not isinstance(document, dict):
-        raise UserError(f"a document is no Kubernetes object but {type(document).__name__}")
+        raise UserError(f"a document isn't a Kubernetes object but a {type(document).__name__}")
     found = (document.get("apiVersion"), document.get("kind"))
     if found != (SERVER.api_version, SERVER.kind):
         raise UserError(f"expected {SERVER.kind} of {SERVER.api_version}, found {found[1]} of {found[0]}")
@@ -79,7 +84,7 @@ def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         raise UserError("metadata.name is missing")
     if not isinstance(metadata.get("namespace", ""), str):
-        raise UserError("metadata.namespace is no text; put it in quotes")
+        raise UserError("metadata.namespace isn't a string; put it in quotes")
     placed = {**metadata, "namespace": metadata.get("namespace") or "default", "uid": NO_UID}
     server = parse_server({**document, "metadata": placed}, forbid_unknown=True)
     children = desired_children(server, defaults, WITHOUT_CLUSTER)

@@ -1,4 +1,4 @@
-"""`flame-operator run`: operates a cluster."""
+"""Implements `flame-operator run`, which runs the operator."""
 
 import asyncio
 import gc
@@ -13,17 +13,17 @@ from flame_operator.errors import Blind, LostLease, UserError
 
 @click.command()
 @click.option(
-    "--namespace", "-n", "namespaces", multiple=True, help="Serve only this namespace; may be repeated."
+    "--namespace", "-n", "namespaces", multiple=True, help="Watch only this namespace; may be repeated."
 )
 @click.option(
     "--liveness-port",
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="Answer GET /healthz and /readyz on this port; 0 switches it off.",
+    help="Serve GET /healthz and /readyz on this port; 0 disables them.",
 )
 def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
-    """Operate the cluster that this process runs in, or that KUBECONFIG names.
+    """Run the operator in the cluster that this process runs in, or that KUBECONFIG names.
 
     Settings are environment variables FLAME_OPERATOR_*, for example FLAME_OPERATOR_SERVER_IMAGE.
     """
@@ -33,7 +33,7 @@ def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
 
     settings = configured()
     logs.configure_logging(settings)
-    # What was imported stays: the garbage collector needn't look at it again and again.
+    # Imported modules stay in memory: the garbage collector needn't examine them again and again.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     try:
@@ -41,8 +41,8 @@ def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
     except UserError as error:
         fail(str(error))
     except (LostLease, Blind) as error:
-        structlog.get_logger(__name__).error("the operator ends, to start afresh", reason=str(error))
+        structlog.get_logger(__name__).error("the operator exits, to be started afresh", reason=str(error))
         sys.exit(1)
-    except Exception:  # noqa: BLE001 - the last stop before the process ends: it must be in the log
-        structlog.get_logger(__name__).exception("the operator ends; its next start repeats nothing")
+    except Exception:  # noqa: BLE001 - nothing else logs it before the process ends
+        structlog.get_logger(__name__).exception("the operator exits; its next start repeats no write")
         sys.exit(1)

@@ -1,8 +1,8 @@
-"""What a server's children should be: the step "desire". Pure, one module a kind of child.
+"""Makes the desired manifests of a server's children: the step "desire" of a pass.
 
-`children.desired_children` puts all of them together. `inputs` is what decides besides the spec. `naming`
-has the names, labels and metadata that all children share; `pod` what all pods share; `egress` the rules
-of NetworkPolicies.
+Pure, with one module for each kind of child. `children.desired_children` puts all of them together. `inputs`
+holds what decides besides the spec. `naming` has the names, labels and metadata that all children share,
+`pod` what all pods share, and `egress` the rules of NetworkPolicies.
 
 May import `resource` and `formats`. Start with `children`, then read the module of the kind that you
 want.

@@ -1,4 +1,4 @@
-"""The pods' ServiceAccount."""
+"""Makes the ServiceAccount of a server's pods."""
 
 from flame_operator.desired.naming import child
 from flame_operator.resource.kinds import SERVICE_ACCOUNT, Manifest
@@ -9,7 +9,7 @@ CLIENT_ID = "azure.workload.identity/client-id"
 
 
 def service_account(server: Server) -> Manifest:
-    """An account without a token in pods: the server never talks to the Kubernetes API."""
+    """The ServiceAccount of the pods, which get no token of it: they never talk to the Kubernetes API."""
     identity = workload_identity(server)
     own = {CLIENT_ID: identity.client_id} if identity and identity.client_id else None
     return {

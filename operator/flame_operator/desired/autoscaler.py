@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler."""
+"""Makes the HorizontalPodAutoscaler of a server."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ from flame_operator.resource.kinds import AUTOSCALER, DEPLOYMENT, Manifest
 from flame_operator.resource.server import Server
 
 DEFAULT_TARGET_CPU = 75
-"""Per cent of the requested CPU, when the user names no target at all."""
+"""The target in percent of the requested CPU, when the user names no target at all."""
 
 
 def autoscaler(server: Server) -> Manifest | None:
-    """Scales the Deployment, to which no replicas are sent meanwhile."""
+    """The HorizontalPodAutoscaler, or None when the spec asks for none.
+
+    While there is one, the operator sends no `replicas` to the Deployment.
+    """
     given = server.spec.autoscaling
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""What a server's children should be. Pure: the same arguments always give the same manifests."""
+"""Makes the desired manifests of all of a server's children. Pure: equal arguments give equal manifests."""
 
 from flame_operator.desired.account import service_account
 from flame_operator.desired.autoscaler import autoscaler
@@ -24,9 +24,15 @@ NOTHING_KNOWN = Facts()
 def desired_children(
     server: Server, defaults: Defaults, facts: Facts = NOTHING_KNOWN
 ) -> tuple[Manifest, ...]:
-    """All children of `server`, in the order in which they are applied: what pods need comes before pods.
+    """The manifests of all children of `server`, in the order in which they are applied.
 
-    Jobs aren't among them: whether there is one depends on what has run before, see `runs`.
+    What pods need comes before the pods. Jobs aren't included: whether there is one depends on what has run
+    before; see `ingestion.runs`.
+
+    Args:
+        server: The server.
+        defaults: The installation's defaults.
+        facts: What is known about the cluster.
 
     Raises:
         ValueError: The server needs a generated token or keys and `facts` has none.

@@ -1,4 +1,4 @@
-"""The ConfigMap with the server's environment."""
+"""Makes the ConfigMap with the environment variables of a server's pods."""
 
 from collections.abc import Mapping
 
@@ -10,16 +10,16 @@ from flame_operator.resource.unions import azure_openai, external_qdrant, manage
 
 SHUTDOWN_GRACE_SECONDS = 25
 MANAGED_COLLECTION = "flame-docs"
-"""The alias in a Qdrant server of the resource's own."""
+"""The alias of the collection in a Qdrant that the operator runs."""
 
 Environment = dict[str, str | int | None]
-"""Variables and their values; None leaves the variable out."""
+"""Environment variables, without the prefix `FLAME_MCP_`, and their values; None leaves a variable out."""
 
 
 def config_map(server: Server) -> Manifest:
-    """All settings that the operator decides; pods read them through `envFrom`.
+    """The ConfigMap with all settings that the operator decides; pods read it through `envFrom`.
 
-    No secrets: for these it has the paths of files.
+    It holds no secrets, only the paths of the files that hold them.
     """
     files = {
         credential.file: f"{references.CREDENTIALS_PATH}/{credential.file}"
@@ -54,7 +54,12 @@ def _process(server: Server) -> Environment:
 
 
 def embedding(server: Server, key_file: str | None) -> Environment:
-    """What makes the vectors, and the file of its key if it has one."""
+    """The environment variables that configure the embedding.
+
+    Args:
+        server: The server.
+        key_file: The path of the file with the API key; None when there is no key.
+    """
     environment: Environment = {"EMBEDDING_TYPE": server.spec.embedding.type}
     if azure := azure_openai(server):
         environment |= {
@@ -75,7 +80,12 @@ def embedding(server: Server, key_file: str | None) -> Environment:
 
 
 def vector_store(server: Server, files: Mapping[str, str]) -> Environment:
-    """Where vectors are; `files` are the paths of credentials by their names."""
+    """The environment variables that configure the vector store.
+
+    Args:
+        server: The server.
+        files: The paths of the credential files, by their names.
+    """
     if managed_qdrant(server):
         return {
             "VECTOR_STORE_TYPE": "Qdrant",

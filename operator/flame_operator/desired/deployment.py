@@ -1,4 +1,4 @@
-"""The Deployment of the search server."""
+"""Makes the Deployment of the search server."""
 
 from typing import Any
 
@@ -34,19 +34,24 @@ from flame_operator.resource.kinds import DEPLOYMENT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 from flame_operator.resource.unions import loads_docs, workload_identity
 
-# A pod leaves the endpoints while it sleeps, so that nothing is sent to a server that has stopped listening.
+# While a pod sleeps in preStop it is removed from the endpoints, so that nothing is sent to a server that has
+# stopped listening.
 PRE_STOP_SECONDS = 5
 # preStop, then the server's own grace period, then 5 s to spare before SIGKILL.
 TERMINATION_GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_GRACE_SECONDS + 5
 
 
 def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifest) -> Manifest:
-    """Pods that pass Pod Security `restricted` and are replaced without a gap when `config` changes."""
+    """The Deployment of the search server.
+
+    Its pods comply with the Pod Security level `restricted`. They are replaced without an interruption when
+    `config`, the ConfigMap with their environment, changes.
+    """
     replicas = _replicas(server, facts)
     spec: dict[str, Any] = {
         **({} if replicas is None else {"replicas": replicas}),
         "revisionHistoryLimit": 3,
-        **_patience(server),
+        **_progress_deadline(server),
         "selector": {"matchLabels": selector_labels(server.key.name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {
@@ -57,15 +62,18 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
     return {**child(DEPLOYMENT, server), "spec": spec}
 
 
-def _patience(server: Server) -> dict[str, int]:
-    """How long pods may take to be ready before their rollout counts as stuck: the first load goes before."""
+def _progress_deadline(server: Server) -> dict[str, int]:
+    """How long pods may take to become ready before their rollout counts as stuck.
+
+    Where Jobs load docs, pods become ready only after the first run, so the run's deadline is added.
+    """
     if not loads_docs(server):
         return {}
     return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 
 
 def _replicas(server: Server, facts: Facts) -> int | None:
-    """How many pods to ask for; None leaves that to whoever scales."""
+    """How many replicas to ask for; None leaves the number to an autoscaler, or to whoever has set it."""
     replicas = server.spec.replicas
     if server.spec.autoscaling or (replicas is None and facts.scaled_by_others):
         return None
@@ -73,7 +81,7 @@ def _replicas(server: Server, facts: Facts) -> int | None:
 
 
 def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, Any]:
-    """What differs between pods that have to be replaced and those that replace them, besides their spec."""
+    """The metadata of the pod template, with digests of what pods read: a change of these rolls the pods."""
     found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
     if workload_identity(server):
         found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
@@ -86,7 +94,7 @@ def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
     pod: dict[str, Any] = {
         "serviceAccountName": server.key.name,
         "automountServiceAccountToken": False,
-        # One variable per Service of the namespace would end up in the server's environment.
+        # With links, the environment would get variables for every Service of the namespace.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": dict(POD_SECURITY),
@@ -128,9 +136,10 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
 
 
 def _startup_probe(server: Server) -> dict[str, Any]:
-    """60 tries: the index and the model are loaded before the first ready, on a throttled CPU.
+    """A startup probe with 60 tries: the index and the model are loaded first, perhaps on a throttled CPU.
 
-    An index that others load into Qdrant may take an hour, and no restart makes it come sooner.
+    With Qdrant it doesn't wait for readiness: loading that index may take others an hour, and no restart of
+    the pod makes it faster.
     """
     own = server.spec.vector_store.type == "Embedded"
     return _probe("/health/ready" if own else "/health", period=1, failures=60)

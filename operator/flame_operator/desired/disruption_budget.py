@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget."""
+"""Makes the PodDisruptionBudget of a server's pods."""
 
 from flame_operator.desired.naming import child, selector_labels
 from flame_operator.resource.kinds import DISRUPTION_BUDGET, Manifest
@@ -6,7 +6,7 @@ from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 
 
 def disruption_budget(server: Server) -> Manifest | None:
-    """How many pods a drain may take at once; None for a single pod, which none protects."""
+    """The PodDisruptionBudget; None when it is disabled, or there is a single pod, which it can't protect."""
     spec = server.spec
     given = spec.pod_disruption_budget
     if given.type == "Disabled" or _least_replicas(server) <= 1:
@@ -17,7 +17,7 @@ def disruption_budget(server: Server) -> Manifest | None:
         "spec": {
             "maxUnavailable": int(amount) if amount.isdecimal() else amount,
             "selector": {"matchLabels": selector_labels(server.key.name)},
-            # Pods that aren't ready serve nobody and mustn't hold up a drain.
+            # Pods that aren't ready serve nobody, so they mustn't hold up a drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

@@ -1,4 +1,4 @@
-"""Where pods may connect to, for a NetworkPolicy, which knows addresses and labels but no host names."""
+"""Turns URLs into the egress rules of NetworkPolicies, which know addresses and labels but no host names."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ from flame_operator.resource.unions import azure_openai, external_qdrant, oidc, 
 Rule = dict[str, Any]
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-"""Kubernetes puts it on every namespace, with the name as its value."""
+"""The label that Kubernetes puts on every namespace, with the namespace's name as its value."""
 ENTRA = "https://login.microsoftonline.com"
-"""Where a workload identity's token becomes one for Azure OpenAI; other clouds' hosts have the same port."""
+"""Exchanges a workload identity's token for one of Azure OpenAI; other clouds' hosts use the same port."""
 
-# Nobody's API is at these: link-local, and where clouds tell pods their node's secrets.
+# No API is at these addresses: link-local, and where clouds hand out their nodes' secrets.
 NEVER_V4 = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32")
 NEVER_V6 = ("fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128")
 
-# Where clusters and the networks around them are.
+# The addresses of clusters and of the networks around them.
 PRIVATE_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 PRIVATE_V6 = ("::1/128", "fc00::/7")
 
@@ -30,7 +30,7 @@ _CLUSTER_DOMAINS = ("", "cluster.local")
 
 
 def urls(server: Server) -> tuple[str, ...]:
-    """What the server's pods connect to."""
+    """The URLs that the server's pods connect to."""
     issuer, tracing = oidc(server), server.spec.observability.tracing
     return (
         *embedding_urls(server),
@@ -41,7 +41,7 @@ def urls(server: Server) -> tuple[str, ...]:
 
 
 def embedding_urls(server: Server) -> tuple[str, ...]:
-    """What makes vectors, and what gives out tokens for it."""
+    """The URLs of the embedding service and of the service that issues tokens for it."""
     azure, endpoint = azure_openai(server), openai(server)
     found = (
         azure and azure.endpoint,
@@ -52,28 +52,29 @@ def embedding_urls(server: Server) -> tuple[str, ...]:
 
 
 def external_qdrant_urls(server: Server) -> tuple[str, ...]:
-    """Somebody else's Qdrant, if vectors are there."""
+    """The URL of an external Qdrant; empty when the server uses none."""
     qdrant = external_qdrant(server)
     return (qdrant.url,) if qdrant else ()
 
 
 def dns() -> Rule:
-    """Names can be looked up anywhere: clusters run DNS as pods, on the node, or at a link-local address."""
+    """The egress rule for DNS, at any address: it may run in pods, on nodes, or at a link-local address."""
     return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
 def rules(targets: Iterable[str], *, private: bool = True) -> list[Rule]:
-    """What opens the way to each URL, every rule once.
+    """The egress rules that allow connections to each URL, without duplicates.
 
-    - An address: just that, at the URL's port.
-    - A Service, `name.namespace.svc` or `name` alone: all pods of the namespace at all ports, as a pod's port
-      need not be its Service's.
-    - Another name: all addresses but those of `NEVER_V4` and `NEVER_V6`, at the URL's port.
-    - `name.namespace` may be either, so it gets both; so does a Service of a cluster with its own domain.
+    - An IP address: only that address, at the URL's port.
+    - A Service, `name.namespace.svc` or just `name`: all pods of the namespace at all ports, because a pod's
+      port may differ from its Service's.
+    - Any other name: all addresses except `NEVER_V4` and `NEVER_V6`, at the URL's port.
+    - `name.namespace` may be either, so it gets both rules; so does a Service in a cluster with a domain of
+      its own.
 
     Args:
         targets: The URLs.
-        private: Whether other names may also mean private addresses, as those of private endpoints do.
+        private: Whether other names may also have private addresses, as those of private endpoints do.
     """
     found: list[Rule] = []
     for target in targets:
@@ -82,11 +83,11 @@ def rules(targets: Iterable[str], *, private: bool = True) -> list[Rule]:
 
 
 def beyond_cluster(targets: Iterable[str]) -> list[Rule]:
-    """What opens the way to the world's addresses at the ports of these URLs, and to no private address."""
+    """The egress rules that allow connections to all public addresses, at the ports of these URLs."""
     ports = sorted({port for target in targets if (port := _port(target))})
     if not ports:
         return []
-    # Exceptions inside exceptions are refused.
+    # Kubernetes refuses exceptions that lie inside other exceptions.
     v4 = tuple(sorted({*PRIVATE_V4, *NEVER_V4} - {"100.100.100.200/32"}))
     v6 = tuple(sorted({*PRIVATE_V6, "fe80::/10"}))
     return [
@@ -110,7 +111,7 @@ def _rules(target: str, *, private: bool) -> Iterator[Rule]:
         host = (parts.hostname or "").rstrip(".")
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return  # no URL: the server can't connect and says so
+        return  # not a URL: the server can't connect to it, and reports that
     ports = [{"protocol": "TCP", "port": port}]
     address = _address(host)
     if address is not None:
@@ -119,7 +120,7 @@ def _rules(target: str, *, private: bool) -> Iterator[Rule]:
         return
     labels = host.split(".")
     if labels[-1] in ("", "localhost"):
-        return  # inside the pod
+        return  # the connection stays inside the pod
     if len(labels) == 1:
         yield {"to": [{"podSelector": {}}]}
         return
@@ -137,12 +138,12 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         found = ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    # Packets to such an address are IPv4, and Kubernetes refuses it in a policy.
+    # Packets to an IPv4-mapped address are IPv4, and Kubernetes refuses such an address in a policy.
     return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 def _service(labels: list[str]) -> tuple[str | None, bool]:
-    """The namespace if the name may be a Service's, and whether it may be one from outside the cluster."""
+    """The namespace if the name may be a Service's, and whether the name may be one outside the cluster."""
     if "svc" in labels[2:]:
         position = labels.index("svc", 2)
         namespace, outside = labels[position - 1], ".".join(labels[position + 1 :]) not in _CLUSTER_DOMAINS

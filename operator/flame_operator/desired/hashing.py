@@ -1,4 +1,4 @@
-"""Digests that say whether something has changed."""
+"""Makes digests of JSON values, which tell whether something has changed."""
 
 import hashlib
 import json
@@ -10,12 +10,12 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def digest(value: object) -> str:
-    """32 hexadecimal digits that are the same for equal JSON values, whatever their keys' order."""
+    """The digest of a JSON value, 32 hexadecimal digits; the order of keys doesn't matter."""
     return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def with_applied_hash(manifest: Manifest) -> Manifest:
-    """The manifest with its own digest as an annotation: a live object without it was applied differently."""
+    """The manifest with its own digest as an annotation, by which a live object shows what was applied."""
     metadata = manifest["metadata"]
     annotations = {**metadata["annotations"], APPLIED_HASH: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}

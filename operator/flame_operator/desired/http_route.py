@@ -1,4 +1,4 @@
-"""The HTTPRoute: a way in through a Gateway."""
+"""Makes the HTTPRoute that exposes a server through a Gateway."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from flame_operator.resource.server import Server
 
 
 def http_route(server: Server, defaults: Defaults) -> Manifest | None:
-    """All that the Gateways get for the host names, or None where it isn't asked for or switched off."""
+    """The HTTPRoute, which sends all requests for the host names to the Service.
+
+    None when the spec asks for none, or HTTPRoutes are switched off.
+    """
     given = server.spec.http_route
     if given is None or not defaults.http_routes:
         return None

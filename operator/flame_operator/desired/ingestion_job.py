@@ -1,4 +1,4 @@
-"""The Jobs that load docs, take snapshots and roll back, and their NetworkPolicy."""
+"""Makes the Jobs that load docs, take snapshots and roll back."""
 
 import json
 from collections.abc import Mapping
@@ -32,11 +32,12 @@ from flame_operator.resource.spec.common import Resources
 from flame_operator.resource.unions import external_qdrant, managed_qdrant, workload_identity
 
 LOAD_DEADLINE_SECONDS = 3600
-"""How long a run may take where the spec doesn't say."""
+"""How long a run may take when the spec doesn't say."""
 RETRIES = 4
-"""How often a Job starts a pod anew: Kubernetes waits 10, 20, 40 and 80 seconds between them."""
+"""How often a Job replaces a failed pod: Kubernetes waits 10, 20, 40 and 80 seconds in between."""
 FINAL_EXIT_CODES = (1, 2, 3)
-"""Of `flame-mcp`: what the user has to change, and an index that was held back. No retry would help."""
+"""Exit codes of `flame-mcp` after which no retry helps: the user must change something, or the index was held
+back."""
 FIGURES = DefaultResources(
     requests={"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "256Mi"},
     limits={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "4Gi"},
@@ -46,7 +47,7 @@ EMBEDDINGS = {"Local": "local", "None": "none", "AzureOpenAI": "azure-openai", "
 
 
 def inputs(server: Server, defaults: Defaults) -> str:
-    """Digest of all that a load's result depends on, but for what the sources hold."""
+    """The digest of everything that the result of a load depends on, except the content of the sources."""
     managed = managed_qdrant(server)
     depends = {
         "image": server_image(server, defaults),
@@ -59,8 +60,8 @@ def inputs(server: Server, defaults: Defaults) -> str:
 
 
 def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
-    """One run. Nothing of it can change later, so it holds all that it needs."""
-    manifest = child(JOB, server, component="ingestion", own=_says(run))
+    """The Job of a run. A Job can't be changed later, so it holds everything that the run needs."""
+    manifest = child(JOB, server, component="ingestion", own=_annotations(run))
     manifest["metadata"]["name"] = run.name(server)
     template: dict[str, Any] = {
         "metadata": {"labels": labels(server.key.name, "ingestion"), "annotations": {}},
@@ -68,14 +69,14 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
     }
     if workload_identity(server):
         template["metadata"]["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
-        # What fetches from a tenant's URL has no business with the tenant's identity.
+        # The container that fetches from the URLs of tenants must not have the identity of the pod.
         template["metadata"]["annotations"]["azure.workload.identity/skip-containers"] = "fetch"
     return {
         **manifest,
         "spec": {
             "backoffLimit": RETRIES,
             "activeDeadlineSeconds": deadline_seconds(server),
-            # Never two at once, not even while one is being stopped.
+            # Never run two pods at once, not even while one is being stopped.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
@@ -92,12 +93,13 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
 
 
 def deadline_seconds(server: Server) -> int:
-    """How long a run may take."""
+    """How many seconds a run may take."""
     given = server.spec.ingestion
     return given.deadline_seconds if given else LOAD_DEADLINE_SECONDS
 
 
-def _says(run: Run) -> dict[str, str]:
+def _annotations(run: Run) -> dict[str, str]:
+    """The annotations from which `run_of` reads the run back."""
     return {TASK: run.task, TRIGGER: run.trigger, INPUTS: run.inputs, ATTEMPT: str(run.attempt)}
 
 
@@ -124,14 +126,14 @@ def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
 
 
 def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]:
-    """The containers, which run one after the other; each has only what it needs."""
+    """The containers of a run, which run one after the other; each gets only what it needs."""
     target = ["--collection", _collection(server)]
     if run.task == "rollback":
         return [_container(server, defaults, "rollback", ["index", "rollback", *target])]
     if run.task == "snapshot":
         managed = managed_qdrant(server)
         keep = managed.snapshots.keep if managed and managed.snapshots else 1
-        # Each node of a cluster keeps and counts its own: so always the same one, which has a copy of all.
+        # Each node keeps and counts its own snapshots, so always use the same one; each has all the data.
         node = f"--qdrant={qdrant_node_url(server)}"
         args = ["index", "snapshot", *target, node, "--keep", str(keep)]
         return [_container(server, defaults, "snapshot", args)]
@@ -148,7 +150,7 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
 
 
 def _loads_the_images_index(server: Server) -> bool:
-    """Whether there is nothing to build: the image's docs, with vectors of the model that it carries."""
+    """Whether nothing has to be built: only bundled docs, with the image's own embedding model or none."""
     given = server.spec.ingestion
     bundled = given is None or all(source.bundled is not None for source in given.sources)
     return bundled and server.spec.embedding.type in ("Local", "None")
@@ -171,7 +173,7 @@ def _collection(server: Server) -> str:
 
 
 def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
-    """Talks to the sources; has their credentials and no others."""
+    """The container that fetches the docs from their sources; it has their credentials and no others."""
     container = _container(
         server, defaults, "fetch", ["index", "fetch", "--out", "/work/sources"], work=True, credentials=False
     )
@@ -199,7 +201,7 @@ def _container(  # noqa: PLR0913 - all of it describes one container
     return {
         "name": name,
         **image_fields(server, server_image(server, defaults)),
-        # As an argument may begin with `$(`, it must not be expanded.
+        # An argument may contain `$(`, which Kubernetes must not expand.
         "args": [literal(arg) for arg in args],
         "env": _variables(settings),
         "resources": container_resources(given, FIGURES),
@@ -226,5 +228,5 @@ def _variables(settings: Mapping[str, str | int | None]) -> list[dict[str, str]]
 
 
 def job_key(server: Server, run: Run) -> Key:
-    """Where a run's Job is."""
+    """The key of a run's Job."""
     return Key(server.key.namespace, run.name(server))

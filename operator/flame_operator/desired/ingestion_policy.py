@@ -1,4 +1,4 @@
-"""The NetworkPolicy of the pods that load docs."""
+"""Makes the NetworkPolicy of the pods that load docs."""
 
 from flame_operator.desired.egress import beyond_cluster, dns, embedding_urls, external_qdrant_urls, rules
 from flame_operator.desired.naming import child, selector_labels
@@ -11,10 +11,12 @@ from flame_operator.resource.unions import loads_docs, managed_qdrant
 
 
 def ingestion_policy(server: Server) -> Manifest | None:
-    """Out go requests to the world's addresses, to what the spec names for vectors, and to nothing else.
+    """The NetworkPolicy of the pods that load docs, or None when there are none or policies are disabled.
 
-    Neither the cluster's addresses nor link-local ones, where nodes keep their secrets: a source's URL is
-    a tenant's choice, and so is what it redirects to. `networkPolicy.egressTo` opens more.
+    It allows connections to public addresses and to the embedding service and vector store of the spec, and
+    to nothing else: neither to the cluster's addresses nor to link-local ones, where nodes get their secrets.
+    A source's URL is a tenant's choice, and so is the target of its redirects. `networkPolicy.egressTo`
+    allows more.
     """
     if not loads_docs(server) or server.spec.network_policy.type == "Disabled":
         return None

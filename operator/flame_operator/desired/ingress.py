@@ -1,4 +1,4 @@
-"""The Ingress: a way in from outside the cluster."""
+"""Makes the Ingress that exposes a server outside the cluster."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flame_operator.resource.server import Server
 
 
 def ingress(server: Server) -> Manifest | None:
-    """One host whose requests below the path go to the Service."""
+    """The Ingress, which sends one host's requests below a path to the Service; None when none is wanted."""
     given = server.spec.ingress
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""What decides about children besides the spec: defaults of the installation, facts of the cluster."""
+"""Holds what decides about children besides the spec: the installation's defaults and the cluster's facts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,32 +6,32 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the operator's installation decides for resources that don't say."""
+    """The installation's defaults, which hold where a spec leaves something out."""
 
     image: str
     qdrant_image: str = "qdrant"
-    """The image of Qdrant servers whose spec names none."""
+    """The image of a managed Qdrant when the spec names none."""
     operator_namespace: str = ""
-    """Where the operator's own pods are, which verify every server; empty outside a cluster."""
+    """The namespace of the operator's own pods, which verify every server; empty outside a cluster."""
     image_pull_secrets: tuple[str, ...] = ()
-    """Secrets of each server's namespace that the pods of servers that name none pull with."""
+    """The image pull secrets of pods when the spec names none; looked up in each server's namespace."""
     http_routes: bool = False
-    """Whether HTTPRoutes are made: their API may be missing, and the role `edit` may not cover them."""
+    """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False
-    """Whether ServiceMonitors are made, likewise."""
+    """Whether to make ServiceMonitors: their API may be missing, and the role `edit` may not cover them."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the cluster and decides about children besides the resource."""
+    """Facts about the cluster that decide about a server's children, besides its spec."""
 
     references: str = ""
-    """Digest of the Secrets and ConfigMaps that pods read; empty for none. A change rolls the pods."""
+    """The digest of the Secrets and ConfigMaps that pods read; empty for none. A change rolls the pods."""
     token: str | None = field(default=None, repr=False)
-    """The generated bearer token, as base64; None when none is wanted."""
+    """The generated bearer token, as base64; None when none is needed."""
     qdrant_keys: Mapping[str, str] | None = field(default=None, repr=False)
-    """The generated keys of the server's own Qdrant, as base64; None when none are wanted."""
+    """The generated keys of the managed Qdrant, as base64; None when none are needed."""
     scaled_by_others: bool = False
-    """Whether somebody else, an autoscaler perhaps, has set the Deployment's replicas."""
+    """Whether somebody else, perhaps an autoscaler, has set the Deployment's replicas."""
     asks_qdrant: bool = False
-    """Whether pods of a former spec still search in a Qdrant server of the resource's own."""
+    """Whether pods of an earlier spec still search in a managed Qdrant that the spec no longer has."""

@@ -1,4 +1,4 @@
-"""Names, labels and the metadata that all children share."""
+"""Makes the names, labels and metadata that all children share."""
 
 from typing import Literal
 
@@ -23,19 +23,19 @@ TOKEN_KEY = "token"  # noqa: S105 - where the generated Secret holds the token
 QDRANT_PORT = 6333
 QDRANT_PEER_PORT = 6335
 QDRANT_WRITE_KEY = "api-key"
-"""Where the generated Secret holds what may write; only ingestion has it."""
+"""The key in the generated Secret that holds the API key with write access, which only ingestion gets."""
 QDRANT_READ_KEY = "read-only-api-key"
 
 Component = Literal["server", "qdrant", "ingestion"]
 
 
 def selector_labels(name: str, component: Component = "server") -> dict[str, str]:
-    """What finds pods of a server. Selectors are immutable, so nothing that may ever change belongs here."""
+    """The labels that select a server's pods. Selectors are immutable: nothing here may ever change."""
     return {"app.kubernetes.io/name": f"flame-mcp-{component}", INSTANCE: name}
 
 
 def labels(name: str, component: Component = "server") -> dict[str, str]:
-    """The labels of every child and pod."""
+    """The labels that every child and every pod has."""
     return {
         **selector_labels(name, component),
         "app.kubernetes.io/managed-by": MANAGER,
@@ -44,7 +44,7 @@ def labels(name: str, component: Component = "server") -> dict[str, str]:
     }
 
 
-def child(  # noqa: PLR0913, PLR0917 - all of it is a head
+def child(  # noqa: PLR0913, PLR0917 - all of these make up the metadata
     kind: Kind,
     server: Server,
     annotations: dict[str, str] | None = None,
@@ -52,15 +52,15 @@ def child(  # noqa: PLR0913, PLR0917 - all of it is a head
     suffix: str = "",
     component: Component = "server",
 ) -> Manifest:
-    """A child's head: its kind, and metadata with labels and the server as controlling owner.
+    """The start of a child's manifest: its kind, and its metadata with the server as the controlling owner.
 
     Args:
-        kind: What it is.
-        server: Whose it is.
-        annotations: The user's, of which none may pass for one of the operator's.
-        own: The operator's.
-        suffix: What its name has behind the server's.
-        component: Which part of the server it belongs to.
+        kind: The child's kind.
+        server: The server that the child belongs to.
+        annotations: The user's annotations; those that look like the operator's are left out.
+        own: The operator's annotations.
+        suffix: Follows the server's name in the child's name.
+        component: The part of the server that the child belongs to.
     """
     name, namespace = server.key.name, server.key.namespace
     users = {key: value for key, value in (annotations or {}).items() if not key.startswith(f"{GROUP}/")}
@@ -88,24 +88,24 @@ def child(  # noqa: PLR0913, PLR0917 - all of it is a head
 
 
 def qdrant_url(server: Server) -> str:
-    """Where the server's own Qdrant is reached."""
+    """The URL of the server's managed Qdrant."""
     return f"http://{server.key.name}{QDRANT}.{server.key.namespace}.svc:{QDRANT_PORT}"
 
 
 def qdrant_node_url(server: Server) -> str:
-    """Where the first of its pods is reached."""
+    """The URL of the first pod of the server's managed Qdrant."""
     name, namespace = server.key.name, server.key.namespace
     return f"http://{name}{QDRANT}-0.{name}{QDRANT_PEERS}.{namespace}.svc:{QDRANT_PORT}"
 
 
 def url(server: Server) -> str:
-    """Where MCP clients inside the cluster reach the server."""
+    """The URL of the server for MCP clients inside the cluster."""
     port = server.spec.service.port
     return f"http://{server.key.name}.{server.key.namespace}.svc{'' if port == 80 else f':{port}'}/mcp"
 
 
 def hosts(server: Server) -> tuple[str, ...]:
-    """The host names by which clients may address the server; `*.` at the start stands for any subdomain."""
+    """The host names that clients may use for the server; a leading `*.` stands for any subdomain."""
     spec, (namespace, name) = server.spec, server.key
     service = f"{name}.{namespace}.svc"
     cluster = (name, f"{name}.{namespace}", service, f"{service}.cluster.local")
@@ -115,7 +115,7 @@ def hosts(server: Server) -> tuple[str, ...]:
 
 
 def mode(server: Server) -> Literal["Standalone", "WithQdrant", "FullStack"]:
-    """How much the server runs, for its status."""
+    """The mode that the server's status shows: whether it also runs Qdrant, or Qdrant and ingestion."""
     if server.spec.ingestion is not None:
         return "FullStack"
     return "WithQdrant" if server.spec.vector_store.type == "Managed" else "Standalone"

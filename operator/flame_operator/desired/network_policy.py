@@ -1,4 +1,4 @@
-"""The NetworkPolicy."""
+"""Makes the NetworkPolicy of a server's pods."""
 
 from typing import Any
 
@@ -11,12 +11,15 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.spec.access import EgressPeer, NetworkPolicySpec, Peer
 from flame_operator.resource.unions import managed_qdrant
 
-# What the operator's pods have whatever the release and the chart's `nameOverride` are called.
+# The operator's pods have these labels whatever the names of the release and the chart's `nameOverride` are.
 OPERATOR_LABELS = {"app.kubernetes.io/component": "operator", "app.kubernetes.io/part-of": "flame-mcp"}
 
 
 def network_policy(server: Server, defaults: Defaults, facts: Facts) -> Manifest | None:
-    """Nothing comes in but to the two ports, and nothing goes out but to what the spec names and to DNS."""
+    """The NetworkPolicy of the server's pods, or None when it is disabled.
+
+    Pods accept connections only at their two ports, and connect only to what the spec names and to DNS.
+    """
     given = server.spec.network_policy
     if given.type == "Disabled":
         return None
@@ -51,7 +54,7 @@ def _ingress(given: NetworkPolicySpec, defaults: Defaults) -> list[Rule]:
 
 
 def extra_egress(given: NetworkPolicySpec) -> list[Rule]:
-    """Where the user lets pods connect to as well."""
+    """The egress rules that the user adds with `networkPolicy.egressTo`."""
     return [_egress(peer) for peer in given.egress_to]
 
 
@@ -66,7 +69,7 @@ def _egress(given: EgressPeer) -> Rule:
 
 
 def _peer(peer: Peer) -> dict[str, Any]:
-    # Without defaults: an empty selector means all, and an absent one something else.
+    # Defaults are left out: an empty selector selects everything, while a missing one means something else.
     return peer.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"ports"})
 
 

@@ -1,4 +1,4 @@
-"""What all pods have in common."""
+"""Makes the parts of a pod's spec that several kinds of pods share."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flame_operator.resource.kinds import SECRET
 from flame_operator.resource.server import Server
 
 USER_ID = 65532
-"""The user of the server's image."""
+"""The user ID in the server's image."""
 CREDENTIALS_MODE = 0o440
 CONTAINER_SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -23,30 +23,34 @@ POD_SECURITY = {
     "runAsGroup": USER_ID,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-"""Of pods of the server's image."""
-# Its webhook gives pods with this label a token of their ServiceAccount, and the variables that name it.
+"""The security context of pods that run the server's image."""
+# Azure's webhook gives pods with this label a token of their ServiceAccount, and variables that point to it.
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 
 
 def pull_secrets(server: Server, defaults: Defaults) -> dict[str, Any]:
-    """The field of a pod's spec that says how images are pulled; empty when nothing has to be said."""
+    """The field `imagePullSecrets` of a pod's spec; empty when there are no such Secrets."""
     names = [secret.name for secret in server.spec.image_pull_secrets] or defaults.image_pull_secrets
     return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
 
 
 def image_fields(server: Server, image: str) -> dict[str, str]:
-    """The fields of a container that say what it runs."""
+    """The fields `image` and `imagePullPolicy` of a container."""
     policy = server.spec.image_pull_policy
     return {"image": image, **({"imagePullPolicy": policy} if policy else {})}
 
 
 def server_image(server: Server, defaults: Defaults) -> str:
-    """The search server's image, which loads docs, too."""
+    """The image of the search server, which also runs the Jobs that load docs."""
     return server.spec.image or defaults.image
 
 
 def credentials_volume(files: tuple[Credential, ...]) -> dict[str, Any]:
-    """As files, not variables: those end up in crash reports, and in the environment of every process."""
+    """The volume with a pod's credentials.
+
+    They are files rather than variables, because variables end up in crash reports and in the environment of
+    every child process.
+    """
     sources = [
         {
             "secret" if reference.kind is SECRET else "configMap": {
@@ -60,5 +64,5 @@ def credentials_volume(files: tuple[Credential, ...]) -> dict[str, Any]:
 
 
 def literal(value: str) -> str:
-    """The value as Kubernetes takes it literally: `$$` stands for `$`, so `$(NAME)` isn't expanded."""
+    """A value that Kubernetes takes literally: `$$` stands for `$`, so that `$(NAME)` isn't expanded."""
     return value.replace("$", "$$")

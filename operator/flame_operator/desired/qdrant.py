@@ -1,4 +1,4 @@
-"""The Qdrant server that a resource has of its own."""
+"""Makes the children that run a server's managed Qdrant."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +35,7 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.spec.backends import Managed
 from flame_operator.resource.unions import managed_qdrant
 
-# Those of Qdrant's own unprivileged image and chart.
+# The IDs that Qdrant's own unprivileged image and chart use.
 USER_ID, GROUP_ID, VOLUME_GROUP_ID = 1000, 2000, 3000
 VOLUME = "storage"
 FIGURES = DefaultResources(
@@ -44,7 +44,7 @@ FIGURES = DefaultResources(
 )
 TERMINATION_GRACE_SECONDS = 60
 _PORTS = (("http", QDRANT_PORT), ("grpc", 6334), ("p2p", QDRANT_PEER_PORT))
-# A peer says where others find it, and all but the first where they find the first.
+# Each peer announces its own URL, and all but the first also get the URL of the first, to join its cluster.
 _JOIN = (
     'peers="{peers}"; first="{first}.$peers"; me="http://$HOSTNAME.$peers:6335"; '
     'if [ "$HOSTNAME" = "{first}" ]; then exec ./entrypoint.sh --uri "$me"; fi; '
@@ -53,16 +53,16 @@ _JOIN = (
 
 
 def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifest]:
-    """All that the server's own Qdrant consists of; nothing when it has none.
+    """The children that run the server's managed Qdrant; none when it has none.
 
     Raises:
-        ValueError: The keys aren't known. To leave the Secret out instead would delete the one there is.
+        ValueError: The keys aren't known. Leaving the Secret out instead would delete the existing one.
     """
     managed = managed_qdrant(server)
     if managed is None:
         return
     if facts.qdrant_keys is None:
-        raise ValueError(f"{server.key}: the generated keys have to be known")
+        raise ValueError(f"{server.key}: the generated Qdrant keys have to be known")
     yield {**_child(SECRET, server), "type": "Opaque", "data": dict(facts.qdrant_keys)}
     if server.spec.network_policy.type != "Disabled":
         yield _network_policy(server)
@@ -85,7 +85,7 @@ def _child(kind: Kind, server: Server, suffix: str = QDRANT) -> Manifest:
 
 
 def _service(server: Server) -> Manifest:
-    """What clients use: only pods that are ready."""
+    """The Service that clients use; it reaches only pods that are ready."""
     return {
         **_child(SERVICE, server),
         "spec": {
@@ -97,7 +97,7 @@ def _service(server: Server) -> Manifest:
 
 
 def _peers(server: Server) -> Manifest:
-    """What gives each pod a name, for the peers, which have to meet before any of them is ready."""
+    """The headless Service that gives each pod a DNS name: peers must connect before any of them is ready."""
     return {
         **_child(SERVICE, server, QDRANT_PEERS),
         "spec": {
@@ -113,7 +113,10 @@ def _peers(server: Server) -> Manifest:
 
 
 def _network_policy(server: Server) -> Manifest:
-    """In come the server's pods, its ingestion and the peers; out goes nothing but to peers."""
+    """The NetworkPolicy: the server's pods, its ingestion and peers may connect to Qdrant.
+
+    Qdrant itself may connect only to its peers and to DNS.
+    """
     name = server.key.name
     peers = {"podSelector": {"matchLabels": selector_labels(name, "qdrant")}}
     users: tuple[Component, ...] = ("server", "ingestion")
@@ -138,7 +141,7 @@ def _network_policy(server: Server) -> Manifest:
 
 
 def to_qdrant(server: Server) -> Rule:
-    """The egress rule for pods that use the server's own Qdrant."""
+    """The egress rule for pods that use the server's managed Qdrant."""
     return {
         "to": [{"podSelector": {"matchLabels": selector_labels(server.key.name, "qdrant")}}],
         "ports": [{"protocol": "TCP", "port": QDRANT_PORT}],
@@ -164,7 +167,7 @@ def _stateful_set(
             "replicas": managed.replicas,
             "serviceName": f"{name}{QDRANT_PEERS}",
             "selector": {"matchLabels": selector_labels(name, "qdrant")},
-            # In order, the first pod would wait to be ready, and for that it needs peers.
+            # With OrderedReady, Kubernetes would wait until the first pod is ready, but that needs its peers.
             "podManagementPolicy": "Parallel",
             "updateStrategy": {"type": "RollingUpdate"},
             "minReadySeconds": 5,
@@ -176,8 +179,8 @@ def _stateful_set(
             "template": {
                 "metadata": {
                     "labels": labels(name, "qdrant"),
-                    # New keys, if somebody has deleted the Secret, need a new process. They are too long to
-                    # be guessed from their digest.
+                    # If somebody has deleted the Secret, the new keys need a new process. The keys are too
+                    # long to be guessed from their digest.
                     "annotations": {KEYS_HASH: digest(dict(keys))},
                 },
                 "spec": _pod(server, managed, defaults),
@@ -189,9 +192,12 @@ def _stateful_set(
 
 def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]:
     selector = {"labelSelector": {"matchLabels": selector_labels(server.key.name, "qdrant")}}
-    apart = {"weight": 100, "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"}}
+    prefer_other_nodes = {
+        "weight": 100,
+        "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"},
+    }
     return {
-        # Qdrant never talks to the Kubernetes API, and has no identity of the server's.
+        # Qdrant never talks to the Kubernetes API, and doesn't get the server's identity.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
@@ -205,7 +211,7 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         },
         **placement(server),
         "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [spread]},
         },
         **pull_secrets(server, defaults),
         "containers": [_container(server, managed, defaults)],
@@ -232,17 +238,17 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
         ],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _PORTS],
         "resources": container_resources(managed.resources, FIGURES),
-        # No liveness probe, and none for the start: a restart while segments load only makes it load again.
+        # No liveness and no startup probe: a restart while segments load only makes Qdrant load them again.
         "readinessProbe": {
             "httpGet": {"path": "/readyz", "port": "http"},
             "periodSeconds": 5,
             "timeoutSeconds": 3,
             "failureThreshold": 3,
         },
-        # Its address leaves the Service before it stops to listen.
+        # The pod is removed from the Service before it stops listening.
         "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
         "securityContext": CONTAINER_SECURITY,
-        # Snapshots beside the data: one volume to grow, and one policy for what happens to it.
+        # Snapshots are on the volume of the data: a single volume to grow, with a single reclaim policy.
         "volumeMounts": [
             {"name": VOLUME, "mountPath": "/qdrant/storage", "subPath": "storage"},
             {"name": VOLUME, "mountPath": "/qdrant/snapshots", "subPath": "snapshots"},

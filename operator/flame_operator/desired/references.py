@@ -1,4 +1,4 @@
-"""The Secrets and ConfigMaps that a server needs: what the spec names, and the generated token."""
+"""Lists the references of a server: the Secrets and ConfigMaps that its spec names, and generated Secrets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from flame_operator.resource.unions import (
 )
 
 CREDENTIALS_PATH = "/etc/flame-mcp/credentials"
-"""The folder of all credentials in the container."""
+"""The folder in a container that holds all credential files."""
 AUTH_TOKEN = "auth-token"  # noqa: S105 - a file's name
 EMBEDDING_API_KEY = "embedding-api-key"
 QDRANT_API_KEY = "qdrant-api-key"
@@ -26,33 +26,34 @@ QDRANT_CA = "qdrant-ca.crt"
 
 @dataclass(frozen=True)
 class Reference:
-    """A key of an object in the server's namespace."""
+    """A key of a Secret or ConfigMap in the server's namespace that the server refers to."""
 
     kind: Kind
     name: str
     key: str | None
-    """None when the object alone matters."""
+    """None when only the object as a whole matters."""
     field: str
-    """Where the spec names it; empty for the operator's own Secret."""
+    """The field of the spec that names the object; empty for a generated Secret."""
     rolls: bool
     """Whether pods read it when they start, so that a change has to roll them."""
     own: bool = False
+    """Whether the operator generates the Secret."""
 
 
 class Credential(NamedTuple):
-    """A reference that pods read, and the file that they find it in."""
+    """A reference that pods read, and the name of the file that holds its value in the container."""
 
     file: str
     reference: Reference
 
 
 def credentials(server: Server) -> tuple[Credential, ...]:
-    """The files below `CREDENTIALS_PATH`; only what the chosen type of a union asks for."""
+    """The credential files of the server's pods; only those that the chosen types of unions need."""
     return tuple(_credentials(server))
 
 
 def references(server: Server) -> tuple[Reference, ...]:
-    """Every key that the server's children refer to."""
+    """All references of the server: every key that its children refer to."""
     spec = server.spec
     pull = (
         Reference(SECRET, secret.name, ".dockerconfigjson", f"spec.imagePullSecrets[{index}]", rolls=False)
@@ -68,7 +69,7 @@ def references(server: Server) -> tuple[Reference, ...]:
 
 
 def _sources(server: Server) -> Iterator[Reference]:
-    """What ingestion's pods read of docs: they need it, the server's pods don't."""
+    """The references of the sources of docs, which ingestion's pods need and the server's pods don't."""
     for index, source in enumerate(server.spec.ingestion.sources if server.spec.ingestion else ()):
         field = f"spec.ingestion.sources[{index}]"
         if source.git and source.git.credentials_secret_ref:
@@ -94,7 +95,7 @@ def _credentials(server: Server) -> Iterator[Credential]:
 
 
 def ingestion_credentials(server: Server) -> tuple[Credential, ...]:
-    """The files for making vectors and writing them; what the sources need is apart."""
+    """The credential files that ingestion needs to make and write vectors; those of sources are separate."""
     own = (_own_qdrant_key(server, QDRANT_WRITE_KEY),) if managed_qdrant(server) else ()
     return (*embedding_credentials(server), *own, *_external_qdrant(server))
 
@@ -105,7 +106,7 @@ def _own_qdrant_key(server: Server, key: str) -> Credential:
 
 
 def embedding_credentials(server: Server) -> Iterator[Credential]:
-    """The file of the key for the embedding service, if it has one."""
+    """The file with the API key for the embedding service; none when it has no key."""
     if azure := azure_openai(server):
         field = "embedding.azureOpenAI.apiKeySecretRef"
         yield from _file(EMBEDDING_API_KEY, SECRET, azure.api_key_secret_ref, field)

@@ -1,4 +1,4 @@
-"""What a container requests and may use: the spec's figures over the defaults."""
+"""Makes a container's requests and limits from the spec and the operator's defaults."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from flame_operator.resource.spec.common import Resources
 
 @dataclass(frozen=True)
 class DefaultResources:
-    """What a container requests and may use where the spec doesn't say."""
+    """The default requests and limits of a container."""
 
     requests: dict[str, str]
     limits: dict[str, str]
@@ -20,28 +20,28 @@ SERVER_RESOURCES = DefaultResources(
 )
 
 
-def _least(one: str, other: str) -> str:
+def _smaller(one: str, other: str) -> str:
     a, b = parse_quantity(one), parse_quantity(other)
     return other if a is not None and b is not None and b < a else one
 
 
-def _most(one: str, other: str) -> str:
-    return other if _least(one, other) == one else one
+def _larger(one: str, other: str) -> str:
+    return other if _smaller(one, other) == one else one
 
 
 def container_resources(
     resources: Resources, figures: DefaultResources = SERVER_RESOURCES
 ) -> dict[str, dict[str, str]]:
-    """The user's figures over the defaults.
+    """A container's requests and limits: the user's values, and the defaults where there are none.
 
-    A default request never exceeds the user's limit, and a default limit is raised to the user's request: who
-    names one of the two gets a pod that the API server takes.
+    A default request never exceeds the user's limit, and a default limit is raised to the user's request, so
+    that a user who sets only one of the two gets a pod that the API server accepts.
     """
     asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
     capped = resources.limits.model_dump(by_alias=True, exclude_none=True)
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
     for name, default in figures.requests.items():
-        requests[name] = asked.get(name) or _least(default, capped.get(name, default))
-        limits[name] = capped.get(name) or _most(figures.limits[name], requests[name])
+        requests[name] = asked.get(name) or _smaller(default, capped.get(name, default))
+        limits[name] = capped.get(name) or _larger(figures.limits[name], requests[name])
     return {"requests": requests, "limits": limits}

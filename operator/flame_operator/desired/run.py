@@ -1,4 +1,4 @@
-"""One run of the pipeline: what it does and why, as its Job is named and annotated."""
+"""Describes one run of the pipeline, which names and annotates its Job."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +13,13 @@ Task = Literal["ingest", "rollback", "snapshot"]
 
 @dataclass(frozen=True)
 class Run:
-    """One Job.
+    """One run of the pipeline: one Job.
 
     Attributes:
-        task: What it does.
-        trigger: Why it runs: what asked for it, and which time of asking.
-        inputs: Digest of all that its result depends on.
-        attempt: From 1; the next when one has failed.
+        task: What the run does.
+        trigger: Why it runs: what asked for it, and which request it was.
+        inputs: The digest of everything that its result depends on.
+        attempt: Counts from 1; a retry of a failed run has the next number.
     """
 
     task: Task
@@ -28,13 +28,13 @@ class Run:
     attempt: int = 1
 
     def name(self, server: Server) -> str:
-        """The same for the same run, so that whoever has crashed doesn't start it twice."""
+        """The name of the run's Job. Equal runs have the same name, so a crash never starts a run twice."""
         own = digest([server.uid, self.task, self.trigger, self.inputs, self.attempt])[:8]
         return f"{server.key.name}-{self.task}-{own}"
 
 
 def run_of(job: Manifest) -> Run | None:
-    """What a Job was made for; None when it doesn't say."""
+    """The run that a Job was made for, read from its annotations; None when they don't tell."""
     found = job["metadata"].get("annotations") or {}
     if found.get(TASK) not in ("ingest", "rollback", "snapshot"):
         return None

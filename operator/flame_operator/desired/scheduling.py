@@ -1,4 +1,4 @@
-"""Where pods may run."""
+"""Makes the fields of a pod's spec that decide which node it runs on."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 def scheduling(server: Server) -> dict[str, Any]:
-    """The fields of a pod's spec that decide on its node."""
+    """The scheduling fields of the search server's pods."""
     given = server.spec.scheduling
     fields: dict[str, Any] = {"topologySpreadConstraints": _spread(server), **placement(server)}
     if given.affinity:
-        # Without defaults: an empty selector means all, and an absent one something else.
+        # Defaults are left out: an empty selector selects everything, but a missing one means something else.
         fields["affinity"] = given.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return fields
 
 
 def placement(server: Server) -> dict[str, Any]:
-    """Those of the fields that hold for every pod of the server's."""
+    """The scheduling fields that all pods of a server share, including those of Qdrant and ingestion."""
     given = server.spec.scheduling
     fields: dict[str, Any] = {}
     if given.node_selector:
@@ -34,7 +34,7 @@ def placement(server: Server) -> dict[str, Any]:
 
 
 def _spread(server: Server) -> list[dict[str, Any]]:
-    """The user's constraints, or wishes to use several nodes and zones."""
+    """The user's topology spread constraints; by default, a preference for several nodes and zones."""
     constraints = [
         constraint.model_dump(by_alias=True, exclude_none=True)
         for constraint in server.spec.scheduling.topology_spread_constraints

@@ -1,4 +1,4 @@
-"""The Secret with the generated bearer token."""
+"""Makes the Secret with the generated bearer token."""
 
 from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import TOKEN_KEY, child
@@ -8,10 +8,10 @@ from flame_operator.resource.unions import generates_token
 
 
 def secret(server: Server, facts: Facts) -> Manifest | None:
-    """The token that is known, or None when the user brings one or none is needed.
+    """The Secret with the generated token, or None when the user brings a token or none is needed.
 
     Raises:
-        ValueError: No token is known. To leave the Secret out instead would delete the one there is.
+        ValueError: The token isn't known. Leaving the Secret out instead would delete the existing one.
     """
     if not generates_token(server):
         return None

@@ -1,4 +1,4 @@
-"""The Service in front of the pods."""
+"""Makes the Service in front of a server's pods."""
 
 from flame_operator.desired.naming import HTTP_PORT_NAME, child, selector_labels
 from flame_operator.resource.annotations import OWNS_SECRET
@@ -8,10 +8,10 @@ from flame_operator.resource.unions import generates_token
 
 
 def service(server: Server) -> Manifest:
-    """One port for MCP over HTTP.
+    """The Service, with one port for MCP over HTTP.
 
-    Metrics are not on it: a Service of type LoadBalancer would show them to the world, and Prometheus finds
-    them at the pods.
+    It has no port for metrics: a Service of type LoadBalancer would expose them to the world, and Prometheus
+    scrapes the pods directly.
     """
     spec = server.spec.service
     own = {OWNS_SECRET: "true"} if generates_token(server) else None

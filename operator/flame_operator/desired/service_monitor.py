@@ -1,4 +1,4 @@
-"""The ServiceMonitor, by which Prometheus Operator finds the metrics."""
+"""Makes the ServiceMonitor, from which Prometheus Operator learns where to scrape metrics."""
 
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import METRICS_PORT_NAME, child, selector_labels
@@ -7,13 +7,13 @@ from flame_operator.resource.server import Server
 
 
 def service_monitor(server: Server, defaults: Defaults) -> Manifest | None:
-    """Scrapes the pods' metrics port, or None where it isn't asked for or switched off."""
+    """The ServiceMonitor for the pods' metrics port, or None when none is wanted or they are switched off."""
     spec = server.spec.observability.service_monitor
     if spec.type == "Disabled" or not defaults.service_monitors:
         return None
     manifest = child(SERVICE_MONITOR, server)
     manifest["metadata"]["labels"] = spec.labels | manifest["metadata"]["labels"]
-    # A target port, not the Service's: Prometheus takes all ports of the pods behind it.
+    # A port of the pods, not of the Service: Prometheus considers all ports of the pods behind it.
     endpoint = {"targetPort": METRICS_PORT_NAME, "path": "/metrics"}
     return {
         **manifest,

@@ -1,4 +1,4 @@
-"""Where docs come from, as ingestion's pods are told."""
+"""Describes the sources of docs to ingestion's pods, and makes the volumes that they need."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.spec.backends import Source
 
 MOUNTS_PATH = "/run/flame-mcp/sources"
-"""The folder of docs that are volumes, each under its source's name."""
+"""The folder with docs that come from volumes, in a subfolder for each source."""
 CREDENTIALS_PATH = "/etc/flame-mcp/sources"
-"""The folder of the sources' credentials, likewise."""
+"""The folder with the sources' credentials, in a subfolder for each source."""
 CA_FILE = "ca.crt"
 
 
 def sources_as_json(server: Server) -> list[dict[str, Any]]:
-    """The sources as `flame-mcp index fetch` reads them; without ingestion the docs of the image alone."""
+    """The sources in the form that `flame-mcp index fetch` reads; by default, only the image's docs."""
     given = server.spec.ingestion
     if given is None:
         return [{"name": "flame", "bundled": {}}]
@@ -39,14 +39,14 @@ def _as_json(source: Source) -> dict[str, Any]:
 
 
 def urls_of_sources(server: Server) -> tuple[str, ...]:
-    """What fetching connects to."""
+    """The URLs that the fetch container connects to."""
     given = server.spec.ingestion
     remote = (source.git or source.http for source in (given.sources if given else ()))
     return tuple(source.url for source in remote if source)
 
 
 def source_volumes(server: Server) -> list[dict[str, Any]]:
-    """The volumes with docs, and those with what fetching needs."""
+    """The volumes with docs, and those with the credentials of sources."""
     found: list[dict[str, Any]] = []
     for source in _given(server):
         if files := _credentials(source):
@@ -61,7 +61,7 @@ def source_volumes(server: Server) -> list[dict[str, Any]]:
 
 
 def source_mounts(server: Server, *, credentials: bool) -> list[dict[str, Any]]:
-    """Where a container finds them: the docs, or what fetching needs."""
+    """The mounts of the volumes of `source_volumes`: those with credentials, or those with docs."""
     found: list[dict[str, Any]] = []
     for source in _given(server):
         if credentials and _credentials(source):
@@ -78,7 +78,7 @@ def _given(server: Server) -> tuple[Source, ...]:
 
 
 def _credentials(source: Source) -> list[dict[str, Any]]:
-    """As files: a password, and the authority that a server of one's own is known by."""
+    """The files that a git source needs: a password, and the CA certificate of a server with a private CA."""
     git = source.git
     if git is None:
         return []

@@ -1,4 +1,4 @@
-"""How Kubernetes writes things as text: times, cron schedules, quantities, and messages of bounded length.
+"""Reads and writes Kubernetes' text formats: times, cron schedules, quantities, and bounded messages.
 
-Pure functions that know nothing of this operator. May import no other room.
+Pure functions that know nothing about this operator. May import no other room.
 """

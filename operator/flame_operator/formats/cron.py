@@ -1,4 +1,4 @@
-"""Cron schedules: whether one is valid, and when it is due."""
+"""Reads cron schedules: whether a schedule is valid, and when it is due."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,15 @@ _NAMES = {
 
 
 def tick_between(schedule: str, zone: str | None, since: str, now: str) -> str | None:
-    """The last time of a schedule after `since` and not after `now`; None when there is none.
+    """The latest time at which a schedule was due after `since` and no later than `now`, or None.
 
-    However many have been missed, the last one stands for all.
+    A single time stands for all that were missed: however many there were, only the latest counts.
+
+    Args:
+        schedule: Five cron fields, or a name such as `@daily`.
+        zone: The schedule's time zone; None means UTC.
+        since: RFC 3339 in UTC; empty gives None.
+        now: RFC 3339 in UTC.
     """
     if not since:
         return None
@@ -28,12 +34,12 @@ def tick_between(schedule: str, zone: str | None, since: str, now: str) -> str |
 
 
 def tick_after(schedule: str, zone: str | None, since: str) -> str | None:
-    """The first time of a schedule after another; None when it has none."""
+    """The first time at which a schedule is due after `since`, or None when it never is."""
     return _tick(schedule, zone, since, reverse=False)
 
 
 def next_tick(schedule: str, zone: str | None, now: str) -> float | None:
-    """Seconds until a schedule's next time; None when it has none."""
+    """Seconds until a schedule is next due, or None when it never is."""
     following = tick_after(schedule, zone, now)
     return None if following is None else seconds_between(now, following)
 
@@ -42,7 +48,7 @@ def _tick(schedule: str, zone: str | None, start_at: str, *, reverse: bool) -> s
     try:
         start = datetime.fromisoformat(start_at).astimezone(ZoneInfo(zone) if zone else UTC)
         if reverse:
-            # Going back starts before the given time, and a schedule is due at its very second.
+            # A backward search starts before the given time, but a schedule is also due at that very second.
             start += timedelta(seconds=1)
         found = next(CronSim(_plain(schedule), start, reverse=reverse))
     except (CronSimError, ZoneInfoNotFoundError, StopIteration, ValueError):
@@ -52,7 +58,7 @@ def _tick(schedule: str, zone: str | None, start_at: str, *, reverse: bool) -> s
 
 @lru_cache(maxsize=1024)
 def _plain(schedule: str) -> str:
-    """The schedule in the words that cronsim has: Kubernetes' CronJobs take `?` for `*`, and `5/10` too."""
+    """A schedule in cronsim's syntax; Kubernetes' CronJobs accept more: names, `?` for `*`, and `5/10`."""
     fields = _NAMES.get(schedule, schedule).replace("?", "*").split(" ")
     return " ".join(
         ",".join(re.sub(r"^(\d+)/", rf"\g<1>-{last}/", part) for part in field.split(","))
@@ -62,5 +68,5 @@ def _plain(schedule: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_schedule(schedule: str, zone: str | None) -> bool:
-    """Whether a schedule ever comes due."""
+    """Whether a schedule is valid and ever comes due."""
     return tick_after(schedule, zone, "2026-01-01T00:00:00Z") is not None

@@ -1,4 +1,4 @@
-"""Kubernetes quantities such as `500m` or `2Gi`: exact values, and comparison as the API server does it."""
+"""Reads Kubernetes quantities such as `500m` or `2Gi`, and compares them as the API server does."""
 
 import re
 from decimal import ROUND_CEILING, Decimal
@@ -11,12 +11,12 @@ _SUFFIXES = {
 }  # fmt: skip
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|(n|u|m|k|[KMGTPE]i?)?)", re.ASCII)
 
-# What the API server makes of a quantity: at most this, and no finer than that.
+# The API server caps every quantity at _MOST and rounds it up to a multiple of _FINEST.
 _MOST = Decimal(2**63 - 1)
 _FINEST = Decimal("0.001")
 
 
-@lru_cache(maxsize=1024)  # a dozen a pass, nearly always the same
+@lru_cache(maxsize=1024)  # a pass parses about a dozen, nearly always the same ones
 def parse_quantity(text: str | int) -> Decimal | None:
     """The exact value of a quantity, or None when `text` isn't one."""
     match = _QUANTITY.fullmatch(str(text))
@@ -27,7 +27,7 @@ def parse_quantity(text: str | int) -> Decimal | None:
 
 
 def same_quantity(one: str | int, other: str | int) -> bool:
-    """Whether the API server keeps both as the same amount, which it caps and rounds up to thousandths."""
+    """Whether the API server stores both as the same amount: it caps them and rounds up to thousandths."""
     kept = [
         amount if amount is None else min(amount, _MOST).quantize(_FINEST, ROUND_CEILING)
         for amount in map(parse_quantity, (one, other))

@@ -1,19 +1,19 @@
-"""Text that people read, bounded: what a container says, and what a condition has room for."""
+"""Bounds text that people read: the output of containers, and the messages of conditions."""
 
 MESSAGE_LENGTH = 1024
-"""Characters; the CRD bounds a condition's message to the same."""
+"""The longest message of a condition, in characters; the CRD has the same bound."""
 
 
 def plain(value: object, length: int) -> str:
-    """A text of at most so many characters, all of them printable; "" for what isn't text."""
+    """A value as printable text of at most `length` characters; "" for anything that isn't text."""
     if not isinstance(value, str):
         return ""
-    # Bounded first: what comes after the bound isn't worth looking at.
+    # Bounded first, so that a huge text costs little: what lies beyond the bound isn't worth looking at.
     printable = "".join(char if char.isprintable() else " " for char in value[: 4 * length])
     text = " ".join(printable.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def cut(message: str) -> str:
-    """As much of a message as the schema has room for."""
+    """A message, shortened to what the CRD allows for a condition."""
     return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

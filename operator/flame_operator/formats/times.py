@@ -1,4 +1,4 @@
-"""Times as conditions write them: RFC 3339 in UTC with whole seconds."""
+"""Writes and compares times as conditions have them: RFC 3339 in UTC with whole seconds."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def utc_now() -> str:
-    """The current time."""
+    """The current time, RFC 3339 in UTC with whole seconds."""
     return datetime.now(UTC).strftime(FORMAT)
 
 

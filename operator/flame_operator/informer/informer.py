@@ -1,4 +1,4 @@
-"""Keeps the cache up to date, from lists and from the watch, and says which servers have changed."""
+"""Keeps the cache up to date from the watch and from full lists, and reports which servers have changed."""
 
 import asyncio
 import math
@@ -22,44 +22,45 @@ from flame_operator.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
-"""How often to look whether the watch has caught up with a sweep."""
+"""How often to check whether the watch has caught up with a sweep, in seconds."""
 
 
 @dataclass(eq=False)
 class Informer:
-    """Knows the cluster."""
+    """Feeds the cache from the watch and from full lists, and reports servers that have changed."""
 
     api: KubeApi
     cache: Cache
     changed: Callable[[Key], None]
-    """Takes the servers that have changed, or of which a child has."""
+    """Called with each server that has changed, or that has a changed child."""
     watch_health: WatchHealth
     resync_seconds: float
+    """How often everything is listed."""
     settle_seconds: float = 15
     """How soon after the start everything is listed a second time."""
     namespaces: Sequence[str] = ()
-    """Where to look; empty means everywhere."""
+    """The watched namespaces; empty means all."""
     optional_kinds: Sequence[Kind] = ()
-    """Kinds of children that are made where the cluster knows them; they aren't watched."""
+    """Kinds of children that are made where the cluster serves them; they aren't watched."""
     metrics: Metrics = field(default_factory=Metrics)
     served: frozenset[Kind] = frozenset()
-    """Those of the optional kinds that the cluster knew at the last sweep."""
+    """The optional kinds that the cluster served at the last sweep."""
     swept_at: float = -math.inf
     """When the last successful sweep ended, on the monotonic clock."""
     _listed: Mapping[Scope, int] = field(default_factory=dict)
 
     async def prime(self) -> None:
-        """Fill the cache before the first decision: a restart finds all in place and writes nothing.
+        """Fill the cache before the first pass, so that a restart finds all in place and writes nothing.
 
         Raises:
-            UserError: The operator hasn't got the rights, or the CRD isn't there.
+            UserError: The operator lacks permissions, or the CRD isn't installed.
         """
         while True:
             try:
                 await self._sweep()
             except Refused as error:
                 raise UserError(
-                    f"the operator can't list what it manages: {error}. Install "
+                    f"the operator can't list the objects that it manages: {error}. Install "
                     "crds/flamemcpservers.yaml and the operator's RBAC rules, and start it again"
                 ) from error
             except Unavailable as error:
@@ -72,12 +73,12 @@ class Informer:
         log.info("ready", servers=len(servers), namespaces=list(self.namespaces) or "all")
 
     async def sweep_forever(self) -> None:
-        """List everything again and again, to find what a broken watch missed.
+        """List everything periodically, to find changes that a broken watch missed.
 
         Raises:
-            Blind: The watch doesn't deliver what the lists find.
+            Blind: The watch doesn't deliver changes that the lists find.
         """
-        # What went between the first lists and the watch's own has no event.
+        # An object that is deleted between the first lists and the watch's own list has no event.
         pause = min(self.settle_seconds, self.resync_seconds)
         while True:
             await self._expect_from_watch()
@@ -95,7 +96,7 @@ class Informer:
                 self.changed(key)
 
     def seen(self, body: Manifest, *, deleted: bool) -> None:
-        """Take an event of the watch."""
+        """Handle an event from the watch."""
         changed = self.cache.drop(body) if deleted else self.cache.put(body)
         self.watch_health.delivered(body)
         key = server_of(body)

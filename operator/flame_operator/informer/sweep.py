@@ -1,4 +1,4 @@
-"""Full lists: they fill the cache before the first reconcile, and later find what a broken watch missed."""
+"""Lists everything, to fill the cache before the first pass and later to find what a broken watch missed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,37 +11,40 @@ from flame_operator.resource.ownership import server_of
 CHILD_SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
 
 Scope = tuple[str, str]
-"""What one watch covers: a kind, and a namespace or "" for all."""
+"""What one watch covers: a kind, and a namespace, or "" for all namespaces."""
 
 
 class Swept(NamedTuple):
-    """What a sweep found."""
+    """The result of a sweep."""
 
     changed: set[Key]
-    """The servers that have changed, or of which a child has."""
+    """The servers that have changed, or that have a changed child."""
     newest: dict[Scope, int]
-    """The highest resource version of any object in each scope that is watched and has one."""
+    """The highest resource version in each watched scope that has objects."""
 
 
 def selector(kind: Kind) -> str:
-    """The label selector under which the operator lists and watches a kind."""
+    """The label selector with which the operator lists and watches a kind; empty selects everything."""
     return "" if kind == SERVER else CHILD_SELECTOR
 
 
 async def sweep(
     api: KubeApi, cache: Cache, namespaces: Sequence[str] = (), unwatched: Sequence[Kind] = ()
 ) -> Swept:
-    """Bring the cache up to what the API server has.
+    """List all servers and children, and bring the cache up to date.
 
     Args:
-        api: The cluster.
-        cache: What is brought up to date.
+        api: The API of the cluster.
+        cache: The cache to update.
         namespaces: Where to look; empty means everywhere.
-        unwatched: Kinds of children to look for besides those that are watched.
+        unwatched: Kinds of children to list besides those that are watched.
+
+    Raises:
+        Refused, Unavailable: A list failed.
     """
     found = Swept(set(), {})
     for kind in (*unwatched, *WATCHED_KINDS, SERVER):
-        # What is older than this and isn't in the list has gone; what is newer came while the list was read.
+        # Objects of this snapshot that aren't in the list are gone; newer ones came while the list was read.
         missing = cache.snapshot(kind.kind)
         for namespace in namespaces or (None,):
             scope = (kind.kind, namespace or "")

@@ -1,6 +1,7 @@
-"""The only module that knows kopf, which serves as an informer: it lists, watches, reconnects and logs in.
+"""Watches servers and children with kopf, which lists, watches, reconnects and logs in.
 
-Nothing here decides anything, and kopf writes nothing to the cluster: no handler here stores a state.
+This is the only module that knows kopf. Nothing is decided here, and kopf writes nothing to the cluster,
+because no handler here stores any state.
 """
 
 import dataclasses
@@ -23,14 +24,14 @@ SERVER_TIMEOUT_SECONDS = 290
 
 
 class Seen(Protocol):
-    """Takes each event."""
+    """A function that handles the events of the watch."""
 
     def __call__(self, body: Manifest, *, deleted: bool) -> None:
-        """Remember the object, which is complete; it mustn't be changed."""
+        """Handle one event; `body` is the complete object, which must not be changed."""
 
 
 class _Forever:
-    """Endless jittered delays: with kopf's own finite ones a longer outage would end the process."""
+    """Endless delays with jitter: kopf's own delays are finite, so a longer outage would end the process."""
 
     def __iter__(self) -> Iterator[float]:
         delay = 0.5
@@ -40,19 +41,19 @@ class _Forever:
 
 
 class _NoMemories(ResourceMemories):
-    """Keeps nothing of the objects that events are about.
+    """A store that remembers nothing about the objects of events.
 
-    kopf would keep a record for every object that exists. All that is in it serves handlers with a state,
-    timers and daemons, of which there are none here.
+    kopf would keep a record for every existing object. These records serve only stateful handlers, timers and
+    daemons, and there are none here.
     """
 
     async def recall(
         self,
         raw_body: Any,  # noqa: ANN401 - a type that kopf keeps private
         *,
-        memobase: Any = None,  # noqa: ANN401 - likewise
+        memobase: Any = None,  # noqa: ANN401 - a type that kopf keeps private
         noticed_by_listing: bool = False,
-        ephemeral: bool = False,  # noqa: ARG002 - everything is
+        ephemeral: bool = False,  # noqa: ARG002 - every record is ephemeral here
     ) -> ResourceMemory:
         return await super().recall(
             raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True
@@ -66,14 +67,14 @@ async def watch(
     started: Callable[[], None] = lambda: None,
     exit_seconds: float = 60,
 ) -> None:
-    """Report every server and every child until it is cancelled.
+    """Watch all servers and children until cancelled.
 
     Args:
-        seen: Takes the events.
+        seen: Handles the events.
         namespaces: Where to look; empty means everywhere.
-        started: Called once kopf has taken SIGTERM and SIGINT for itself, to take them back.
-        exit_seconds: How long after a cancellation the process may still live. kopf kills it then: should
-            anything hang, Kubernetes starts a new one.
+        started: Called once kopf has installed its handlers for SIGTERM and SIGINT, to replace them.
+        exit_seconds: How long the process may live after a cancellation. kopf kills it then, so that
+            Kubernetes starts a new one if anything hangs.
 
     Raises:
         Exception: kopf gave up on a watch. A new process starts with fresh lists, so ending is safe.
@@ -82,39 +83,39 @@ async def watch(
         registry=_registry(seen),
         settings=_settings(exit_seconds),
         memories=_NoMemories(),
-        # kopf's own guess asks for a user's name, which the numeric user of a container hasn't got.
+        # kopf's own default needs a user name, which the numeric user of a container doesn't have.
         identity=f"flame-operator@{platform.node()}",  # type: ignore[arg-type] # a str type that kopf keeps private
         standalone=True,
         clusterwide=not namespaces,
         namespaces=sorted(namespaces),
     )
     started()
-    # Not kopf.run_tasks, nor kopf.operator, which calls it: in the end it cancels every task that is younger
-    # than itself, taking it for its own: the requests of a queue that is being drained, for example.
+    # kopf.run_tasks isn't used, nor kopf.operator, which calls it: at the end it cancels every task that is
+    # younger than itself as if it were its own, for example the requests of a queue that is being drained.
     await until_one_ends(roots)
-    raise RuntimeError("kopf has ended its watches unasked")
+    raise RuntimeError("kopf has ended its watches, although nothing asked it to")
 
 
 def _registry(seen: Seen) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     for kind in (SERVER, *WATCHED_KINDS):
         on_event = kopf.on.event(
-            kind.group, kind.version, kind.plural, id="seen", when=_taker(kind, seen), registry=registry
+            kind.group, kind.version, kind.plural, id="seen", when=_filter_of(kind, seen), registry=registry
         )
-        on_event(_nothing_more)
+        on_event(_unused_handler)
     kopf.on.login(registry=registry)(_login)
     return registry
 
 
-def _taker(kind: Kind, seen: Seen) -> Callable[..., bool]:
-    """Takes events as a handler's filter, so that no handler is ever called.
+def _filter_of(kind: Kind, seen: Seen) -> Callable[..., bool]:
+    """A handler's filter that handles each event itself and then rejects it, so no handler is ever called.
 
-    What kopf does for each call of a handler takes half of the CPU that an event costs; most events are of
-    the operator's own writes, which it knows already.
+    kopf's work around each call of a handler takes half of the CPU that an event costs, and most events are
+    about the operator's own writes, which it already knows.
     """
 
     def take(event: kopf.RawEvent, **_: object) -> bool:
-        # Items of a list don't say what they are.
+        # Items of a list come without apiVersion and kind.
         body = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
         seen(body, deleted=event["type"] == "DELETED")
         return False
@@ -122,8 +123,8 @@ def _taker(kind: Kind, seen: Seen) -> Callable[..., bool]:
     return take
 
 
-async def _nothing_more(**_: object) -> None:
-    """Never called: see `_taker`."""
+async def _unused_handler(**_: object) -> None:
+    """Do nothing: kopf needs a handler for each kind, but the filter of `_filter_of` rejects every event."""
 
 
 def _login(**context: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own keyword arguments
@@ -133,7 +134,7 @@ def _login(**context: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
     if info is None or not host:
         return info
-    # By address, not by name: the operator must work while the cluster's DNS doesn't.
+    # Connect by address, not by name: the operator must work while the cluster's DNS doesn't.
     return dataclasses.replace(info, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
@@ -143,7 +144,7 @@ def _settings(exit_seconds: float) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.watching.chunk_size = 100  # so that what waits to be handled after a start stays small
+    settings.watching.chunk_size = 100  # keeps the backlog of events after a start small
     settings.watching.server_timeout = SERVER_TIMEOUT_SECONDS
     settings.watching.client_timeout = SERVER_TIMEOUT_SECONDS + 60
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS
@@ -165,32 +166,32 @@ def _settings(exit_seconds: float) -> kopf.OperatorSettings:
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """What was handled before isn't kept: to compare, kopf would copy each object at each event."""
+    """A store that keeps no earlier state of objects: to compare, kopf would copy each object per event."""
 
     def build(self, **_: object) -> kopf.BodyEssence:
         return kopf.BodyEssence({})
 
     def fetch(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Return None: no state is stored."""
 
     def store(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """How far a handler has come isn't kept: ours are done at once."""
+    """A store that keeps no progress of handlers: there are none that need more than one call."""
 
     def fetch(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Return None: no progress is stored."""
 
     def store(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
     def purge(self, **_: object) -> None:
-        """Nothing was stored."""
+        """Do nothing."""
 
     def touch(self, **_: object) -> None:
-        """Nothing is stored."""
+        """Do nothing."""
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence

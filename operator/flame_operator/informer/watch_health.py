@@ -1,4 +1,4 @@
-"""Whether the watch still sees: what full lists find, against what the watch has delivered."""
+"""Notices a watch that has gone blind, by comparing full lists with what the watch has delivered."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,10 +10,14 @@ from flame_operator.telemetry.metrics import Metrics
 
 
 def behind(listed: Mapping[Scope, int], delivered: Mapping[Scope, int]) -> set[Scope]:
-    """Where a list found something newer than anything that the watch has delivered.
+    """The scopes in which a list found something newer than everything that the watch has delivered.
 
-    Every change gives an object a version above all earlier ones of its kind, a deletion too. So a watch that
-    sees gets there, whatever happens to the object meanwhile.
+    Every change, even a deletion, gives an object a version above all earlier ones of its kind. So a working
+    watch reaches the listed version, whatever happens to the object meanwhile.
+
+    Args:
+        listed: The highest resource version in each scope of a list.
+        delivered: The highest resource version that the watch has delivered in each scope.
     """
     return {scope for scope, version in listed.items() if version > delivered.get(scope, -1)}
 
@@ -21,11 +25,11 @@ def behind(listed: Mapping[Scope, int], delivered: Mapping[Scope, int]) -> set[S
 def patience(
     scopes: Iterable[Scope], heard: Mapping[Scope, float], listed_at: float, now: float, grace: float
 ) -> float:
-    """Seconds until the first of these scopes counts as blind; 0 or less: it does.
+    """Seconds until the first of these scopes counts as blind; 0 or less when it already does.
 
     Args:
-        scopes: Those that are behind.
-        heard: When each has last delivered anything. One that delivers is busy, not blind.
+        scopes: The scopes that are behind.
+        heard: When each scope last delivered anything. A scope that delivers is busy, not blind.
         listed_at: When the list ended.
         now: The time, on the same clock.
         grace: How long a scope may be behind without delivering anything.
@@ -34,7 +38,14 @@ def patience(
 
 
 class WatchHealth:
-    """Remembers what the watch has delivered."""
+    """Remembers what the watch has delivered, and tells when it has gone blind.
+
+    Args:
+        namespaced: Whether there is a watch for each namespace, rather than one for all of them.
+        grace: How many seconds a scope may be behind without delivering anything.
+        metrics: Gets the time of the last event.
+        clock: The time in seconds.
+    """
 
     def __init__(
         self,
@@ -52,7 +63,7 @@ class WatchHealth:
         self._heard: dict[Scope, float] = {}
 
     def delivered(self, body: Manifest) -> None:
-        """The watch has delivered an event of this object."""
+        """Note that the watch has delivered an event about this object."""
         kind, metadata = body["kind"], body["metadata"]
         scope = (kind, metadata["namespace"] if self._namespaced else "")
         self._delivered[scope] = max(int(metadata["resourceVersion"]), self._delivered.get(scope, -1))
@@ -60,10 +71,14 @@ class WatchHealth:
         self._metrics.event_seen(kind)
 
     def overdue(self, listed: Mapping[Scope, int], listed_at: float) -> float | None:
-        """How many seconds the watch still has; None when it has delivered all that was listed.
+        """How many seconds the watch still has to catch up; None when it has delivered everything listed.
+
+        Args:
+            listed: The highest resource version in each scope of the last list.
+            listed_at: When that list ended.
 
         Raises:
-            Blind: It had its time.
+            Blind: The watch has used up its time.
         """
         missing = behind(listed, self._delivered)
         if not missing:
@@ -72,4 +87,6 @@ class WatchHealth:
         if seconds > 0:
             return seconds
         names = ", ".join(f"{kind} in {namespace or 'all namespaces'}" for kind, namespace in sorted(missing))
-        raise Blind(f"the watch has delivered nothing for {self._grace:.0f} s that lists find: {names}")
+        raise Blind(
+            f"for {self._grace:.0f} s the watch has delivered nothing, although lists find changes: {names}"
+        )

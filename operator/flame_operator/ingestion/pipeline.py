@@ -1,4 +1,4 @@
-"""Carries out what `runs` decides: starts, follows and removes the Jobs of a server."""
+"""Starts, follows and removes the Jobs of a server, as `runs` decides."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,11 +24,11 @@ from flame_operator.workloads.jobs import Ended, ended, progress
 log = structlog.get_logger(__name__)
 
 INGESTION, SNAPSHOTS = "ingestion", "snapshots"
-"""The fields of the status that hold what is remembered."""
+"""The fields of the status that hold the records of runs."""
 
 
 class Pipeline:
-    """Loads docs into vector stores."""
+    """Runs the Jobs that load docs into servers' vector stores and take snapshots."""
 
     def __init__(self, api: KubeApi, cache: Cache, turns: Turns, metrics: Metrics) -> None:
         self._api = api
@@ -39,21 +39,21 @@ class Pipeline:
     async def advance(
         self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
     ) -> IngestionState | None:
-        """Take the next step for one server: note what has ended, and start what is due.
+        """Take the next step for one server: note runs that have ended, and start those that are due.
 
         Args:
-            server: The resource.
-            status: Its stored status, which remembers what has run.
-            defaults: What the installation decides.
-            missing: What a run would wait for, in words for the user.
-            now: The time.
+            server: The server.
+            status: Its stored status, which holds the records of runs.
+            defaults: The installation's defaults.
+            missing: Messages for the user about missing objects that a run has to wait for.
+            now: The time, RFC 3339 in UTC.
 
         Returns:
-            How far ingestion has come; None for a server whose docs come with the image.
+            The state of ingestion; None for a server whose docs come with the image.
 
         Raises:
             Refused: The API server refuses a Job.
-            Unavailable: It doesn't answer.
+            Unavailable: The API server doesn't answer.
         """
         if not (loads_docs(server) or status.get(INGESTION)):
             return None
@@ -67,21 +67,21 @@ class Pipeline:
         return state
 
     def forget(self, key: Key) -> None:
-        """The server is gone, or can't be used."""
+        """Forget a server that is gone or has an invalid spec."""
         self._turns.note(key, busy=False)
 
     async def _advance(
         self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
     ) -> IngestionState:
         record = record_of(status, INGESTION)
-        jobs, pods, over = await self._look(server, record)
+        jobs, pods, result = await self._look(server, record)
         decision = decide(
             server,
             record,
             jobs,
             inputs=inputs(server, defaults),
             store=self._store(server, missing),
-            ended=over,
+            ended=result,
             now=now,
         )
         await self._carry_out(server, defaults, decision)
@@ -94,16 +94,16 @@ class Pipeline:
             decision.record,
             snapshots.record,
             message=progress(pods) if running else decision.waits_for,
-            index=over.index if over and over.succeeded else {},
+            index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
         )
 
     async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
         record = record_of(status, SNAPSHOTS)
-        # The Job that the load has just started counts as well.
-        jobs, _, over = await self._look(server, record)
-        decision = decide_snapshot(server, record, jobs, over, now)
+        # Look again: a Job that has just been started for a load counts, too.
+        jobs, _, result = await self._look(server, record)
+        decision = decide_snapshot(server, record, jobs, result, now)
         await self._carry_out(server, defaults, decision)
         return decision
 
@@ -117,7 +117,7 @@ class Pipeline:
     async def _look(
         self, server: Server, record: RunRecord
     ) -> tuple[Sequence[Manifest], Sequence[Manifest], Ended | None]:
-        """The server's Jobs, the pods of the one that is remembered as running, and how that has ended."""
+        """The server's Jobs, the pods of the Job that is recorded as running, and how that Job ended."""
         jobs = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
         running = next((found for found in jobs if found["metadata"]["name"] == record.job), None)
         if running is None or record.phase != "Running":
@@ -130,7 +130,7 @@ class Pipeline:
         for old in decision.stop:
             if old["metadata"].get("deletionTimestamp"):
                 continue
-            # Gone only when its pods are: the next run waits for that.
+            # With "Foreground" the Job is gone only when its pods are, and the next run waits for that.
             await self._api.delete(old, propagation="Foreground")
             self._cache.learn(JOB.kind, key_of(old), await self._api.get(JOB, key_of(old)))
         if decision.start is not None:
@@ -141,7 +141,7 @@ class Pipeline:
         try:
             self._cache.put(await self._api.apply(job(server, defaults, run), uid=None))
         except Conflict:
-            # Started by a process that has ended before it could remember that.
+            # The Job was started by a process that ended before it could write its record.
             self._cache.learn(JOB.kind, key, await self._api.get(JOB, key))
             return
         log.info("started", **server.key.fields(), job=key.name, trigger=run.trigger, attempt=run.attempt)

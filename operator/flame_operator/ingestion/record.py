@@ -1,4 +1,4 @@
-"""What is remembered of loads between passes, and where they have come to. Pure."""
+"""Holds the record of runs that the status keeps between passes, and the state of ingestion. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,23 +11,26 @@ Phase = Literal["Running", "Succeeded", "Failed"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is remembered of one kind of work between passes: it is kept in the status.
+    """The record of a server's runs of one kind, loads or snapshots; the status keeps it between passes.
+
+    All times are RFC 3339 in UTC; empty means never.
 
     Attributes:
-        job: The last Job that was started.
-        phase: How it went; empty before the first.
-        message: What it says of itself.
-        failure: Whose fault it was.
+        job: The name of the Job that was started last. The fields up to `ended` are about its run.
+        phase: The state of the run; empty before the first run.
+        message: How it ended, for the user.
+        failure: Whose fault a failure was.
         trigger: Why it ran.
-        inputs: Digest of what it was made from.
-        attempt: Which try it is; 0 once one has succeeded.
-        started: When; as conditions write times.
-        ended: When.
-        loaded: The inputs of the last run that succeeded.
-        succeeded: When that ended.
+        inputs: The digest of what it was made from.
+        attempt: The number of the attempt; 0 once one has succeeded.
+        started: When it started.
+        ended: When it ended.
+        loaded: The inputs of the last load that succeeded.
+        succeeded: When that load ended.
         scheduled: The last time of the schedule that was acted on.
-        reindex: The value of the annotation that was acted on.
-        rollback: Likewise; empty once it has been removed and a run has followed.
+        reindex: The value of the annotation `reindex` that was acted on.
+        rollback: The value of the annotation `rollback` that was acted on; empty once the annotation has been
+            removed and a run has followed.
     """
 
     job: str = ""
@@ -48,22 +51,22 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class IngestionState:
-    """Where a server's loads have come to, for its status."""
+    """The state of a server's ingestion, for its status."""
 
     record: RunRecord
     snapshots: RunRecord = RunRecord()
     message: str = ""
-    """What is done now, or what is waited for."""
+    """What the run is doing now, or what it waits for."""
     index: Manifest = field(default_factory=dict)
-    """What has been published in this pass, as `status.index` has it."""
+    """The index that a run has published since the last pass, in the form of `status.index`."""
     stale: bool = False
     """Whether the index is older than twice its schedule's interval."""
     look_again: float | None = None
-    """Seconds until something is due without an event."""
+    """Seconds until a step is due that no event announces."""
 
 
 def is_rollback(record: RunRecord) -> bool:
-    """Whether the last run was one."""
+    """Whether the last run was a rollback."""
     return record.trigger.startswith("rollback/")
 
 
@@ -76,12 +79,12 @@ _FIELDS = {
 
 
 def record_of(status: Manifest, field_name: str) -> RunRecord:
-    """The memory as the status has it."""
+    """Read a record from the field `field_name` of a status."""
     stored: dict[str, Any] = status.get(field_name) or {}
     return RunRecord(**{name: stored[text] for name, text in _FIELDS.items() if text in stored})
 
 
 def as_status(record: RunRecord) -> dict[str, Any]:
-    """The memory as the status keeps it."""
+    """The record in the form in which the status keeps it."""
     found = {text: getattr(record, name) for name, text in _FIELDS.items()}
     return {text: value for text, value in found.items() if value not in ("", 0)}

@@ -1,4 +1,4 @@
-"""Which Job is due: decides on loads, rollbacks and snapshots from what has run before. Pure."""
+"""Decides which run is due, a load, a rollback or a snapshot, from what has run before. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,35 +14,35 @@ from flame_operator.resource.unions import loads_docs, managed_qdrant
 from flame_operator.workloads.jobs import Ended, finished
 
 LOOK_SECONDS = 10.0
-"""How often a running Job's pod is asked how far it is: the Job itself tells only when it ends."""
+"""How often to read a running Job's progress from its pod: the Job itself changes only when it ends."""
 FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
-"""Seconds between a failed run and the next, which double."""
+"""Seconds between a failed run and its retry: they begin with the first, and double up to the second."""
 MOST_CRASHES = 3
-"""So many runs in a row may end in a way that nobody foresaw."""
+"""How many attempts in a row may fail with an internal error before there are no more retries."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """What a run needs to know of the cluster before it may start."""
+    """The facts about the cluster that decide whether a run may start."""
 
     ready: bool = True
-    """Whether the vector store takes requests, as far as the operator knows."""
+    """Whether the vector store accepts requests, as far as the operator knows."""
     missing: tuple[str, ...] = ()
-    """What a run's pods would wait for, in words for the user."""
+    """Messages for the user about missing objects that the run's pods would wait for."""
     may_start: bool = True
-    """Whether the operator has not too many running elsewhere."""
+    """Whether few enough other servers are loading docs."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, and what to remember afterwards."""
+    """The next step of a server's runs: Jobs to start and delete, and the new record."""
 
     record: RunRecord
     start: Run | None = None
     stop: tuple[Manifest, ...] = ()
-    """Jobs to delete: made useless by a newer spec, or older than the history is long."""
+    """Jobs to delete: those that a newer spec has made useless, and those that exceed the history limit."""
     look_again: float | None = None
-    """Seconds until something is due without an event."""
+    """Seconds until a step is due that no event announces."""
     waits_for: str = ""
     """Why a run that is due doesn't start."""
 
@@ -57,16 +57,16 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
     ended: Ended | None,
     now: str,
 ) -> Decision:
-    """The next step of loading docs into a server's vector store.
+    """Decide the next step of loading docs into a server's vector store.
 
     Args:
-        server: The resource.
-        record: What is remembered.
+        server: The server.
+        record: The record of its loads.
         jobs: All Jobs of the server.
-        inputs: Digest of what a load would be made from now.
-        store: What a run needs.
-        ended: How the Job that is remembered as running has ended; None while it hasn't.
-        now: The time.
+        inputs: The digest of what a load would be made from now.
+        store: Decides whether a run may start.
+        ended: How the Job that is recorded as running has ended; None while it runs.
+        now: The time, RFC 3339 in UTC.
     """
     record = _caught_up(record, jobs, ended, now, ("ingest", "rollback"))
     old = tuple(_beyond_history(server, record, jobs))
@@ -82,14 +82,14 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
     due, seconds = _due(server, record, inputs, now)
     if due is None:
         return Decision(record, stop=old, look_again=seconds)
-    if why := _not_now(jobs, store):
+    if why := _why_not_now(jobs, store):
         return Decision(record, stop=old, look_again=30.0, waits_for=why)
     started = replace(
         record,
         job=due.name(server),
         phase="Running",
         message=record.message if due.attempt > 1 else "",
-        # What went wrong stays known until it has gone right: nothing flaps while it is tried again.
+        # The failure stays in the record until an attempt succeeds, so that conditions don't flap in between.
         failure=record.failure if due.attempt > 1 else "",
         trigger=due.trigger,
         inputs=due.inputs,
@@ -104,7 +104,15 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
 def decide_snapshot(
     server: Server, record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str
 ) -> Decision:
-    """The next step of taking snapshots of a server's own Qdrant; see `decide`."""
+    """Decide the next step of taking snapshots of a server's managed Qdrant.
+
+    Args:
+        server: The server.
+        record: The record of its snapshots.
+        jobs: All Jobs of the server.
+        ended: How the Job that is recorded as running has ended; None while it runs.
+        now: The time, RFC 3339 in UTC.
+    """
     managed = managed_qdrant(server)
     if managed is None or managed.snapshots is None:
         return Decision(RunRecord())
@@ -131,9 +139,9 @@ def is_active(job: Manifest) -> bool:
 def _caught_up(
     record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str, tasks: tuple[Task, ...]
 ) -> RunRecord:
-    """The memory, with what has happened since it was written."""
+    """The record, brought up to date with what has happened since it was written."""
     if record.phase != "Running":
-        # Somebody has crashed between the start and the writing of it.
+        # A running Job that isn't recorded: the operator crashed between starting it and writing the record.
         for job in jobs:
             run = run_of(job)
             if run and run.task in tasks and is_active(job) and job["metadata"]["name"] != record.job:
@@ -151,31 +159,31 @@ def _caught_up(
         return record
     if ended.succeeded:
         done = replace(record, phase="Succeeded", failure="", message=ended.message, ended=now, attempt=0)
-        # A rollback brings back what was loaded before: that is as old as it was.
+        # A rollback brings back an older index, so it doesn't count as a load.
         return done if is_rollback(record) else replace(done, succeeded=now, loaded=record.inputs)
     return replace(record, phase="Failed", failure=ended.failure, message=ended.message, ended=now)
 
 
 def _due(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
-    """The run that is due, or in how many seconds to ask again."""
-    given, back = server.spec.ingestion, _asked(server, ROLLBACK)
-    if back and back != record.rollback and record.succeeded:
-        return Run("rollback", f"rollback/{back}", inputs), None
+    """The run that is due, or else the seconds until one may be, if that is known."""
+    given, rollback = server.spec.ingestion, _annotation(server, ROLLBACK)
+    if rollback and rollback != record.rollback and record.succeeded:
+        return Run("rollback", f"rollback/{rollback}", inputs), None
     paused = server.spec.suspend or (given is not None and given.suspend)
-    # Where nothing has been loaded, there is nothing to go back to, nor to protect.
-    rolled_back = back and record.succeeded
+    # If nothing has been loaded yet, there is no index to go back to, nor one to protect.
+    rolled_back = rollback and record.succeeded
     if not paused and not rolled_back and (trigger := _trigger(server, record, inputs, now)):
         return Run("ingest", trigger, inputs), None
     return (None, None) if paused else _later(server, record, inputs, now)
 
 
 def _trigger(server: Server, record: RunRecord, inputs: str, now: str) -> str:
-    """What asks for a load now; empty when nothing does."""
+    """The reason for a load now; empty when there is none."""
     if inputs not in {record.loaded, record.inputs}:
         return "spec"
     if record.rollback:
         return f"resume/{record.rollback}"
-    reindex = _asked(server, REINDEX)
+    reindex = _annotation(server, REINDEX)
     if reindex and reindex != record.reindex:
         return f"reindex/{reindex}"
     tick = _tick(server, record, now)
@@ -183,7 +191,7 @@ def _trigger(server: Server, record: RunRecord, inputs: str, now: str) -> str:
 
 
 def _tick(server: Server, record: RunRecord, now: str) -> str | None:
-    """The time of the schedule that is due, if one is."""
+    """The latest time at which the schedule was due and that hasn't been acted on, or None."""
     given = server.spec.ingestion
     if given is None or not given.schedule:
         return None
@@ -192,13 +200,13 @@ def _tick(server: Server, record: RunRecord, now: str) -> str | None:
     )
 
 
-def _asked(server: Server, annotation: str) -> str:
-    """What the user has written there, as much of it as the status has room for."""
+def _annotation(server: Server, annotation: str) -> str:
+    """The value of an annotation of the user, shortened to what the status has room for."""
     return server.annotations.get(annotation, "")[:256]
 
 
 def _later(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
-    """The next try of what has failed, or when it or the schedule is due."""
+    """The retry of a failed run when it is due, or else the seconds until it or the schedule is."""
     given = server.spec.ingestion
     seconds = None
     if given is not None and given.schedule and not record.rollback:
@@ -213,13 +221,14 @@ def _later(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Ru
 
 
 def _retry_after(record: RunRecord) -> float | None:
-    """Seconds from a failure to the next try; None when it is no use before something changes."""
+    """Seconds from a failure to its retry; None when a retry is useless before something changes."""
     if record.failure == "World" or (record.failure == "Internal" and record.attempt < MOST_CRASHES):
         return float(min(FIRST_RETRY * 2 ** min(record.attempt - 1, 10), LONGEST_RETRY))
     return None
 
 
-def _not_now(jobs: Sequence[Manifest], store: Store) -> str:
+def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
+    """Why no run may start now, for the user; "" when one may."""
     if store.missing:
         return "; ".join(store.missing)
     if not store.ready:
@@ -227,23 +236,26 @@ def _not_now(jobs: Sequence[Manifest], store: Store) -> str:
     if any(is_active(job) for job in jobs):
         return "Another Job of this resource is still running."
     if not store.may_start:
-        return "Other resources are loading; this one has its turn when one of them is done."
+        return "Other resources are loading docs; this one gets its turn when one of them is done."
     return ""
 
 
 def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> dict[str, str]:
-    """What the start of a run takes care of: one run answers all that has been asked until then."""
+    """The fields of the record for the requests that a run answers: all that were made before its start."""
     if run.task == "rollback":
-        return {"rollback": _asked(server, ROLLBACK)}
+        return {"rollback": _annotation(server, ROLLBACK)}
     return {
         "rollback": "",
-        "reindex": _asked(server, REINDEX),
+        "reindex": _annotation(server, REINDEX),
         "scheduled": _tick(server, record, now) or record.scheduled,
     }
 
 
 def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest]) -> Iterable[Manifest]:
-    """Finished Jobs, the oldest, that nobody needs: the last one is always kept until it is remembered."""
+    """The oldest finished Jobs, those that exceed the history limit.
+
+    A Job whose end hasn't been recorded yet is always kept.
+    """
     given = server.spec.ingestion
     kept = given.history_limit if given else 3
     finished = [job for job in jobs if not is_active(job) and not job["metadata"].get("deletionTimestamp")]
@@ -254,9 +266,9 @@ def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest])
 
 
 def stale_after(server: Server, record: RunRecord, now: str) -> float | None:
-    """In how many seconds the index counts as stale, as it is older than twice its schedule's interval.
+    """Seconds until the index counts as stale: until it is older than twice its schedule's interval.
 
-    Negative when it does; None when it never will.
+    Zero or negative when it is stale; None when it never will be.
     """
     given = server.spec.ingestion
     if given is None or not given.schedule or given.suspend or not record.succeeded:

@@ -1,4 +1,4 @@
-"""The life of one process: stand by, lead, finish what has begun, let the next one lead."""
+"""Runs one process of the operator: stand by, lead, drain the queue, hand over."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,44 +17,50 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def first(*works: Coroutine[Any, Any, Any]) -> None:
-    """Run all until one ends, then cancel the others.
+    """Run coroutines until one ends, then cancel the others.
 
     Raises:
-        Exception: What any of them ended with.
+        Exception: The exception with which any of them ended.
     """
     await until_one_ends([asyncio.create_task(work) for work in works])
 
 
 class Lifecycle:
-    """Runs the queue and whatever feeds it, but only while this process leads."""
+    """Runs the work queue and everything that feeds it, but only while this process leads.
+
+    Args:
+        election: Decides whether this process leads.
+        queue: The work queue.
+        drain_seconds: How long the workers may take to finish waiting keys at the end.
+    """
 
     def __init__(self, election: Election, queue: WorkQueue, *, drain_seconds: float) -> None:
         self.role: Role = "standby"
         self._election = election
         self._queue = queue
         self._drain_seconds = drain_seconds
-        # Nothing of ours is on its way to the API server.
+        # Whether no write of this process is on its way to the API server.
         self._idle = True
 
     async def run(self, stop: asyncio.Event, prime: Work, background: Sequence[Work]) -> None:
-        """Live until `stop` is set.
+        """Stand by, lead and drain, until `stop` is set.
 
         Args:
-            stop: Asks for the end.
-            prime: What must have ended before anything is decided.
-            background: What runs while this process leads; none of it may write once it is cancelled.
+            stop: Set to end the process.
+            prime: Runs once after this process has become the leader, before the first pass.
+            background: Run while this process leads; none of them may write once it is cancelled.
 
         Raises:
-            LostLease: Another one may lead. Nothing is finished then, as nothing may be written.
-            Exception: What `prime` or any of `background` has raised.
+            LostLease: Another process may lead. The queue isn't drained then, because nothing may be written.
+            Exception: The exception of `prime` or of any of `background`.
         """
         try:
             await first(stop.wait(), self._election.acquire())
             if not stop.is_set():
                 await first(self._election.hold(), self._lead(stop, prime, background))
         finally:
-            # The next leader begins at once. If something was cut off, and may yet arrive at the API server,
-            # the lease isn't given back but runs out.
+            # A released Lease lets the next leader begin at once. If a write was cut off, it may still arrive
+            # at the API server, so the Lease isn't released but expires.
             if self._idle:
                 await self._election.release()
 
@@ -73,19 +79,19 @@ class Lifecycle:
             await self._drain(working)
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
-        """Let the workers finish what waits, while this process may write and has time."""
+        """Let the workers finish the waiting keys, as long as this process may write and has time."""
         self._queue.stop()
         may_write = self._election.valid_for() > 0
         try:
             await asyncio.wait({working}, timeout=self._drain_seconds if may_write else 0)
         finally:
             if not working.done():
-                log.warning("work is left undone, the next leader does it", keys=self._queue.depth)
+                log.warning("work is left undone; the next leader does it", keys=self._queue.depth)
                 working.cancel()
                 await asyncio.wait({working})
         self._idle = not working.cancelled() and working.exception() is None
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a task, but leave it alone when the wait is cancelled."""
+    """Wait for a task to end; the task goes on when the wait is cancelled."""
     await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""A work queue of keys: each key once, never two workers on one key, fair to every namespace."""
+"""Implements the work queue: each key once, never two workers on one key, fair to every namespace."""
 
 import asyncio
 import random
@@ -19,21 +19,29 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 300.0
 
 Handler = Callable[[Key], Awaitable[float | None]]
-"""Works on one key; returns after how many seconds it wants to see the key again, if at all."""
+"""Handles one key; returns after how many seconds the key has to be handled again, or None."""
 
 
 class Timer(Protocol):
-    """What `call_later` gives back."""
+    """A timer, as `call_later` returns it."""
 
     def cancel(self) -> None:
-        """Keep it from firing."""
+        """Keep the timer from firing."""
 
 
 class WorkQueue:
-    """Runs `handler` for each added key with a fixed number of workers.
+    """Runs a handler for each added key, with a fixed number of workers.
 
-    A key that is added while it waits is worked on once; one that is added while it is being worked on is
-    worked on once more afterwards. A key whose handler fails comes back after an exponential, jittered delay.
+    A key that is added while it waits is handled once. A key that is added while it is being handled is
+    handled once more afterwards. A key whose handler fails comes back after an exponential delay with jitter.
+
+    Args:
+        handler: Handles one key.
+        workers: How many keys are handled at once.
+        metrics: Counts reconciles, and shows the queue.
+        call_later: Starts a timer; the event loop's `call_later` by default.
+        jitter: Returns random numbers from 0 to 1.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - half of them are for tests
@@ -54,7 +62,7 @@ class WorkQueue:
         self._jitter = jitter
         self._clock = clock
         self._waiting: OrderedDict[str, deque[Key]] = OrderedDict()
-        # Since when each waits. A dict keeps their order, so the first has waited longest.
+        # Since when each key has waited. A dict keeps their order, so the first key has waited longest.
         self._queued: dict[Key, float] = {}
         self._working: set[Key] = set()
         self._dirty: set[Key] = set()
@@ -65,16 +73,16 @@ class WorkQueue:
 
     @property
     def depth(self) -> int:
-        """How many keys wait or are being worked on."""
+        """How many keys wait or are being handled."""
         return len(self._queued) + len(self._working)
 
     @property
     def oldest_age(self) -> float:
-        """For how many seconds the key that waits longest has waited for a worker; 0 when none does."""
+        """How many seconds the key that has waited longest has waited for a worker; 0 when no key waits."""
         return next((self._clock() - since for since in self._queued.values()), 0.0)
 
     def add(self, key: Key) -> None:
-        """Have the key worked on as soon as a worker is free."""
+        """Have a key handled as soon as a worker is free."""
         if self._stopping:
             return
         timer = self._timers.pop(key, None)
@@ -88,14 +96,14 @@ class WorkQueue:
             self._wake.set()
 
     def add_later(self, key: Key, delay: float) -> None:
-        """Have the key worked on in `delay` seconds, unless something adds it before."""
+        """Have a key handled in `delay` seconds, unless something adds it sooner."""
         if self._stopping or key in self._timers or key in self._queued:
             return
         call_later = self._call_later or asyncio.get_running_loop().call_later
         self._timers[key] = call_later(delay, lambda: self.add(key))
 
     def stop(self) -> None:
-        """Take nothing more; `run` returns once what waits has been worked on."""
+        """Accept no more keys; `run` returns once all waiting keys have been handled."""
         self._stopping = True
         for timer in self._timers.values():
             timer.cancel()
@@ -103,7 +111,7 @@ class WorkQueue:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until `stop`."""
+        """Handle keys until `stop` is called and the queue is empty."""
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._workers):
                 workers.create_task(self._work())
@@ -116,12 +124,12 @@ class WorkQueue:
                 self._wake.clear()
                 await self._wake.wait()
             await self._work_on(self._next())
-            # Work that finds nothing to do never waits. After a start there is a lot of it, and the lease has
-            # to be renewed meanwhile.
+            # A pass that finds nothing to do never waits for anything. After a start there are many of them,
+            # and the Lease has to be renewed meanwhile.
             await asyncio.sleep(0)
 
     def _next(self) -> Key:
-        """The oldest key of the namespace that was served longest ago."""
+        """Take the oldest key of the namespace that was served longest ago from the queue."""
         namespace, keys = self._waiting.popitem(last=False)
         key = keys.popleft()
         if keys:
@@ -131,30 +139,30 @@ class WorkQueue:
         return key
 
     async def _work_on(self, key: Key) -> None:
-        again: float | None = None
-        trouble: Exception | None = None
+        delay: float | None = None
+        failure: Exception | None = None
         begun = self._clock()
-        # Every line that is logged meanwhile, by whatever module, names the resource.
+        # Every line that any module logs meanwhile names the resource.
         with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name):
             try:
-                again = await self._handler(key)
+                delay = await self._handler(key)
             except (UserError, Conflict, Unavailable) as error:
-                trouble, again = error, self._delay(key)
-                log.warning("reconcile failed", error=str(error), retry_seconds=round(again, 1))
+                failure, delay = error, self._delay(key)
+                log.warning("reconcile failed", error=str(error), retry_seconds=round(delay, 1))
             except Exception as error:
-                # A bug in one reconcile must not take the others down.
-                trouble, again = error, self._delay(key)
-                log.exception("unexpected error in a reconcile", retry_seconds=round(again, 1))
+                # A bug in one reconcile must not stop the others.
+                failure, delay = error, self._delay(key)
+                log.exception("unexpected error in a reconcile", retry_seconds=round(delay, 1))
             else:
                 del self._failures[key]
             finally:
                 self._working.remove(key)
-        self._metrics.reconciled(result_of(trouble), self._clock() - begun)
+        self._metrics.reconciled(result_of(failure), self._clock() - begun)
         if key in self._dirty:
             self._dirty.remove(key)
             self._requeue(key)
-        elif again is not None:
-            self.add_later(key, again)
+        elif delay is not None:
+            self.add_later(key, delay)
 
     def _requeue(self, key: Key) -> None:
         if self._stopping:
@@ -165,7 +173,7 @@ class WorkQueue:
             self.add(key)
 
     def _delay(self, key: Key, *, grow: bool = True) -> float:
-        """Seconds until the next try: doubling, and between half of that and all of it."""
+        """Seconds until the next attempt: they double with each failure, minus a jitter of up to one half."""
         if grow:
             self._failures[key] += 1
             self._metrics.retried()

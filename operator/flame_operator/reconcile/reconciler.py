@@ -1,4 +1,4 @@
-"""One pass over one server: look, resolve, desire, plan, act, load, verify, report."""
+"""Runs one pass over one server: look, resolve, desire, plan, act, load, verify, report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,12 +27,15 @@ from flame_operator.verification.verification import Verification
 from flame_operator.workloads.deployments import pod_counts
 
 ROUNDS = 4
-"""How often a pass plans anew: when an object isn't the one that the cache had, and once there is a token."""
+"""How often a pass plans, at most.
+
+It plans again when a live object isn't the one in the cache, and after it has made a generated Secret.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciler:
-    """Makes the children and the status of a server what its spec asks for: one call is one pass."""
+    """Brings the children and the status of a server to its desired state; one call is one pass."""
 
     cache: Cache
     defaults: Callable[[], Defaults]
@@ -49,11 +52,11 @@ class Reconciler:
         """Reconcile one server.
 
         Returns:
-            Seconds until it has to be looked at again without an event, or None.
+            Seconds until the next pass is due even without an event, or None.
 
         Raises:
-            Refused: The API server refuses a child; the status says so, and it may be tried again.
-            Conflict: Objects changed faster than they could be looked at.
+            Refused: The API server refuses a child; the status says so, and a retry may succeed.
+            Conflict: Objects changed faster than they could be read.
             Unavailable: The API server doesn't answer.
         """
         body = self.cache.server(key)
@@ -70,10 +73,10 @@ class Reconciler:
         try:
             return await self._reconcile(server, body.get("status") or {})
         except NamespaceTerminating:
-            return None  # the server goes as well
+            return None  # the server will be deleted as well
 
     async def _reconcile(self, server: Server, status: Manifest) -> float | None:
-        """The steps of a pass, in their order. A refused child stops neither verification nor the report."""
+        """Run the steps of a pass in order. A refused child stops neither verification nor the report."""
         defaults = self.defaults()
         await self.children.look(server)
         outcome = await self._converge(server, status, defaults)
@@ -92,7 +95,7 @@ class Reconciler:
 
     async def _converge(self, server: Server, status: Manifest, defaults: Defaults) -> Outcome:
         """Resolve, desire, plan and act, until the plan is carried out as far as it may be now."""
-        tokens, trouble = Tokens(), ""
+        tokens, last_conflict = Tokens(), ""
         for _ in range(ROUNDS):
             resolution = await self.resolver.resolve(server, status, tokens)
             desired = desired_children(server, defaults, resolution.facts)
@@ -107,7 +110,7 @@ class Reconciler:
             try:
                 await self.applier.carry_out(server, now)
             except Conflict as conflict:
-                trouble = str(conflict)
+                last_conflict = str(conflict)
                 continue
             except NamespaceTerminating:
                 raise
@@ -115,10 +118,10 @@ class Reconciler:
                 return replace(outcome, refused=refused)
             if first == actions:
                 return outcome
-        raise Conflict(f"its children changed {ROUNDS} times while they were looked at: {trouble}")
+        raise Conflict(f"the children changed {ROUNDS} times during this pass: {last_conflict}")
 
     async def _load(self, server: Server, status: Manifest, defaults: Defaults, outcome: Outcome) -> Outcome:
-        """Take the next step of loading docs."""
+        """Take the next step of loading docs, and add the state of ingestion to the outcome."""
         missing = outcome.missing_for_ingestion
         try:
             state = await self.pipeline.advance(server, status, defaults, missing, self.now())

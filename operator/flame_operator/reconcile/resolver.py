@@ -1,4 +1,4 @@
-"""Resolves what decides about a server's children besides its spec: references, generated values, pacing."""
+"""Gathers the facts that decide about a server's children: references, generated values, pacing."""
 
 from dataclasses import dataclass
 
@@ -27,18 +27,18 @@ from flame_operator.workloads.deployments import still_asks_qdrant
 
 @dataclass(frozen=True)
 class Resolution:
-    """What has been resolved."""
+    """The facts that have been gathered for one server."""
 
     facts: Facts
     references: Resolved
     waits_for_turn: bool
-    """Whether pods keep what they read until it is their turn to be replaced."""
+    """Whether pods keep the old values of Secrets until it is their turn to be replaced."""
     keep: frozenset[str] = frozenset()
-    """Names of children that are no longer desired, but that pods of a former spec still use."""
+    """Names of children that are no longer desired, but that pods of an earlier spec still use."""
 
 
 class Resolver:
-    """Resolves servers one at a time."""
+    """Gathers the facts that decide about a server's children, besides its spec."""
 
     def __init__(self, references: References, rollouts: Rollouts, children: Children) -> None:
         self._references = references
@@ -46,15 +46,15 @@ class Resolver:
         self._children = children
 
     async def resolve(self, server: Server, status: Manifest, tokens: Tokens) -> Resolution:
-        """Everything that `desired_children` needs to know of the cluster.
+        """Gather everything that `desired_children` needs to know about the cluster.
 
         Args:
-            server: The resource.
+            server: The server.
             status: Its stored status.
-            tokens: Values that this pass has generated already.
+            tokens: Generates values, and keeps those that this pass has already generated.
 
         Raises:
-            Refused: The API server refuses to show a referenced object, for another reason than RBAC.
+            Refused: The API server refuses to read a referenced object, for a reason other than RBAC.
             Unavailable: The API server doesn't answer.
         """
         resolved = await self._references.resolve(server.key, references(server))
@@ -65,12 +65,12 @@ class Resolver:
         return Resolution(facts, resolved, waits, keep=frozenset(qdrant))
 
     def forget(self, key: Key) -> None:
-        """The server is gone."""
+        """Forget a server that is gone or has an invalid spec."""
         self._references.forget(key)
         self._rollouts.forget(key)
 
     def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
-        token, keys, asks = None, None, False
+        token, keys, asks_qdrant = None, None, False
         if generates_token(server):
             token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
         if managed_qdrant(server):
@@ -78,11 +78,11 @@ class Resolver:
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
         else:
             store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
-            asks = still_asks_qdrant(server, deployment, store)
+            asks_qdrant = still_asks_qdrant(server, deployment, store)
         return Facts(
             references=digest,
             token=token,
             qdrant_keys=keys,
             scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
-            asks_qdrant=asks,
+            asks_qdrant=asks_qdrant,
         )

@@ -1,4 +1,4 @@
-"""When a server has to be looked at again, where no event will tell. Pure."""
+"""Decides when the next pass over a server is due even without an event. Pure."""
 
 from flame_operator.formats.times import seconds_between
 from flame_operator.resource.kinds import Manifest
@@ -7,15 +7,15 @@ from flame_operator.status.outcome import Outcome
 from flame_operator.workloads.deployments import PodCounts, no_pod_serves
 
 LOOK_AGAIN_SECONDS = 30.0
-"""How soon a foreign object is looked at again: it isn't watched, so nothing tells when it goes away."""
+"""How soon to read a foreign object again: it isn't watched, so no event tells when it goes away."""
 OVERDUE_SECONDS = 10.0
-"""How long pods may take to start before they are asked why they don't."""
+"""How long pods may take to start before they are read to find out why they aren't ready."""
 ASK_AGAIN_SECONDS = 60.0
-"""How soon pods that don't get ready are asked again: why they don't may change without an event."""
+"""How soon to read such pods again: the cause may change without an event."""
 
 
 def is_overdue(status: Manifest, now: str) -> bool:
-    """Whether no pod has been ready for longer than pods need to start."""
+    """Whether there has been no ready pod for longer than pods usually need to start."""
     available = condition(status, "Available")
     if available is None or available["status"] != "False":
         return False
@@ -23,12 +23,12 @@ def is_overdue(status: Manifest, now: str) -> bool:
 
 
 def seconds_to_next_pass(outcome: Outcome, pods: PodCounts, *, overdue: bool) -> float | None:
-    """Seconds until the next pass is due without an event, or None.
+    """Seconds until the next pass is due even without an event, or None.
 
     Args:
-        outcome: What this pass has found.
-        pods: The pods that it has seen.
-        overdue: Whether these have had their time to start.
+        outcome: What this pass has found and done.
+        pods: The counts of the server's pods.
+        overdue: The result of `is_overdue`.
     """
     waits = [_wait_for_children(outcome, pods, overdue=overdue)]
     waits += [outcome.ingestion.look_again] if outcome.ingestion else []

@@ -1,8 +1,9 @@
-"""Digests that tell whether a Secret's value has changed, and nothing else about it.
+"""Makes keyed digests, which tell whether a Secret's value has changed and reveal nothing else about it.
 
-They stand in annotations that more people may read than Secrets. A plain hash of a short password could be
-guessed by trying; these are keyed with random bytes that only the operator has. The namespace is part of
-what is hashed, so that nobody finds out another's value by giving a Secret of their own the same content.
+The digests are stored in annotations, which more people may read than Secrets. The password behind a plain
+hash could be found by trying if it is short, so these digests are keyed with random bytes that only the
+operator has. The namespace is part of the hashed text, so that nobody can find out the value of another
+tenant's Secret by giving a Secret of their own the same content.
 """
 
 import base64
@@ -23,25 +24,28 @@ _FIELD = "key"
 
 
 class KeyApi(Protocol):
-    """What `load_key` needs of `KubeApi`."""
+    """The part of `KubeApi` that `load_key` needs."""
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """One object, or None."""
+        """The object with this key, or None when there is none."""
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
-        """Create an object, as `uid` is None."""
+        """Create an object; `uid` is None."""
 
 
 async def load_key(api: KeyApi, namespace: str, name: str = KEY_SECRET) -> bytes:
-    """The key of all digests: from the operator's own Secret, which is made where there is none.
+    """The key of all digests, from the operator's own Secret, which is created when it doesn't exist.
 
     Args:
-        api: The cluster.
-        namespace: Where the operator keeps what is its own.
+        api: The API of the cluster.
+        namespace: The operator's own namespace.
         name: The Secret's name.
 
+    Returns:
+        At least `KEY_BYTES` bytes.
+
     Raises:
-        UserError: The Secret can't be used, read or made; the message says what to do.
+        UserError: The Secret can't be used, read or created; the message says what to do.
         Unavailable: The API server doesn't answer.
     """
     place = Key(namespace, name)
@@ -49,7 +53,7 @@ async def load_key(api: KeyApi, namespace: str, name: str = KEY_SECRET) -> bytes
         found = await _stored(api, place)
     except Refused as error:
         raise UserError(
-            f"the operator can't use its own Secret {place}: {error}. Install the operator's RBAC rules, and "
+            f"the operator can't use its own Secret {place}: {error}. Install the operator's RBAC rules and "
             "start it again"
         ) from error
     return _key_in(found, place)
@@ -62,7 +66,7 @@ async def _stored(api: KeyApi, place: Key) -> Manifest | None:
     try:
         return await api.apply(_key_secret(place), uid=None)
     except Conflict:
-        return await api.get(SECRET, place)  # another replica was quicker
+        return await api.get(SECRET, place)  # another replica was faster
 
 
 def _key_secret(place: Key) -> Manifest:
@@ -87,15 +91,15 @@ def _key_in(found: Manifest | None, place: Key) -> bytes:
         key = b""
     if len(key) < KEY_BYTES:
         raise UserError(
-            f'Secret {place} has no key "{_FIELD}" of at least {KEY_BYTES} bytes, with which digests of '
-            "referenced Secrets are made. Delete it and start the operator again: it makes a new one, and "
-            "pods that read Secrets are replaced once"
+            f'Secret {place} has no key "{_FIELD}" of at least {KEY_BYTES} bytes, which the operator needs '
+            "for the digests of referenced Secrets. Delete it and start the operator again: it makes a new "
+            "one, and pods that read Secrets are replaced once"
         )
     return key
 
 
 class Part(NamedTuple):
-    """A key of a Secret or ConfigMap, and the digest of its value."""
+    """One key of a Secret or ConfigMap, and the digest of its value; a part of a combined digest."""
 
     kind: str
     name: str
@@ -104,7 +108,10 @@ class Part(NamedTuple):
 
 
 class Digests:
-    """Makes digests with one key, which may come later: an operator may make its own only once it leads."""
+    """Makes digests with one key.
+
+    The key may be set later, by `use`: only an operator that leads may create the Secret that holds it.
+    """
 
     def __init__(self, key: bytes = b"") -> None:
         self._key = key
@@ -114,14 +121,14 @@ class Digests:
         self._key = key
 
     def value(self, body: Manifest, key: str | None) -> bytes:
-        """The digest of a key's value, or of all values without a key.
+        """The digest of a key's value, or of all values.
 
         Args:
-            body: A Secret or a ConfigMap.
-            key: The key in its data.
+            body: A Secret or ConfigMap.
+            key: The key in its data; None means all of it.
 
         Returns:
-            16 bytes; none when there is no such key, or nothing in it.
+            16 bytes; empty when there is no such key, or its value is empty.
         """
         data, binary = body.get("data") or {}, body.get("binaryData") or {}
         if key is None:
@@ -136,10 +143,10 @@ class Digests:
         return self._hash([body["kind"], metadata["namespace"], metadata["name"], key], value)
 
     def all_of(self, parts: Iterable[Part]) -> str:
-        """One digest over several values: which keys they are, then what is in them.
+        """A combined digest of several values: a digest of their names, then one of the values.
 
         Returns:
-            8 and 32 hexadecimal digits; nothing when there are no parts.
+            8 hexadecimal digits, a hyphen and 32 more; empty when there are no parts.
         """
         ordered = sorted(set(parts), key=lambda part: (part.kind, part.name, part.key or ""))
         if not ordered:
@@ -150,12 +157,12 @@ class Digests:
 
     def _hash(self, names: object, value: bytes) -> bytes:
         if not self._key:
-            raise RuntimeError("there is no key yet: without one a digest would give its value away")
-        # JSON escapes line breaks, so the first one ends the names.
-        head = json.dumps(names, separators=(",", ":")).encode() + b"\n"
-        return hmac.digest(self._key, head + value, "sha256")[:16]
+            raise RuntimeError("there is no key yet: without one a digest would reveal its value")
+        # JSON escapes line breaks, so the first line break ends the names.
+        prefix = json.dumps(names, separators=(",", ":")).encode() + b"\n"
+        return hmac.digest(self._key, prefix + value, "sha256")[:16]
 
 
 def only_values_differ(one: str, other: str) -> bool:
-    """Whether two digests of `Digests.all_of` are of the same keys of the same objects with other values."""
+    """Whether two digests of `Digests.all_of` are of the same keys of the same objects, with other values."""
     return one != other and one.partition("-")[0] == other.partition("-")[0]

@@ -1,7 +1,7 @@
-"""The Secrets and ConfigMaps that specs name: whether they are there, and when what is in them changes.
+"""Polls the Secrets and ConfigMaps that specs name: whether they exist, and when their content changes.
 
-The operator may not list or watch Secrets, which would let it read all of them. Instead it asks for each that
-a spec names, by name, now and then. Of what it reads it keeps digests only.
+The operator may not list or watch Secrets, because that would let it read all of them. Instead it polls each
+one that a spec names, by name. It keeps only digests of what it reads.
 """
 
 import asyncio
@@ -22,31 +22,31 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 60.0
 MISSING_SECONDS = 10.0
-"""How often something that isn't there, or lacks a key, is looked for."""
+"""How often to look for an object that doesn't exist or lacks a key."""
 LOOKS_PER_SECOND = 50.0
-"""Where more would be needed, intervals get longer."""
+"""How many objects are looked at in a second, at most; where more are due, intervals get longer."""
 LOOKS_AT_ONCE = 4
 
 
 class ReadApi(Protocol):
-    """What is needed of `KubeApi`."""
+    """The part of `KubeApi` that `References` needs."""
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """One object, or None."""
+        """The object with this key, or None when there is none."""
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """One object without what is in it, or None."""
+        """The metadata of the object with this key, without its content, or None when there is none."""
 
 
 class References:
-    """Looks up what servers refer to, remembers it, and tells when it changes.
+    """Looks up the objects that servers refer to, remembers them, and reports when they change.
 
     Args:
-        api: The cluster. The verb `get` is all that is used.
+        api: The API of the cluster, of which only the verb `get` is used.
         digests: Makes digests of what is read.
-        on_change: Called with each server that uses what has changed, appeared or gone.
-        poll_seconds: How often each object is looked at, 20 % more or less, however many servers use it.
-        schedule: Decides when what is looked at.
+        on_change: Called with each server that uses an object that has changed, appeared or gone.
+        poll_seconds: How often each object is polled, give or take 20 %, however many servers use it.
+        schedule: Decides which object is looked at when.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class References:
         return len(self._objects)
 
     async def resolve(self, server: Key, references: Collection[Reference]) -> Resolved:
-        """What a server's references come to. From now on `on_change` tells when that changes.
+        """Resolve a server's references; from now on, `on_change` reports when the result changes.
 
-        Asks only for what isn't known yet: call it in every pass.
+        Call it in every pass: it reads only objects that aren't known yet.
 
         Args:
-            server: Uses these references, and no longer those that it used before.
-            references: All that it uses.
+            server: The server.
+            references: All references of the server; they replace those of the last call.
 
         Raises:
-            Unavailable: Something can't be looked at. The poller tries again, and tells.
-            Refused: The API server refuses a request, for another reason than a missing right.
+            Unavailable: An object can't be read. The poller tries again, and reports when it succeeds.
+            Refused: The API server refuses a request, for a reason other than missing permissions.
         """
         self._register(server, references)
         unknown = {
@@ -89,7 +89,7 @@ class References:
             if self._is_new(server, reference)
         }
         if unknown:
-            await asyncio.gather(*(self._ask(server, reference) for reference in unknown.values()))
+            await asyncio.gather(*(self._look_up(server, reference) for reference in unknown.values()))
         problems = self._problems(server, (one for one in references if one.rolls))
         awaited = self._problems(server, (one for one in references if not one.rolls))
         if problems:
@@ -102,12 +102,12 @@ class References:
         return Resolved(awaited=awaited, digest=self._digests.all_of(parts))
 
     def forget(self, server: Key) -> None:
-        """The server is gone: what nobody else uses isn't looked at any more."""
+        """Forget a server that is gone; objects that no other server uses are no longer polled."""
         for object_key in self._uses.pop(server, ()):
             self._leave(server, object_key)
 
     async def run(self) -> None:
-        """Look at everything again and again, until cancelled."""
+        """Poll all objects until cancelled."""
         free = asyncio.Semaphore(LOOKS_AT_ONCE)
         async with asyncio.TaskGroup() as looks:
             while True:
@@ -140,27 +140,31 @@ class References:
             self._schedule.remove(object_key)
 
     def _is_new(self, server: Key, reference: Reference) -> bool:
-        """Whether memory has no answer. Our own object the caller may have made a moment ago."""
+        """Whether a reference has to be read now.
+
+        It has to when nothing is known of it, or when the operator's own Secret was missing at the last look:
+        the caller may have made it a moment ago.
+        """
         seen = self._objects[_key_of(server, reference)].seen
         return reference.key not in seen.digests or (reference.own and seen.version == MISSING)
 
-    async def _ask(self, server: Key, reference: Reference) -> None:
-        asked = self._objects[_key_of(server, reference)]
-        async with asked.lock:
+    async def _look_up(self, server: Key, reference: Reference) -> None:
+        used = self._objects[_key_of(server, reference)]
+        async with used.lock:
             if not self._is_new(server, reference):
-                return  # somebody else has asked meanwhile
-            if asked.trouble and asked.seen is NOTHING_SEEN:
-                # A thousand users of one broken object don't each wait for its failure.
-                raise Unavailable(asked.trouble)
-            before = asked.seen
+                return  # another pass has read it meanwhile
+            if used.trouble and used.seen is NOTHING_SEEN:
+                # A thousand users of one broken object mustn't each wait for the same failure.
+                raise Unavailable(used.trouble)
+            before = used.seen
             try:
-                await self._look(asked)
+                await self._look(used)
             except (Refused, Conflict, Unavailable) as error:
-                asked.trouble = str(error)
+                used.trouble = str(error)
                 raise
             finally:
-                self._plan(asked, first=True)
-            self._tell(asked, before, asker=server)
+                self._plan(used, first=True)
+            self._notify(used, before, asker=server)
 
     async def _poll(self, due: UsedObject) -> None:
         async with due.lock:
@@ -168,29 +172,27 @@ class References:
             try:
                 if await self._is_stale(due):
                     await self._look(due)
-                    self._tell(due, before)
+                    self._notify(due, before)
                 due.trouble = ""
             except (Refused, Conflict, Unavailable) as error:
                 if not due.trouble:
-                    log.warning(
-                        "a reference can't be looked at", object=str(due.object_key), error=str(error)
-                    )
+                    log.warning("a reference can't be read", object=str(due.object_key), error=str(error))
                 due.trouble = str(error)
             except Exception:
-                # A bug in one look must not end all the others.
-                log.exception("unexpected error in a look at a reference", object=str(due.object_key))
+                # A bug in one look must not end the polling of all other objects.
+                log.exception("unexpected error while reading a reference", object=str(due.object_key))
             finally:
                 self._plan(due)
 
     async def _is_stale(self, known: UsedObject) -> bool:
-        """Whether the object may be another than what was seen: what is in it isn't fetched to find out."""
+        """Whether the object may have changed since the last look, told without fetching its content."""
         if not known.used() <= known.seen.digests.keys():
             return True
         try:
-            head = await self._api.get_metadata(*known.object_key)
+            found = await self._api.get_metadata(*known.object_key)
         except Forbidden:
             return known.seen.version != FORBIDDEN
-        return known.seen.version != (head["metadata"]["resourceVersion"] if head else MISSING)
+        return known.seen.version != (found["metadata"]["resourceVersion"] if found else MISSING)
 
     async def _look(self, at: UsedObject) -> None:
         try:
@@ -200,24 +202,30 @@ class References:
             body, version = None, FORBIDDEN
         at.seen = Seen(version, {key: self._digests.value(body, key) if body else b"" for key in at.used()})
 
-    def _tell(self, at: UsedObject, before: Seen, asker: Key | None = None) -> None:
-        """Tell the users of keys that are no longer as `before`; an asker has got its answer."""
+    def _notify(self, at: UsedObject, before: Seen, asker: Key | None = None) -> None:
+        """Report the change to all servers that use a changed key.
+
+        Args:
+            at: The object.
+            before: What was known of it before the look.
+            asker: The server whose pass has asked for the look, which gets its answer directly.
+        """
         changed = {key for key in at.seen.digests if before.of(key) != at.seen.of(key)}
         if asker is not None:
-            # Those to whom a key is new are asking as well.
+            # Other servers to which a key is new are waiting for this look themselves.
             changed &= before.digests.keys()
         for user, keys in list(at.users.items()):
             if user != asker and not changed.isdisjoint(keys):
                 self._on_change(user)
 
     def _plan(self, at: UsedObject, *, first: bool = False) -> None:
-        """Look again later, if anybody still uses the object."""
+        """Plan the next look, if any server still uses the object."""
         if self._objects.get(at.object_key) is not at:
             return
         seconds = self._poll_seconds if at.is_complete() else min(MISSING_SECONDS, self._poll_seconds)
         namespace = at.object_key.key.namespace
         if first:
-            # A start finds everything at once: anywhere within the interval, so that it stays spread.
+            # A start reads everything at once. A random delay within the interval spreads the next looks.
             self._schedule.add(at.object_key, namespace, seconds / 2, spread=1)
         else:
             self._schedule.add(at.object_key, namespace, seconds)
@@ -226,7 +234,7 @@ class References:
         return tuple(dict.fromkeys(filter(None, (self._problem(server, one) for one in references))))
 
     def _problem(self, server: Key, reference: Reference) -> str:
-        """What a user has to do about a reference; nothing when it is all right."""
+        """What is wrong with a reference and what the user has to do, or "" when nothing is wrong."""
         object_key = _key_of(server, reference)
         seen = self._objects[object_key].seen
         if reference.own or seen.digests[reference.key]:

@@ -1,4 +1,4 @@
-"""The Secrets and ConfigMaps that servers use, and what the last look at each has found."""
+"""Holds what is known of the Secrets and ConfigMaps that servers use."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from flame_operator.resource.kinds import Key, Kind
 
-# What stands for the resource version of an object that can't be read. Real ones are numbers.
+# These stand for the resource version of an object that can't be read. Real ones are numbers.
 MISSING = "missing"
 FORBIDDEN = "forbidden"
 
 
 class ObjectKey(NamedTuple):
-    """Names a Secret or a ConfigMap."""
+    """The key of a Secret or ConfigMap, with its kind."""
 
     kind: Kind
     key: Key
@@ -22,14 +22,14 @@ class ObjectKey(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a look at an object found."""
+    """The result of the last look at an object."""
 
     version: str
     digests: dict[str | None, bytes]
-    """Of each key that was used then; empty where the key is missing, or its value empty."""
+    """The digest of each key that was in use then; empty when the key is missing or its value is empty."""
 
     def of(self, key: str | None) -> tuple[str, bytes] | None:
-        """What was found of a key, equal if nothing changed for its users; None when nobody looked for it."""
+        """The part of the result that matters to a key's users, to be compared; None when it is unknown."""
         if key not in self.digests:
             return None
         return self.version if self.version in (MISSING, FORBIDDEN) else "", self.digests[key]
@@ -40,19 +40,19 @@ NOTHING_SEEN = Seen("", {})
 
 @dataclass(slots=True, eq=False)
 class UsedObject:
-    """A Secret or a ConfigMap that servers use."""
+    """A Secret or ConfigMap that servers use."""
 
     object_key: ObjectKey
     users: dict[Key, tuple[str | None, ...]] = field(default_factory=dict)
-    """The servers, and which keys each uses."""
+    """The servers that use the object, and the keys that each uses."""
     seen: Seen = NOTHING_SEEN
     trouble: str = ""
-    """Why the last look came to nothing."""
+    """Why the last look failed; empty when it succeeded."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held during a look: whoever else wants one waits for its result."""
+    """Held during a look, so that others who need one wait for its result."""
 
     def used(self) -> set[str | None]:
-        """All keys that any server uses; None stands for the object as a whole."""
+        """All keys of the object that any server uses; None stands for the object as a whole."""
         return set().union(*self.users.values())
 
     def is_complete(self) -> bool:

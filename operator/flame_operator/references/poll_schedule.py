@@ -1,4 +1,4 @@
-"""When what has to be looked at again: spread over time, so many per second, fair to every namespace."""
+"""Schedules repeated work: spread over time, limited to a rate, and fair to every namespace."""
 
 import asyncio
 import heapq
@@ -10,19 +10,19 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 IDLE_SECONDS = 1.0
-"""How long nothing is looked for when nothing is due."""
+"""How long to wait before checking again when nothing is due."""
 
 Item = TypeVar("Item", bound=Hashable)
 
 
 class Schedule(Generic[Item]):
-    """Items that come up after a delay. When many have, namespaces take turns, each with its oldest first.
+    """Hands out items after a delay. When many are due, namespaces take turns, each with its oldest first.
 
     Args:
-        per_second: How many items come up at most; more than that are late.
-        clock: Seconds that only grow.
-        sleep: Waits for seconds.
-        jitter: Random numbers from 0 to 1.
+        per_second: How many items are handed out in a second, at most; further ones are late.
+        clock: A monotonic clock, in seconds.
+        sleep: Waits for a number of seconds.
+        jitter: Returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Schedule(Generic[Item]):
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        # An entry of the other two counts only while the item has the same time here.
+        # When each item is due. Entries of _later and _due count only as long as they have the same time.
         self._times: dict[Item, float] = {}
         self._later: list[tuple[float, int, str, Item]] = []
         self._due: OrderedDict[str, deque[tuple[float, Item]]] = OrderedDict()
@@ -47,24 +47,24 @@ class Schedule(Generic[Item]):
         return len(self._times)
 
     def add(self, item: Item, namespace: str, seconds: float, *, spread: float = 0.2) -> None:
-        """Have the item come up in `seconds` and not as planned before.
+        """Schedule an item, or reschedule it.
 
         Args:
-            item: What comes up.
-            namespace: Where it belongs.
-            seconds: From now.
-            spread: By what share it may be sooner or later.
+            item: The item.
+            namespace: The namespace that it belongs to.
+            seconds: When it is due, from now.
+            spread: By which share of `seconds` it may be sooner or later.
         """
         delay = seconds * (1 + spread * (2 * self._jitter() - 1))
         self._times[item] = self._clock() + delay
         heapq.heappush(self._later, (self._times[item], next(self._order), namespace, item))
 
     def remove(self, item: Item) -> None:
-        """Have the item not come up any more; nothing happens when it wasn't to."""
+        """Remove an item from the schedule; no error when it isn't scheduled."""
         self._times.pop(item, None)
 
     async def turn(self) -> Item:
-        """Wait for the next item, which then has to be added anew. For one caller at a time."""
+        """Wait for the next item, and remove it from the schedule. For one caller at a time."""
         await self._sleep(self._pause)
         while (item := self._pop()) is None:
             await self._sleep(IDLE_SECONDS)

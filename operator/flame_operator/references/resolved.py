@@ -1,15 +1,15 @@
-"""What the references of a server came to."""
+"""Holds the result of resolving a server's references."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a server's references came to."""
+    """The result of resolving a server's references."""
 
     problems: tuple[str, ...] = ()
-    """What pods can't do without, and what to do about it, in the order of the references."""
+    """Missing objects that pods can't run without, with what to do, in the order of the references."""
     awaited: tuple[str, ...] = ()
-    """What else is missing: pods do without it, and it may come by itself, as certificates do."""
+    """Missing objects that pods can run without; they may appear by themselves, as certificates do."""
     digest: str = ""
-    """Of all that pods read; empty when they read nothing, and when there are problems."""
+    """The digest of everything that pods read; empty when they read nothing or there are problems."""

@@ -1,4 +1,4 @@
-"""Bearer tokens and keys that the operator makes."""
+"""Generates bearer tokens and API keys."""
 
 import secrets
 from base64 import b64encode
@@ -10,13 +10,18 @@ TOKEN_BYTES = 32
 
 
 class Tokens:
-    """What a server has the operator generate: each once, and then for good."""
+    """Generates the tokens and keys that a pass needs: each only once, then its Secret keeps it for good."""
 
     def __init__(self) -> None:
         self._new: dict[str, str] = {}
 
     def values(self, secret: Manifest | None, *keys: str) -> Mapping[str, str]:
-        """As base64: those in the Secret, or else new ones, the same whenever this pass asks."""
+        """The values of a Secret as base64; values that it lacks are generated, once for the whole pass.
+
+        Args:
+            secret: The live Secret, or None when there is none.
+            keys: The keys in its data.
+        """
         stored: dict[str, str] = (secret or {}).get("data") or {}
         return {key: stored.get(key) or self._made(key) for key in keys}
 

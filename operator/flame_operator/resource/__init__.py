@@ -1,8 +1,9 @@
-"""The FlameMCPServer, typed, and the Kubernetes kinds around it.
+"""Holds the typed model of the FlameMCPServer resource, and the Kubernetes kinds around it.
 
-`server` makes a `Server` of an object; `spec` has the fields; `unions` tells which members count. `kinds`
-names kinds and children, `ownership` tells whose an object is, `annotations` are the operator's own.
-`status` has parts of the status that several rooms use, `reasons` every reason that a condition may give.
+`server` turns an API object into a `Server`; `spec` has the fields; `unions` returns the members of unions
+that are in effect. `kinds` names kinds and children, `ownership` tells which server an object belongs to,
+and `annotations` lists the operator's own annotations. `status` has the parts of the status that several
+rooms use, and `reasons` every reason that a condition may give.
 
 May import `formats`. Start with `server`.
 """

@@ -1,4 +1,4 @@
-"""The annotations by which the operator knows what it has made, and by which users ask for a run."""
+"""Names the annotations that the operator puts on its children, and those by which users ask for runs."""
 
 from flame_operator.resource.kinds import GROUP
 
@@ -8,12 +8,12 @@ TASK = f"{GROUP}/task"
 TRIGGER = f"{GROUP}/trigger"
 INPUTS = f"{GROUP}/inputs"
 ATTEMPT = f"{GROUP}/attempt"
-"""On a Job: which run it is."""
+"""On a Job: which attempt of its run it is."""
 REINDEX = f"{GROUP}/reindex"
 """On a resource: a new value asks for an ingestion now."""
 ROLLBACK = f"{GROUP}/rollback"
-"""On a resource: the index before is searched, and nothing new is loaded until this is removed."""
+"""On a resource: the previous index is searched, and nothing new is loaded until this is removed."""
 KEYS_HASH = f"{GROUP}/keys-hash"
 REFERENCES_DIGEST = f"{GROUP}/references-digest"
 OWNS_SECRET = f"{GROUP}/owns-secret"
-"""On the Service of a server with a generated token: tells that there is a Secret, as none are listed."""
+"""On the Service of a server with a generated token: marks that its Secret exists, as none are listed."""

@@ -1,18 +1,21 @@
-"""The Kubernetes kinds that the operator deals with, and how it names objects of them."""
+"""Names the Kubernetes kinds that the operator handles, and the children that a server may have."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Manifest = dict[str, Any]
-"""A Kubernetes object as JSON has it."""
+"""A Kubernetes object in its JSON form."""
 
 GROUP = "flamemcp.dev"
 MANAGER = "flame-operator"
-"""Field manager of the children and value of the managed-by label; another would orphan all owned fields."""
+"""The children's field manager, and the value of their managed-by label.
+
+A different name would orphan all the fields that are owned under this one.
+"""
 
 
 class Key(NamedTuple):
-    """Names one FlameMCPServer."""
+    """The key of one FlameMCPServer, or of another namespaced object: its namespace and its name."""
 
     namespace: str
     name: str
@@ -21,13 +24,13 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
     def fields(self) -> dict[str, str]:
-        """How log lines name it."""
+        """The fields that name the object in log lines."""
         return self._asdict()
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind as the API server addresses it."""
+    """A Kubernetes kind, with what is needed to address its objects in the API."""
 
     group: str
     version: str
@@ -36,7 +39,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """What manifests say in `apiVersion`."""
+        """The value of `apiVersion` in manifests of this kind."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
@@ -77,14 +80,14 @@ WATCHED_KINDS = (
     STATEFUL_SET,
     JOB,
 )
-"""Kinds of children that every cluster has; their events are watched."""
+"""Kinds of children that every cluster has; the informer watches them."""
 OPTIONAL_KINDS = (HTTP_ROUTE, SERVICE_MONITOR)
-"""Kinds of children whose API may be missing; the operator deals with them only when its settings say so."""
+"""Kinds of children whose API may be missing; the operator handles them only when its settings say so."""
 CHILD_KINDS = (*WATCHED_KINDS, SECRET, *OPTIONAL_KINDS)
 KINDS = {kind.kind: kind for kind in (SERVER, *CHILD_KINDS, VOLUME_CLAIM)}
 
 QDRANT = "-qdrant"
-"""What the name of a server's own vector store has behind the server's."""
+"""The suffix of the children that make up a server's own Qdrant; it follows the server's name."""
 QDRANT_PEERS = "-qdrant-headless"
 INGESTION = "-ingest"
 CHILD_SLOTS = (
@@ -97,11 +100,11 @@ CHILD_SLOTS = (
     (DISRUPTION_BUDGET, QDRANT),
     (NETWORK_POLICY, INGESTION),
 )
-"""Every child that a server may have, but for Jobs: its kind, and what stands behind the server's name."""
+"""Every child that a server may have, except Jobs: its kind, and the suffix after the server's name."""
 INSTANCE = "app.kubernetes.io/instance"
-"""The label with the name of the server whose child an object is."""
+"""The label of a child that holds the name of its server."""
 
 
 def key_of(manifest: Manifest) -> Key:
-    """Where an object is."""
+    """The key of an object."""
     return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])

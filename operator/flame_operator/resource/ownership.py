@@ -1,4 +1,4 @@
-"""Which FlameMCPServer an object belongs to, told by owner references and labels."""
+"""Determines from owner references and labels which FlameMCPServer an object belongs to."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from flame_operator.resource.server import Server
 
 
 def controller(child: Manifest) -> dict[str, Any] | None:
-    """The owner reference of the object's controller, if it has one."""
+    """The owner reference that names the object's controller, or None when it has no controller."""
     references = child["metadata"].get("ownerReferences") or []
     return next((reference for reference in references if reference.get("controller")), None)
 
 
 def server_of(manifest: Manifest) -> Key:
-    """The server whose child an object is, or that it is itself.
+    """The key of the server that an object belongs to: itself for a FlameMCPServer, else its parent.
 
-    Its owner says so, else its label; somebody may have removed either, and most children have the server's
-    own name.
+    The owner reference decides, then the label. Somebody may have removed both; then the object's own name
+    counts, because most children have the same name as their server.
     """
     metadata = manifest["metadata"]
     owner = controller(manifest)
@@ -30,19 +30,26 @@ def server_of(manifest: Manifest) -> Key:
 
 
 def is_ours(server: Server, child: Manifest) -> bool:
-    """Whether `server` itself, not an older one of the same name, controls the object."""
+    """Whether `server` controls the object: this very resource, not an older one of the same name."""
     owner = controller(child)
     return owner is not None and owner.get("uid") == server.uid
 
 
 def is_leftover(server: Server, child: Manifest) -> bool:
-    """Whether the object belongs to a deleted server of the same name: garbage collection will remove it."""
+    """Whether the object's controller is a FlameMCPServer with the name of `server`.
+
+    When `is_ours` is false, this is an earlier resource that was deleted: garbage collection will remove the
+    object.
+    """
     owner = controller(child)
     return owner is not None and (owner.get("kind"), owner.get("name")) == (SERVER.kind, server.key.name)
 
 
 def is_of_another(server: Server, child: Manifest) -> bool:
-    """Whether another server controls the object: `docs` may have a Qdrant, and `docs-qdrant` be a server."""
+    """Whether a server with another name controls the object.
+
+    Names can collide: `docs` may have a Qdrant while there is a server named `docs-qdrant`.
+    """
     owner = controller(child)
     return owner is not None and owner.get("kind") == SERVER.kind and owner.get("name") != server.key.name
 

@@ -1,4 +1,4 @@
-"""What conditions may say: docs/conditions.md tells what each reason means."""
+"""Lists the reasons that conditions may give; docs/conditions.md explains each."""
 
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class Reason(StrEnum):
-    """Every reason that a condition may give; docs/conditions.md tells what each means."""
+    """Every reason that a condition may give; docs/conditions.md explains each."""
 
     ANSWERING = "Answering"
     ANSWERING_AUTH_REQUIRED = "AnsweringAuthRequired"
@@ -36,18 +36,18 @@ class Reason(StrEnum):
     APPLY_REFUSED = "ApplyRefused"
 
 
-# With these the children aren't what the spec says, however well the pods of an earlier spec may run.
+# With these reasons the children don't match the spec, however well the pods of an earlier spec may run.
 NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED}
 
-# These explain why there are no pods.
+# These reasons explain why there are no pods.
 NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}
-# These explain why pods have nothing to serve.
+# These reasons explain why pods have nothing to serve.
 NO_INDEX = {Reason.INGESTING, Reason.INGESTION_FAILED, Reason.INDEX_HELD_BACK}
 REASONS = {str(reason) for reason in Reason}
 
 
 class Condition(NamedTuple):
-    """One condition's content."""
+    """The status, reason and message of one condition."""
 
     status: ConditionStatus
     reason: Reason

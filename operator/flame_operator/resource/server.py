@@ -1,4 +1,4 @@
-"""One FlameMCPServer, typed: `parse_server` makes it of an object as the API server sends it."""
+"""Turns an API object into a typed `Server`, the operator's model of one FlameMCPServer."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DEFAULT_REPLICAS = 2
 
 @dataclass(frozen=True)
 class Server:
-    """One FlameMCPServer: who it is, and its spec."""
+    """One FlameMCPServer resource: its metadata and its spec."""
 
     key: Key
     uid: str
@@ -22,23 +22,23 @@ class Server:
     labels: dict[str, str]
     annotations: dict[str, str]
     created: str
-    """When, as Kubernetes writes times; empty for one that isn't in a cluster."""
+    """When the resource was created, RFC 3339 in UTC; empty when it isn't in a cluster."""
     spec: ServerSpec
 
 
-# As in the CRD: children have the same name, and a Service's is the strictest.
+# As in the CRD. Children have the same name, and a Service has the strictest rules for names.
 _SERVER_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,38}[a-z0-9])?")
 
 
 def parse_server(body: Manifest, *, forbid_unknown: bool = False) -> Server:
-    """The typed server of an object as the API server sends it.
+    """Parse a FlameMCPServer as the API server sends it.
 
     Args:
         body: The whole object.
-        forbid_unknown: Refuse fields that the model doesn't have, which tests and `render` want.
+        forbid_unknown: Whether to refuse fields that the model doesn't have, as tests and `render` want.
 
     Raises:
-        InvalidSpec: The name or the spec doesn't fit; the message names each field.
+        InvalidSpec: The name or the spec isn't valid; the message names each field at fault.
     """
     metadata = body["metadata"]
     if not _SERVER_NAME.fullmatch(metadata["name"]):

@@ -1,4 +1,4 @@
-"""The status of a FlameMCPServer: parts that several rooms write, and functions that read it back."""
+"""Holds parts of a FlameMCPServer's status that several rooms write, and functions that read them back."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from flame_operator.resource.reasons import ConditionStatus
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What a server says about itself."""
+    """What a server reports about itself over MCP: its name, its versions and its tools."""
 
     name: str
     version: str
@@ -19,7 +19,7 @@ class ServerInfo:
     """Names in alphabetical order; names that the protocol wouldn't allow are left out."""
 
     def as_status(self) -> dict[str, Any]:
-        """As `status.server` has it."""
+        """The content of `status.server`."""
         return {
             "name": self.name,
             "version": self.version,
@@ -30,7 +30,7 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What a server says about its index; None and "" for what it doesn't say."""
+    """What a server reports about its index; fields that it doesn't report are None or ""."""
 
     collection: str = ""
     documents: int | None = None
@@ -39,7 +39,7 @@ class IndexInfo:
     embedding: str = ""
 
     def as_status(self) -> dict[str, Any]:
-        """As `status.index` has it, without `lastSuccessfulTime`."""
+        """The content of `status.index`, without `lastSuccessfulTime`."""
         fields = {
             "collection": self.collection,
             "documents": self.documents,
@@ -51,21 +51,21 @@ class IndexInfo:
 
 
 def condition(status: Manifest, kind: str) -> Manifest | None:
-    """The condition of that type, or None when the status has none."""
+    """The condition of the type `kind`, or None when the status has no such condition."""
     conditions: Iterable[Manifest] = status.get("conditions") or []
     return next((found for found in conditions if found["type"] == kind), None)
 
 
 def readiness(server: Manifest) -> ConditionStatus:
-    """What the condition Ready of a stored server says; Unknown for everything but True and False."""
+    """The status of the condition Ready of a stored server; Unknown for anything but True and False."""
     found = condition(server.get("status") or {}, "Ready")
     if found is None or found["status"] not in ("True", "False"):
         return "Unknown"
-    said: ConditionStatus = found["status"]
-    return said
+    status: ConditionStatus = found["status"]
+    return status
 
 
 def is_verified(status: Manifest) -> bool:
-    """Whether the status says that the server has answered."""
+    """Whether the status says that the last verification succeeded."""
     found = condition(status, "Verified")
     return found is not None and found["status"] == "True"

@@ -1,4 +1,4 @@
-"""Decides whether a server's pods may be replaced now, when what they read has changed."""
+"""Decides whether a server's pods may be replaced now, after what they read has changed."""
 
 import asyncio
 
@@ -14,11 +14,11 @@ from flame_operator.workloads.deployments import is_rolling, pod_counts, referen
 log = structlog.get_logger(__name__)
 
 EXPIRE_SECONDS = 30.0
-"""How often to look for rollouts that hold up others for too long."""
+"""How often to end the turns of rollouts that take too long."""
 
 
 class Rollouts:
-    """Paces rollouts whose cause is a changed Secret or ConfigMap. Rollouts of a changed spec never wait."""
+    """Paces the rollouts that a changed Secret or ConfigMap causes. Rollouts of a changed spec never wait."""
 
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
@@ -31,13 +31,13 @@ class Rollouts:
     def admit(
         self, server: Server, status: Manifest, deployment: Manifest | None, resolved: Resolved
     ) -> tuple[str, bool]:
-        """The digest of references that the pods get now, and whether a new one waits for its turn.
+        """The digest of references that the pods get now, and whether a newer one has to wait for its turn.
 
         Args:
-            server: The resource.
+            server: The server.
             status: Its stored status.
             deployment: Its live Deployment.
-            resolved: What its references came to.
+            resolved: Its resolved references.
         """
         if deployment is None:
             return resolved.digest, False
@@ -49,18 +49,18 @@ class Rollouts:
                 self._pacer.done(server.key)
             return new, False
         if not only_values_differ(current, new) or status.get("observedGeneration") != server.generation:
-            return new, False  # the spec has changed, so pods are replaced anyhow
+            return new, False  # the spec has changed, so pods are replaced anyway
         if self._pacer.admit(server.key, broken=not pod_counts(deployment).available):
             return new, False
         return current, True
 
     def resume(self, key: Key, deployment: Manifest | None) -> None:
-        """After a start: have pods that are being replaced already count as such."""
+        """Count a rollout that was already under way when the operator started."""
         if deployment is not None and references_digest(deployment) and is_rolling(deployment):
             self._pacer.resume(key)
 
     def forget(self, key: Key) -> None:
-        """The server is gone."""
+        """Forget a server that is gone."""
         self._pacer.done(key)
 
     async def run(self) -> None:
@@ -68,4 +68,4 @@ class Rollouts:
         while True:
             await asyncio.sleep(EXPIRE_SECONDS)
             for key in self._pacer.expire():
-                log.warning("pods are not replaced in time, the next have their turn", **key.fields())
+                log.warning("pods were not replaced in time; the next server gets its turn", **key.fields())

@@ -1,8 +1,8 @@
-"""The status of a resource, and the Events about it: the step "report".
+"""Reports on servers in their status and in Kubernetes Events: the step "report" of a pass.
 
-`outcome` is what a pass has found and done. `conditions` and `index` turn it into a status, `events` into
-Kubernetes Events; all three are pure. `reporter` writes the status when it has changed, `recorder` writes
-the Events.
+`outcome` holds what a pass has found and done. `conditions` and `index` turn it into a status, `events`
+turns a change of status into Events; all of these are pure. `reporter` writes the status when it has changed,
+and `recorder` writes the Events.
 
-May import the rooms of the steps before it, for what they have found. Start with `conditions`.
+May import the rooms of the earlier steps, for their results. Start with `conditions`.
 """

@@ -1,4 +1,4 @@
-"""What a server's status should say. Pure: nothing in it changes without a cause."""
+"""Makes a server's status and its conditions. Pure: nothing in the status changes without a cause."""
 
 from typing import Any
 
@@ -21,19 +21,19 @@ from flame_operator.status.outcome import Check, Outcome
 from flame_operator.workloads.deployments import PodCounts, pod_counts
 
 PENDING = "Pending"
-"""The reason of the conditions that the CRD's default gives a new resource."""
+"""The reason of the conditions that a new resource gets from the CRD's defaults."""
 
 
 def server_status(
     server: Server, deployment: Manifest | None, outcome: Outcome, old: Manifest, now: str
 ) -> Manifest:
-    """The whole status that the operator owns.
+    """The whole status of a server; the operator owns all of its fields.
 
     Args:
-        server: The resource.
-        deployment: Its live Deployment, when that is ours.
-        outcome: How applying went.
-        old: The status there is, whose transition times stay where the condition's status does.
+        server: The server.
+        deployment: Its own live Deployment.
+        outcome: What the pass has found and done.
+        old: The stored status, from which a condition keeps its transition time while its status is the same.
         now: The time, RFC 3339 in UTC, whole seconds.
     """
     pods = pod_counts(deployment)
@@ -61,7 +61,7 @@ def server_status(
         "url": url(server),
         "mode": mode(server),
     }
-    # What was known of a server stays until something else is known.
+    # What is known about a server stays in the status until a check finds something else.
     if known := (check and check.server) or old.get("server"):
         status["server"] = known
     if known := searched(outcome.ingestion, check.index if check else {}, old.get("index") or {}):
@@ -72,15 +72,23 @@ def server_status(
 
 
 def blocked_status(generation: int, reason: Reason, message: str, old: Manifest, now: str) -> Manifest:
-    """The status of a resource whose children are left alone, because nothing can be made of its spec."""
+    """The status of a resource whose children are left alone, because its spec can't be used.
+
+    Args:
+        generation: The resource's generation.
+        reason: The reason of its conditions.
+        message: What is wrong, and what to do.
+        old: The stored status.
+        now: The time, RFC 3339 in UTC, whole seconds.
+    """
     stalled = Condition("True", reason, message)
-    unknown = Condition("Unknown", reason, "Not looked at: see the condition Stalled.")
+    unknown = Condition("Unknown", reason, "Not checked: see the condition Stalled.")
     conditions = {
         "Ready": stalled._replace(status="False"),
         "Available": unknown,
         "IndexReady": unknown,
         "Verified": unknown,
-        "Reconciling": Condition("False", reason, "Nothing is done until the spec is another."),
+        "Reconciling": Condition("False", reason, "Nothing is done until the spec changes."),
         "Stalled": stalled,
     }
     known = {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
@@ -93,9 +101,7 @@ def _available(pods: PodCounts, why: str) -> Condition:
     if not pods.seen:
         return Condition("Unknown", Reason.DEPLOYING, "The Deployment has not reported on its pods yet.")
     if pods.wanted == 0:
-        return Condition(
-            "False", Reason.SCALED_TO_ZERO, "No pods are wanted: the Deployment's replicas are 0."
-        )
+        return Condition("False", Reason.SCALED_TO_ZERO, "No pods are wanted: the Deployment has 0 replicas.")
     if failure := _failure(pods):
         return failure._replace(status="False")
     return Condition("False", Reason.PODS_NOT_READY, f"None of {pods.wanted} pods is ready. {why}".strip())
@@ -127,12 +133,12 @@ def _verified(pods: PodCounts, check: Check | None, old: Manifest) -> Condition:
     if check is not None:
         return check.verified
     if not pods.available:
-        return Condition("Unknown", Reason.NOT_VERIFIED, "There is no pod to ask.")
-    # After the operator's restart the last finding holds until there is a new one: nothing is written.
+        return Condition("Unknown", Reason.NOT_VERIFIED, "There is no pod to verify.")
+    # After a restart of the operator the last verdict holds until there is a new one, so nothing is written.
     last = next((one for one in old.get("conditions") or [] if one["type"] == "Verified"), None)
     if last is not None and last["status"] != "Unknown" and last["reason"] in REASONS:
         return Condition(last["status"], Reason(last["reason"]), last["message"])
-    return Condition("Unknown", Reason.NOT_VERIFIED, "The server will be asked in a moment.")
+    return Condition("Unknown", Reason.NOT_VERIFIED, "The server will be verified in a moment.")
 
 
 def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition:  # noqa: PLR0911 - a list
@@ -140,14 +146,17 @@ def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition: 
         return Condition(
             "True",
             Reason.NAME_TAKEN,
-            f"{', '.join(outcome.names_taken)} exists already and isn't this resource's: it is left alone. "
-            "Delete or rename it, or give this resource another name.",
+            "These objects have names that this resource needs, but don't belong to it: "
+            f"{', '.join(outcome.names_taken)}. They are left alone: delete or rename them, or give this "
+            "resource another name.",
         )
     if outcome.missing:
         return Condition("True", Reason.REFERENCE_MISSING, "; ".join(outcome.missing))
     if outcome.refused is not None:
         return Condition(
-            "True", Reason.APPLY_REFUSED, f"The API server refuses what the spec asks for: {outcome.refused}"
+            "True",
+            Reason.APPLY_REFUSED,
+            f"The API server refuses an object that the spec asks for: {outcome.refused}",
         )
     if failure := _failure(pods):
         return failure
@@ -155,7 +164,7 @@ def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition: 
         return index._replace(status="True")
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
-    return Condition("False", Reason.UP_TO_DATE, "Nothing is in the way.")
+    return Condition("False", Reason.UP_TO_DATE, "Nothing is blocking progress.")
 
 
 def _reconciling(  # noqa: PLR0911 - a list
@@ -169,13 +178,13 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition("False", stalled.reason, "See the condition Stalled.")
     if outcome.being_deleted:
         return Condition(
-            "True", Reason.DEPLOYING, f"Waiting until {', '.join(outcome.being_deleted)} is gone."
+            "True", Reason.DEPLOYING, f"Waiting for the deletion of {', '.join(outcome.being_deleted)}."
         )
     if outcome.waits_for_turn:
         return Condition(
             "True",
             Reason.WAITING_FOR_TURN,
-            "A Secret or ConfigMap has changed; the pods are replaced once others that read it have been.",
+            "A Secret or ConfigMap has changed; other servers that read it replace their pods first.",
         )
     if outcome.awaited:
         return Condition("True", Reason.REFERENCE_MISSING, "; ".join(outcome.awaited))
@@ -187,7 +196,7 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition(
             "True", Reason.ROLLOUT_IN_PROGRESS, "Not all pods run the current spec and are ready yet."
         )
-    return Condition("False", Reason.UP_TO_DATE, "All children are as the spec says.")
+    return Condition("False", Reason.UP_TO_DATE, "All children match the spec.")
 
 
 def _ready(
@@ -197,13 +206,13 @@ def _ready(
     if stalled.status == "True" and stalled.reason in blocked:
         return stalled._replace(status="False")
     if available.status != "True":
-        # Pods aren't ready before there is an index: why there is none says more.
+        # Pods aren't ready before there is an index, so the reason why there is none tells more.
         return index if index.reason in NO_INDEX else available
     if verified.status != "True":
         return verified._replace(status="False")
     if server.spec.suspend:
         return Condition(
-            "True", Reason.SUSPENDED, f"Suspended: changes wait. The pods meanwhile: {verified.message}"
+            "True", Reason.SUSPENDED, f"Suspended: changes wait. State of the pods: {verified.message}"
         )
     return verified
 
@@ -211,19 +220,19 @@ def _ready(
 def _conditions(
     wanted: dict[str, Condition], generation: int, old: Manifest, now: str
 ) -> list[dict[str, Any]]:
-    # What the schema's default says of a new resource is nobody's finding, and has no time.
-    found = [condition for condition in old.get("conditions") or [] if condition["reason"] != PENDING]
-    before = {condition["type"]: condition for condition in found}
+    # Conditions from the CRD's defaults aren't findings of the operator, and have no transition time.
+    found = [stored for stored in old.get("conditions") or [] if stored["reason"] != PENDING]
+    before = {stored["type"]: stored for stored in found}
     return [
         {
             "type": kind,
-            "status": says.status,
+            "status": condition.status,
             "observedGeneration": generation,
             "lastTransitionTime": before[kind]["lastTransitionTime"]
-            if kind in before and before[kind]["status"] == says.status
+            if kind in before and before[kind]["status"] == condition.status
             else now,
-            "reason": str(says.reason),
-            "message": cut(says.message),
+            "reason": str(condition.reason),
+            "message": cut(condition.message),
         }
-        for kind, says in wanted.items()
+        for kind, condition in wanted.items()
     ]

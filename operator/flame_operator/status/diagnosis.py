@@ -1,4 +1,4 @@
-"""Asks the pods of a server why none of them is ready."""
+"""Finds out from a server's pods why none of them is ready."""
 
 from flame_operator.api.kube import KubeApi
 from flame_operator.desired.naming import selector_labels
@@ -9,16 +9,16 @@ from flame_operator.workloads.deployments import no_pod_serves, pod_counts
 
 
 class Diagnosis:
-    """Reads pods, which aren't watched."""
+    """Reads the pods of servers, which aren't watched."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
     async def why_no_pod_serves(self, server: Server, deployment: Manifest | None) -> str:
-        """The cause in one sentence; empty when a pod serves, or when the pods don't tell.
+        """One sentence that tells why no pod serves; empty when one serves, or when the pods don't tell.
 
         Raises:
-            Refused: The API server doesn't show the pods.
+            Refused: The API server refuses to list the pods.
             Unavailable: The API server doesn't answer.
         """
         if not no_pod_serves(pod_counts(deployment)):

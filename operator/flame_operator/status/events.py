@@ -1,4 +1,4 @@
-"""Which Kubernetes Events a change of status is worth. Pure."""
+"""Decides which Kubernetes Events to record for a change of status. Pure."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -10,12 +10,12 @@ TOOLS_CHANGED = "ToolsChanged"
 PUBLISHED = "IndexPublished"
 INDEX_TROUBLE = {"IngestionFailed", "IndexHeldBack", "IndexStale"}
 INTENDED = {"ScaledToZero"}
-"""Reasons that are no warning, as somebody has asked for them."""
+"""Reasons that aren't warnings, because a user has asked for that state."""
 LISTED_TOOLS = 10
 
 
 class Event(NamedTuple):
-    """What happened to a server."""
+    """The type, reason and message of a Kubernetes Event about a server."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
-    """What is worth telling of a change of status; nothing of a new server that is on its way.
+    """The Events for a change of status; there are none while a new server is starting up.
 
     Args:
         old: The status before; empty for none.
@@ -38,7 +38,7 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
         *_published(old, new),
         *_tools(old, new),
     )
-    # Ready repeats the reason of the condition that it fails for: one cause, one event.
+    # Ready repeats the reason of the condition that makes it fail: one cause gets a single Event.
     events: dict[str, Event] = {}
     for event in found:
         events.setdefault(event.reason, event)
@@ -68,7 +68,7 @@ def _turned_bad(
 
 
 def _index(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> Iterable[Event]:
-    # A server whose pods aren't ready hasn't loaded its index either: that is told already.
+    # If pods aren't ready, IndexReady is False as well, but the Event of Ready already tells that.
     if after.get("IndexReady", {}).get("reason") in INDEX_TROUBLE:
         yield from _turned_bad(before, after, "IndexReady", "False")
 
@@ -77,12 +77,12 @@ def _published(old: Manifest, new: Manifest) -> Iterable[Event]:
     was, now = ((status.get("index") or {}).get("collection", "") for status in (old, new))
     run = new.get("ingestion") or {}
     if now and now != was and run.get("phase") == "Succeeded":
-        yield Event("Normal", PUBLISHED, f"{now} is searched now: {run.get('message', '')}")
+        yield Event("Normal", PUBLISHED, f"{now} is now searched: {run.get('message', '')}")
 
 
 def _tools(old: Manifest, new: Manifest) -> Iterable[Event]:
     was, now = (set((status.get("server") or {}).get("tools") or ()) for status in (old, new))
-    # With authentication switched on, the tools are no longer known: that is no change of them.
+    # Once authentication is switched on, the tools are unknown, which is no change of the tools.
     if not was or not now or was == now:
         return
     parts = [

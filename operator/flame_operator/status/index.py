@@ -1,4 +1,4 @@
-"""What loads mean for the status: the condition IndexReady, what is searched, and the memory. Pure."""
+"""Makes the parts of the status that depend on ingestion: IndexReady, `index`, the records of runs. Pure."""
 
 from flame_operator.formats.text import cut
 from flame_operator.ingestion.record import IngestionState, as_status, is_rollback
@@ -7,17 +7,23 @@ from flame_operator.resource.reasons import Condition, Reason
 
 
 def searched(ingestion: IngestionState | None, told: Manifest, old: Manifest) -> Manifest:
-    """What is searched: what has been loaded, and where nothing is, what the server says."""
+    """The content of `status.index`: the index that is searched.
+
+    Args:
+        ingestion: The state of ingestion; None when the operator loads nothing.
+        told: The index as the server reports it, which counts only without ingestion; may be empty.
+        old: The stored `status.index`.
+    """
     if ingestion is None:
         return told or old
-    # Not what the server says: it notices a new one some seconds later, and knows it by another name.
+    # The server's report isn't used: it notices a new index some seconds late, and uses another name for it.
     return (ingestion.index or old) | (
         {"lastSuccessfulTime": ingestion.record.succeeded} if ingestion.record.succeeded else {}
     )
 
 
 def memory(ingestion: IngestionState) -> Manifest:
-    """What the next pass has to know, and what people want to."""
+    """The fields of the status that hold the records of runs, for the next pass and for users."""
     record = as_status(ingestion.record)
     if ingestion.message:
         record["progress"] = cut(ingestion.message)
@@ -26,35 +32,35 @@ def memory(ingestion: IngestionState) -> Manifest:
 
 
 def kept(old: Manifest) -> Manifest:
-    """What has been remembered of loads: without it they would begin anew."""
+    """The stored records of runs and the index; if they were lost, loading would start all over again."""
     return {part: old[part] for part in ("ingestion", "snapshots", "index") if old.get(part)}
 
 
 def ingestion_trouble(ingestion: IngestionState) -> Condition | None:
-    """What keeps the index from being what the spec asks for, or what is remarkable about it."""
+    """The condition IndexReady when ingestion decides it, as after a failure or a rollback; else None."""
     record = ingestion.record
-    before = " The index before is served." if record.succeeded else ""
+    before = " The previous index is served." if record.succeeded else ""
     if record.failure and record.phase in ("Failed", "Running"):
         reason = Reason.INDEX_HELD_BACK if record.failure == "Held" else Reason.INGESTION_FAILED
-        again = f" Now: {ingestion.message}" if record.phase == "Running" and ingestion.message else ""
-        return Condition("False", reason, f"{record.message}{again}{before}")
+        progress = f" Now: {ingestion.message}" if record.phase == "Running" and ingestion.message else ""
+        return Condition("False", reason, f"{record.message}{progress}{before}")
     if not record.succeeded:
         return Condition(
-            "False", Reason.INGESTING, f"The first index is on its way. {ingestion.message}".strip()
+            "False", Reason.INGESTING, f"No index has been loaded yet. {ingestion.message}".strip()
         )
     if ingestion.stale:
-        message = f"It was loaded at {record.succeeded}, longer ago than twice the schedule's interval."
+        message = f"The index was loaded at {record.succeeded}, more than twice the schedule's interval ago."
         return Condition("False", Reason.INDEX_STALE, message)
     if record.rollback and is_rollback(record):
         return Condition(
             "True",
             Reason.INDEX_LOADED,
-            "Rolled back to the index before; nothing is loaded until the annotation flamemcp.dev/rollback "
+            "Rolled back to the previous index; nothing is loaded until the annotation flamemcp.dev/rollback "
             "is removed.",
         )
     return None
 
 
 def needs_the_user(ingestion: IngestionState | None) -> bool:
-    """Whether nothing is tried any more before something changes."""
+    """Whether the last run failed and won't be retried until the user changes something."""
     return ingestion is not None and ingestion.record.phase == "Failed" and ingestion.look_again is None

@@ -1,4 +1,4 @@
-"""What a pass over a server has found and done: the input of its status."""
+"""Holds what a pass over a server has found and done: the input of its status."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,50 +16,58 @@ from flame_operator.status.unsupported import unsupported
 
 @dataclass(frozen=True)
 class Check:
-    """What the last verification of the running server has found."""
+    """The result of the last verification of the running server."""
 
     verified: Condition
     server: Manifest = field(default_factory=dict)
-    """`status.server`: who answered; empty when nobody did."""
+    """The content of `status.server`; empty when the server didn't report it."""
     index: Manifest = field(default_factory=dict)
-    """`status.index`: what is searched."""
+    """The content of `status.index`; empty when the server didn't report it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one pass has found and done."""
+    """What one pass over a server has found and done."""
 
     names_taken: tuple[str, ...] = ()
-    """Objects that aren't ours but have a child's name, as `Kind name`."""
+    """Foreign objects that have the name of a child, as `Kind name`."""
     being_deleted: tuple[str, ...] = ()
     """Old objects that are still being deleted, as `Kind name`."""
     refused: Refused | None = None
     """The API server's answer when it refused a child."""
     missing: tuple[str, ...] = ()
-    """Secrets and ConfigMaps that pods can't do without and that aren't there, with what to do about it."""
+    """Missing Secrets and ConfigMaps that pods can't run without, with what to do."""
     awaited: tuple[str, ...] = ()
-    """Missing objects that pods do without, and that may come by themselves."""
+    """Missing Secrets and ConfigMaps that pods can run without, and that may appear by themselves."""
     unsupported: tuple[str, ...] = ()
-    """Fields that need something which this cluster or this installation lacks, with what to do about it."""
+    """Fields that need something that this cluster or this installation lacks, with what to do."""
     waits_for_turn: bool = False
-    """Whether pods wait until others that read the same Secret have been replaced."""
+    """Whether pods wait until those of other servers that read the same Secret have been replaced."""
     why: str = ""
     """Why no pod is ready, as far as the pods tell."""
     ingestion: IngestionState | None = None
-    """How far ingestion has come; None when nothing is loaded."""
+    """The state of ingestion; None when the operator loads nothing."""
     check: Check | None = None
-    """None while the server hasn't been verified since the operator started."""
+    """The last verification; None when there was none since the operator started."""
 
     @property
     def missing_for_ingestion(self) -> tuple[str, ...]:
-        """What a run would wait for. The server's pods do without the sources; a run doesn't."""
+        """The missing objects that a run has to wait for: unlike the server's pods, it needs the sources."""
         return (*self.missing, *(one for one in self.awaited if one.startswith("spec.ingestion")))
 
 
 def outcome_of(
     server: Server, defaults: Defaults, resolved: Resolved, actions: Iterable[Action], *, waits_for_turn: bool
 ) -> Outcome:
-    """The outcome of a pass so far: what a plan and resolved references tell."""
+    """The outcome of a pass after planning, from the plan and the resolved references.
+
+    Args:
+        server: The server.
+        defaults: The installation's defaults.
+        resolved: The server's resolved references.
+        actions: The plan.
+        waits_for_turn: Whether pods wait for their turn to be replaced.
+    """
     actions = tuple(actions)
     return Outcome(
         names_taken=tuple(_name(one.child) for one in actions if isinstance(one, NameTaken)),

@@ -1,4 +1,4 @@
-"""Writes Kubernetes Events about servers, for `kubectl describe`: counts repeats, and bounds everything."""
+"""Writes Kubernetes Events about servers: combines repeats, and limits how many are written and kept."""
 
 import asyncio
 import hashlib
@@ -16,26 +16,26 @@ from flame_operator.status.events import Event
 log = structlog.get_logger(__name__)
 
 REPEAT_SECONDS = 600.0
-"""An event that was written is written again at most this often; what comes between is counted."""
+"""How often an event is written again, at most; repeats in between are only counted."""
 OBJECT_BURST = 10
 OBJECT_REFILL_SECONDS = 60.0
-"""One object may cause so many events at once, and one more after each of these times."""
+"""One object may cause `OBJECT_BURST` events at once, and one more every `OBJECT_REFILL_SECONDS`."""
 QUEUE_LENGTH = 1000
 REMEMBERED = 4096
-"""How many events and objects are remembered at most."""
+"""How many events and objects are remembered, at most."""
 MESSAGE_LENGTH = 1024
-"""Characters; the API server takes no more."""
+"""The longest message of an Event that the API server accepts, in characters."""
 ACTION = "ReportStatus"
-"""What the operator was doing: an Event has a field for it."""
+"""The value of the Events' field `action`: what the operator was doing."""
 
 Result = Literal["written", "failed", "dropped"]
 
 
 class EventApi(Protocol):
-    """What events need of the API."""
+    """The part of the Kubernetes API that `Recorder` needs."""
 
     async def post_event(self, event: Manifest) -> None:
-        """Create the Event of that name, or bring the one there is up to date.
+        """Create the Event, or update the one with its name.
 
         Raises:
             Refused, Conflict, Unavailable: As with every write.
@@ -44,7 +44,7 @@ class EventApi(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Series:
-    """One event of one server, and its repeats."""
+    """One event about one server, with its repeats."""
 
     name: str
     key: Key
@@ -54,19 +54,19 @@ class _Series:
     last: str
     count: int = 1
     due: float = 0.0
-    """When it may be written again."""
+    """When it may be written again, in the event loop's time."""
     queued: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
 class _Buckets:
-    """How many more events each object may cause now."""
+    """A token bucket for each object, which limits the events that it may cause."""
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, uid: str, now: float) -> bool:
-        """Whether one more is allowed; if so, it is counted."""
+        """Take a token for one more event; returns whether there was one."""
         tokens, since = self._buckets.pop(uid, (float(OBJECT_BURST), now))
         tokens = min(float(OBJECT_BURST), tokens + (now - since) / OBJECT_REFILL_SECONDS)
         allowed = tokens >= 1
@@ -77,14 +77,14 @@ class _Buckets:
 
 
 class Recorder:
-    """Writes events in the background: repeats as one, and with bounds on everything.
+    """Writes Events in the background. Repeats share one Event, and rate, queue and memory are bounded.
 
     Args:
-        api: Where they are written.
-        per_second: How many are written in a second, over all servers.
-        instance: Which operator it was, e.g. the pod's name.
-        now: The time, RFC 3339 in UTC, whole seconds.
-        observe: Called with what became of each event.
+        api: Where the Events are written.
+        per_second: How many Events are written in a second, over all servers.
+        instance: The name of this operator process, e.g. its pod's name.
+        now: Returns the time, RFC 3339 in UTC, whole seconds.
+        observe: Called with the result for each Event.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Recorder:
         self._wake = asyncio.Event()
 
     def record(self, server: Manifest, event: Event) -> None:
-        """Have an event about a server written; returns at once, whatever the API server does."""
+        """Queue an Event about a server; returns at once, whatever the API server does."""
         name, time = _name(server, event), self._now()
         now = asyncio.get_running_loop().time()
         series = self._series.get(name)
@@ -124,7 +124,7 @@ class Recorder:
         self._remember(series)
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write queued Events until cancelled."""
         while True:
             while not self._queue:
                 self._wake.clear()
@@ -133,7 +133,7 @@ class Recorder:
             await asyncio.sleep(self._pause)
 
     async def drain(self) -> None:
-        """Write all that waits, as fast as the API server takes it. To be called when `run` has ended."""
+        """Write all waiting Events as fast as the API server accepts them; call it when `run` has ended."""
         for series in self._series.values():
             self._write_now(series)
         while self._queue:
@@ -153,7 +153,7 @@ class Recorder:
             series.timer = loop.call_at(time, self._write_now, series)
 
     def _write_now(self, series: _Series) -> None:
-        """Don't wait any longer with what is due later."""
+        """Queue a repeat now that is due later; do nothing when none is due."""
         if series.timer is not None:
             series.timer.cancel()
             self._enqueue(series)
@@ -173,7 +173,8 @@ class Recorder:
         try:
             await self._api.post_event(_body(series, self._instance))
         except asyncio.CancelledError:
-            self._queue.appendleft(series)  # it may be there already: written again, it is the same
+            # It may have been written already, but writing it again changes nothing.
+            self._queue.appendleft(series)
             raise
         except NamespaceTerminating:
             result = "dropped"
@@ -191,9 +192,9 @@ class Recorder:
 
 
 def _name(server: Manifest, event: Event) -> str:
-    """The same for the same event of the same server, so that the next operator's repeat isn't a new one."""
-    said = "\0".join((server["metadata"]["uid"], *event))
-    return f"{server['metadata']['name']}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    """The name of an Event. Equal events of a server have the same name, even across operator processes."""
+    text = "\0".join((server["metadata"]["uid"], *event))
+    return f"{server['metadata']['name']}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _body(series: _Series, instance: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""Writes a server's status when it has changed, and records the Events that the change is worth."""
+"""Writes a server's status when it has changed, and records Events about the change."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from flame_operator.status.recorder import Recorder
 
 
 class Reporter:
-    """Reports what passes have found."""
+    """Reports the outcomes of passes in the status and in Events."""
 
     def __init__(
         self, api: KubeApi, cache: Cache, recorder: Recorder, *, now: Callable[[], str] = utc_now
@@ -29,6 +29,11 @@ class Reporter:
     async def report(self, server: Server, deployment: Manifest | None, outcome: Outcome) -> None:
         """Report the outcome of a pass.
 
+        Args:
+            server: The server.
+            deployment: Its own live Deployment.
+            outcome: What the pass has found and done.
+
         Raises:
             Conflict, Refused, Unavailable: As with every write.
         """
@@ -37,7 +42,7 @@ class Reporter:
         )
 
     async def report_blocked(self, body: Manifest, reason: Reason, message: str) -> None:
-        """Report that nothing can be made of a resource, and why; its children are left as they are."""
+        """Report that a resource can't be used, and why; its children are left as they are."""
         generation = body["metadata"].get("generation", 0)
         await self._write(
             key_of(body), lambda old: blocked_status(generation, reason, message, old, self._now())

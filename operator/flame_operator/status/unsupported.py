@@ -1,11 +1,11 @@
-"""What a spec asks for that this installation of the operator can't do. Pure."""
+"""Finds fields of a spec that this cluster or this installation of the operator doesn't support. Pure."""
 
 from flame_operator.desired.inputs import Defaults
 from flame_operator.resource.server import Server
 
 
 def unsupported(server: Server, defaults: Defaults) -> tuple[str, ...]:
-    """Fields that need what this cluster or this installation doesn't have, in words for the user."""
+    """Messages for the user about fields that need something that the cluster or the installation lacks."""
     found = []
     if server.spec.http_route is not None and not defaults.http_routes:
         found.append(

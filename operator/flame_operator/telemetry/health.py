@@ -1,7 +1,7 @@
-"""The HTTP endpoints for probes and metrics, and when a process has to be restarted.
+"""Serves probes and metrics over HTTP, and decides when the process has to be restarted.
 
-They run in the operator's own event loop: when that is stuck, nothing answers, and the pod is
-restarted.
+The endpoints run in the operator's own event loop: when that is stuck, nothing answers, and Kubernetes
+restarts the container.
 """
 
 import json
@@ -18,13 +18,16 @@ from flame_operator.errors import UserError
 Role = Literal["standby", "starting", "leader", "stopping"]
 SWEEPS_MISSED = 3
 LEAST_SWEEP_AGE = 120.0
-"""Seconds; with a very short resync interval a sweep takes longer than the interval."""
+"""A sweep younger than this, in seconds, is never late.
+
+It matters with a very short resync interval, where a sweep takes longer than the interval.
+"""
 ANSWERING_SECONDS = 60.0
-"""An API server whose last answer is older than this counts as down."""
+"""An API server whose last answer is older than this, in seconds, counts as down."""
 
 
 class Answer(NamedTuple):
-    """What an endpoint says."""
+    """The HTTP response of an endpoint."""
 
     status: int
     content_type: str
@@ -32,12 +35,12 @@ class Answer(NamedTuple):
 
 
 Endpoints = Mapping[str, Callable[[], Answer]]
-"""Paths, and what they say."""
+"""The HTTP paths, each with the function that makes its response."""
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """What the health of a process is judged by; ages in seconds."""
+    """The facts from which the health of the process is judged; ages are in seconds."""
 
     role: Role
     in_contact: bool
@@ -50,9 +53,9 @@ class Vitals:
 
 
 def trouble(vitals: Vitals) -> str | None:
-    """Why the process has to be restarted, if it has to.
+    """Why the process has to be restarted, or None when it doesn't.
 
-    An outage of the API server is no reason: a new process couldn't do anything either.
+    An outage of the API server is no reason to restart: a new process couldn't do anything either.
     """
     oldest = max(SWEEPS_MISSED * vitals.resync_seconds, LEAST_SWEEP_AGE)
     if vitals.role == "leader" and vitals.sweep_age > oldest and vitals.silent_for < ANSWERING_SECONDS:
@@ -61,19 +64,24 @@ def trouble(vitals: Vitals) -> str | None:
 
 
 def is_ready(vitals: Vitals) -> bool:
-    """Whether the process does its part: as a standby to wait, as the leader to work."""
+    """Whether the process is up and fills its role, as a standby or as the leader."""
     return vitals.in_contact and vitals.role in ("standby", "leader")
 
 
 def liveness(vitals: Vitals, **details: object) -> Answer:
-    """GET /healthz."""
+    """The response of GET /healthz: 200, or 503 when the process has to be restarted.
+
+    Args:
+        vitals: The facts to judge.
+        details: More fields for the response.
+    """
     found = trouble(vitals)
     status = "ok" if found is None else found
     return _json(200 if found is None else 503, {"status": status, "role": vitals.role, **details})
 
 
 def readiness(vitals: Vitals) -> Answer:
-    """GET /readyz."""
+    """The response of GET /readyz: 200 when the process is ready, else 503."""
     ready = is_ready(vitals)
     return _json(200 if ready else 503, {"status": "ready" if ready else "not ready", "role": vitals.role})
 
@@ -84,10 +92,14 @@ def _json(status: int, body: Mapping[str, Any]) -> Answer:
 
 @asynccontextmanager
 async def serve(port: int, endpoints: Endpoints) -> AsyncIterator[None]:
-    """Answer GET on all addresses of this machine, IPv4 and IPv6; on port 0, nowhere.
+    """Serve GET requests on all addresses, IPv4 and IPv6, for as long as the context lasts.
+
+    Args:
+        port: Where to listen; 0 means nowhere.
+        endpoints: What to serve.
 
     Raises:
-        UserError: The port can't be had.
+        UserError: The port can't be listened on.
     """
     if port == 0:
         yield

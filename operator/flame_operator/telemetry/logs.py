@@ -1,4 +1,4 @@
-"""Logging: everything, kopf's own messages included, as one line per event on standard error."""
+"""Sets up logging: one line per event on standard error, including the messages of kopf."""
 
 import logging
 from collections.abc import MutableMapping
@@ -10,13 +10,13 @@ from flame_operator.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every logger there, in the format and at the level that the settings name."""
+    """Send the lines of all loggers to standard error, in the format and at the level of the settings."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # As plain text: structlog's richer forms print local variables, whatever they hold.
+        # As plain text: structlog's richer formats print local variables, which may hold secrets.
         structlog.processors.format_exc_info,
     ]
     renderer: Any = structlog.dev.ConsoleRenderer(colors=False)
@@ -36,7 +36,7 @@ def configure_logging(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
-    # One line per event, probe and login: only with debug are they wanted.
+    # kopf logs one line per event, probe and login, which is wanted only at level debug.
     chatter = "DEBUG" if settings.log_level == "debug" else "WARNING"
     for name in ("kopf.objects", "kopf.activities"):
         logging.getLogger(name).setLevel(chatter)
@@ -44,16 +44,16 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _is_no_end_of_a_watch(record: logging.LogRecord) -> bool:
-    """Whether a line of asyncio's is about anything but a watch of kopf's that the end has cut off.
+    """Whether to keep a line of asyncio: every line but the complaint about an interrupted watch of kopf.
 
-    A generator of kopf's can't be closed while it delivers an event. That does no harm, but every stop of a
-    busy operator would look like a failure.
+    A generator of kopf can't be closed while it delivers an event. That does no harm, but with asyncio's
+    complaint about it every shutdown of a busy operator would look like a failure.
     """
     return "object infinite_watch" not in record.getMessage()
 
 
 def _add_kopfs_resource(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's type
-    """Name the object of kopf's lines about one as our own lines do."""
+    """Add the fields `namespace` and `name`, as our own lines have them, to kopf's lines about an object."""
     reference = getattr(event.get("_record"), "k8s_ref", None) or {}
     for field in ("namespace", "name"):
         if field in reference:

@@ -1,6 +1,7 @@
-"""What the operator tells Prometheus; docs/metrics.md explains each series, and a test keeps the two in step.
+"""Defines and counts the operator's Prometheus metrics.
 
-No label holds anything that a tenant chose, so the number of series is bounded.
+docs/metrics.md explains each series, and a test keeps the two in step. No label holds anything that a tenant
+chose, so the number of series is bounded.
 """
 
 import time
@@ -15,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from flame_operator.errors import Conflict, Unavailable, UserError
 from flame_operator.resource.kinds import Key
 
-# They would double the series and say only when this process first counted.
+# The `_created` series would double the number of series, and tell only when this process first counted.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the client's own gap
 
 TRUTHS = ("True", "False", "Unknown")
@@ -29,7 +30,7 @@ Result = Literal["ok", "user_error", "conflict", "unavailable", "bug"]
 
 
 def result_of(error: BaseException | None) -> Result:
-    """How a reconcile that ended with this error, or with none, is counted."""
+    """The label `result` for a reconcile that ended with this error, or with none."""
     match error:
         case None:
             return "ok"
@@ -44,7 +45,7 @@ def result_of(error: BaseException | None) -> Result:
 
 
 class Metrics:
-    """All series of one process, in a registry of their own."""
+    """All metrics of one process, in a registry of their own."""
 
     def __init__(self, *, version: str = "unknown") -> None:
         self.registry = prometheus_client.CollectorRegistry()
@@ -58,59 +59,73 @@ class Metrics:
         self._add_process(version)
 
     def _add_work(self) -> None:
-        self._queue_depth = self._gauge("queue_depth", "Resources that wait or are being worked on")
-        self._queue_age = self._gauge("queue_oldest_age_seconds", "Age of the resource that waits longest")
-        self._retries = self._counter("queue_retries_total", "Resources put back because their work failed")
-        self._reconciles = self._counter("reconciles_total", "Reconciles that ended", "result")
+        self._queue_depth = self._gauge("queue_depth", "Resources that wait or are being reconciled")
+        self._queue_age = self._gauge(
+            "queue_oldest_age_seconds", "How long the resource that has waited longest has waited"
+        )
+        self._retries = self._counter(
+            "queue_retries_total", "Resources put back into the queue because their reconcile failed"
+        )
+        self._reconciles = self._counter("reconciles_total", "Finished reconciles", "result")
         for result in get_args(Result):
             self._reconciles.labels(result)  # an alert sees the first bug only if there was a zero before
         self._reconcile_seconds = self._histogram(
-            "reconcile_duration_seconds", "Time a reconcile took", RECONCILE_SECONDS
+            "reconcile_duration_seconds", "Duration of a reconcile", RECONCILE_SECONDS
         )
 
     def _add_requests(self) -> None:
         self._requests = self._counter(
-            "api_requests_total", "Requests to the API server but the watch's", "verb", "resource", "code"
+            "api_requests_total",
+            "Requests to the API server, except those of the watch",
+            "verb",
+            "resource",
+            "code",
         )
         self._request_seconds = self._histogram(
-            "api_request_duration_seconds", "Time such a request took", REQUEST_SECONDS, "verb", "resource"
+            "api_request_duration_seconds",
+            "Duration of a request to the API server, except those of the watch",
+            REQUEST_SECONDS,
+            "verb",
+            "resource",
         )
         self._last_event = self._gauge(
-            "last_event_timestamp_seconds", "Unix time of the watch's last event", "kind"
+            "last_event_timestamp_seconds", "Unix time of the last event from the watch", "kind"
         )
-        self._sweeps = self._counter("sweeps_total", "Full lists of everything", "result")
+        self._sweeps = self._counter("sweeps_total", "Full lists of all watched objects", "result")
         self._missed = self._counter(
-            "sweep_missed_total", "Resources that a sweep found changed and no event had told of"
+            "sweep_missed_total", "Changed resources that a sweep found and the watch had not reported"
         )
         self._last_sweep = self._gauge(
             "last_sweep_timestamp_seconds", "Unix time at which the last successful sweep ended"
         )
 
     def _add_resources(self) -> None:
-        resources = self._gauge("resources", "FlameMCPServers by their condition Ready", "ready")
+        resources = self._gauge("resources", "FlameMCPServers by status of their condition Ready", "ready")
         for truth in TRUTHS:
             resources.labels(truth).set_function(lambda truth=truth: self._ready_counts[truth])  # type: ignore[misc]
-        self._verifications = self._counter("verifications_total", "Looks at a running server", "result")
+        self._verifications = self._counter("verifications_total", "Checks of a running server", "result")
         self._verification_seconds = self._histogram(
-            "verification_duration_seconds", "Time such a look took", VERIFICATION_SECONDS
+            "verification_duration_seconds", "Duration of a check of a running server", VERIFICATION_SECONDS
         )
-        self._ingestions = self._counter("ingestions_total", "Runs that load docs and have ended", "result")
+        self._ingestions = self._counter("ingestions_total", "Finished runs that load docs", "result")
         for result in ("ok", "user", "world", "held", "internal"):
             self._ingestions.labels(result)
         self._gauge("indexes_stale", "Indexes older than twice their schedule's interval").set_function(
             lambda: sum(stale for _, stale in self._indexes.values())
         )
-        self._gauge("index_oldest_age_seconds", "Age of the index that was loaded longest ago").set_function(
+        self._gauge("index_oldest_age_seconds", "Age of the oldest index").set_function(
             lambda: max((time.time() - loaded for loaded, _ in self._indexes.values()), default=0.0)
         )
         self._rollouts_waiting = self._gauge("rollouts_waiting", "Rollouts that wait for their turn")
-        self._events = self._counter("events_total", "Kubernetes Events to be written", "result")
+        self._events = self._counter(
+            "events_total", "Kubernetes Events that were written, refused or dropped", "result"
+        )
         for result in ("written", "failed", "dropped"):
             self._events.labels(result)
 
     def _add_process(self, version: str) -> None:
         self._leader = self._gauge("leader", "1 while this process leads, else 0")
-        info = Info("flame_operator_build", "What runs", registry=self.registry)
+        info = Info("flame_operator_build", "The version that runs", registry=self.registry)
         info.info({"version": version})
 
     def render(self) -> bytes:
@@ -118,51 +133,55 @@ class Metrics:
         return generate_latest(self.registry)
 
     def show_queue(self, depth: Callable[[], int], oldest_age: Callable[[], float]) -> None:
-        """Where to read the queue's state from."""
+        """Read the queue's depth and its oldest age, in seconds, from these functions at every scrape."""
         self._queue_depth.set_function(depth)
         self._queue_age.set_function(oldest_age)
 
     def show_rollouts(self, waiting: Callable[[], int]) -> None:
-        """Where to read how many rollouts wait."""
+        """Read the number of waiting rollouts from this function at every scrape."""
         self._rollouts_waiting.set_function(waiting)
 
     def show_leader(self, leading: Callable[[], bool]) -> None:
-        """Where to read from whether this process leads."""
+        """Read whether this process leads from this function at every scrape."""
         self._leader.set_function(lambda: float(leading()))
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """A reconcile has ended; `result` is one of `result_of`."""
+        """Count a finished reconcile; `result` comes from `result_of`."""
         self._reconciles.labels(result).inc()
         self._reconcile_seconds.observe(seconds)
 
     def retried(self) -> None:
-        """A resource was put back because its work failed."""
+        """Count a resource that was put back into the queue because its reconcile failed."""
         self._retries.inc()
 
     def requested(self, verb: str, resource: str, code: str, seconds: float) -> None:
-        """A request has ended; `code` is its HTTP status, or `none` when there was no answer."""
+        """Count a finished API request; `code` is its HTTP status, or `none` when there was no answer."""
         self._requests.labels(verb, resource, code).inc()
         self._request_seconds.labels(verb, resource).observe(seconds)
 
     def event_seen(self, kind: str) -> None:
-        """The watch has delivered an event."""
+        """Note the time of an event from the watch."""
         self._last_event.labels(kind).set(time.time())
 
     def swept(self, missed: int | None) -> None:
-        """A sweep has ended and found so many resources changed, or has failed: None."""
+        """Count a sweep.
+
+        Args:
+            missed: How many changed resources it found; None when it failed.
+        """
         self._sweeps.labels("failed" if missed is None else "ok").inc()
         if missed is not None:
             self._missed.inc(missed)
             self._last_sweep.set_to_current_time()
 
     def set_readiness(self, key: Key, status: str) -> None:
-        """What a resource's condition Ready says now, one of `TRUTHS`."""
+        """Set the status of a resource's condition Ready, one of `TRUTHS`."""
         self._uncount(key)
         self._readiness[key] = status
         self._ready_counts[status] += 1
 
     def forget(self, key: Key) -> None:
-        """A resource is gone."""
+        """Stop counting a resource that has been deleted."""
         self._indexes.pop(key, None)
         self._uncount(key)
 
@@ -172,23 +191,29 @@ class Metrics:
             self._ready_counts[before] -= 1
 
     def ingested(self, result: str) -> None:
-        """A run that loads docs has ended: `ok`, or whose fault it was."""
+        """Count a finished run that loads docs; `result` is `ok`, or whose fault the failure was."""
         self._ingestions.labels(result).inc()
 
     def set_index(self, key: Key, loaded: float | None, *, stale: bool) -> None:
-        """When a resource's docs were last loaded, as Unix time; None for never."""
+        """Set when a resource's docs were last loaded.
+
+        Args:
+            key: The resource.
+            loaded: Unix time; None when they never were.
+            stale: Whether that is longer ago than twice the schedule's interval.
+        """
         if loaded is None:
             self._indexes.pop(key, None)
         else:
             self._indexes[key] = (loaded, stale)
 
     def verified(self, result: str, seconds: float) -> None:
-        """A look at a running server has ended; `result` is the reason that its condition Verified gets."""
+        """Count a finished check of a running server; `result` is the reason of its condition Verified."""
         self._verifications.labels(result).inc()
         self._verification_seconds.observe(seconds)
 
     def event_written(self, result: str) -> None:
-        """What became of a Kubernetes Event: `written`, `failed` or `dropped`."""
+        """Count a Kubernetes Event; `result` is `written`, `failed` or `dropped`."""
         self._events.labels(result).inc()
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

@@ -1,4 +1,4 @@
-"""Asks one server whether it answers: plain MCP over HTTP, to a pod that may answer anything."""
+"""Checks whether one server answers, by plain MCP over HTTP; the server may be malicious."""
 
 import asyncio
 import json
@@ -23,7 +23,10 @@ from flame_operator.verification.verdict import (
 )
 
 PROTOCOL_VERSION = "2025-11-25"
-"""The revision that is offered: the newest with a handshake, which servers of newer ones still answer."""
+"""The revision of MCP that the probe offers.
+
+It is the newest one with a handshake, and servers with newer revisions still answer it.
+"""
 TOOL = "get_flame_knowledge"
 MAX_BODY = 256 * 1024
 TIMEOUT_SECONDS = 10.0
@@ -33,7 +36,7 @@ _EVENTS = "text/event-stream"
 _HEADERS = {
     "User-Agent": MANAGER,
     "Accept": f"{_JSON}, {_EVENTS}",
-    # Nothing has to be unpacked, so nothing can grow on the way.
+    # Without compression, a small response can't expand into a huge one.
     "Accept-Encoding": "identity",
 }
 _CLIENT = {"name": MANAGER, "version": installed_version("flame-mcp-operator")}
@@ -42,36 +45,41 @@ _HANDSHAKE = "The MCP handshake"
 _TOOLS = "The list of tools"
 _CANARY = "The canary query"
 _NO_TOKEN = "A query without a token"  # noqa: S105 - no secret
-_TOO_BUSY = "it is refused as one too many (429): set search.rateLimit.burst to 5 or more"
+_TOO_BUSY = "the rate limit refuses it (429): set search.rateLimit.burst to 5 or more"
 
 
 class _Failure(Exception):  # noqa: N818 - what the check found, not an error of ours
-    """The server doesn't answer as it should; the text says how, in words that stay the same."""
+    """The server doesn't answer as it should; the text tells why, and is the same for the same cause."""
 
 
 class McpProbe:
-    """Checks a server through its Service: index, handshake, tools, canary query; or that it wants a token.
+    """Checks a server through its Service: its index, the handshake, its tools, and the canary query.
 
-    Each check has a connection of its own, so that other checks reach other pods. Requests of a check are not
-    a session: any pod has to answer any of them.
+    With authentication, it checks only the index, and that the server asks for a token.
+
+    Each check has a connection of its own, so that several checks reach different pods. The requests of a
+    check aren't a session: any pod has to be able to answer any of them.
+
+    Args:
+        timeout_seconds: How long a whole check may take.
     """
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout_seconds
 
     async def __call__(self, target: Target) -> Verdict:
-        """The verdict on a target, within the timeout. Whatever the server does ends in a verdict."""
+        """Check a target within the timeout; whatever the server does, the result is a verdict."""
         exchange = _Exchange(target)
         try:
             async with asyncio.timeout(self._timeout), exchange:
                 return await (_ask(exchange) if target.auth == "None" else _ask_without_token(exchange))
         except _Failure as failure:
-            trouble = str(failure)
+            cause = str(failure)
         except TimeoutError:
-            trouble = f"no whole answer within {self._timeout:g} seconds"
+            cause = f"no complete answer within {self._timeout:g} seconds"
         except (aiohttp.ClientError, OSError) as error:
-            trouble = _in_words(error)
-        return _not_answering(f"{exchange.step} failed: {trouble}.")
+            cause = _in_words(error)
+        return _not_answering(f"{exchange.step} failed: {cause}.")
 
 
 async def _ask(exchange: "_Exchange") -> Verdict:
@@ -93,7 +101,7 @@ async def _ask(exchange: "_Exchange") -> Verdict:
     if found < target.min_results:
         message = (
             f"The canary query found {found} of the {target.min_results} results that "
-            "verification.minResults asks for. Look at the index, or choose another verification.query."
+            "verification.minResults asks for. Check the index, or choose another verification.query."
         )
         return Verdict(False, False, Finding.TOO_FEW_RESULTS, message, server, index)
     message = "The MCP handshake and the canary query were answered."
@@ -101,17 +109,17 @@ async def _ask(exchange: "_Exchange") -> Verdict:
 
 
 async def _ask_without_token(exchange: "_Exchange") -> Verdict:
-    """The operator has no token, so that all it can see is that nobody gets in without one."""
+    """Check a server with authentication: without a token, the operator can only check that one is needed."""
     target = exchange.target
     index = index_info(await exchange.readiness())
     status = await exchange.status(_NO_TOKEN, "tools/call", _query(target))
     if status == 200:
         return _not_answering(
-            f"It answers whoever asks, although auth.type is {target.auth}: the server doesn't enforce it."
+            f"The server answers without a token: auth.type is {target.auth}, and it doesn't enforce it."
         )
     if status != 401:
         raise _unexpected(status)
-    message = f"It asks for a token, as auth.type {target.auth} says; the canary query would need one."
+    message = f"The server asks for a token, as auth.type is {target.auth}; the canary query would need one."
     return Verdict(True, True, Finding.ANSWERING_AUTH_REQUIRED, message, None, index)
 
 
@@ -120,21 +128,21 @@ def _query(target: Target) -> dict[str, Any]:
 
 
 def _results(answer: dict[str, Any]) -> int:
-    """How many results a tool call gave."""
+    """The number of results in the answer to a tool call."""
     if answer.get("isError"):
         content = answer.get("content")
         first = content[0] if isinstance(content, list) and content else None
         text = plain(first.get("text") if isinstance(first, dict) else None, MAX_EXCERPT)
-        raise _Failure(f"the tool says '{text or 'nothing'}'")
+        raise _Failure(f"the tool reports the error '{text or 'no message'}'")
     structured = answer.get("structuredContent")
     results = structured.get("results") if isinstance(structured, dict) else None
     if not isinstance(results, list):
-        raise _Failure("the tool gives no structured results")
+        raise _Failure("the tool returns no structured results")
     return len(results)
 
 
 class _Exchange:
-    """The requests of one check."""
+    """The requests of one check, on one connection."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -157,7 +165,7 @@ class _Exchange:
         await self._session.close()
 
     async def readiness(self) -> object:
-        """The answer of the readiness endpoint."""
+        """Request the readiness endpoint; returns its answer's JSON value, or None when it isn't JSON."""
         request = self._session.get(f"{self.target.url}/health/ready", allow_redirects=False)
         async with request as response:
             if response.status != 200:
@@ -165,10 +173,19 @@ class _Exchange:
             return _parsed(await _body(response))
 
     async def call(self, step: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The result of a JSON-RPC call."""
+        """Make a JSON-RPC call; returns its result.
+
+        Args:
+            step: The name of the step, for messages.
+            method: The method.
+            params: Its parameters.
+
+        Raises:
+            _Failure: The answer isn't a result.
+        """
         async with self._post(step, method, params) as response:
             if response.status == 401:
-                raise _Failure("it asks for a token (401), although auth.type is None")
+                raise _Failure("the server asks for a token (401), although auth.type is None")
             if response.status != 200:
                 raise _unexpected(response.status)
             body = await _body(response)
@@ -176,7 +193,7 @@ class _Exchange:
             return _result(messages, self._calls)
 
     async def status(self, step: str, method: str, params: dict[str, Any]) -> int:
-        """The HTTP status of a JSON-RPC call."""
+        """Make a JSON-RPC call; returns the HTTP status of the answer."""
         async with self._post(step, method, params) as response:
             return response.status
 
@@ -195,12 +212,12 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_BODY:
-            raise _Failure(f"it answers more than {MAX_BODY // 1024} KiB")
+            raise _Failure(f"the server's answer is larger than {MAX_BODY // 1024} KiB")
     return bytes(body)
 
 
 def _events(stream: bytes) -> list[bytes]:
-    """The data of the server-sent events of a stream."""
+    """The data of each server-sent event in a stream."""
     events: list[list[bytes]] = [[]]
     for line in stream.splitlines():
         if not line:
@@ -211,16 +228,17 @@ def _events(stream: bytes) -> list[bytes]:
 
 
 def _result(messages: Sequence[bytes], call: int) -> dict[str, Any]:
-    """The result of the call of that number; other messages may come before it."""
+    """The result of the call with the number `call`; other messages may come before it."""
     for message in map(_parsed, messages):
         if not isinstance(message, dict) or message.get("id") != call:
             continue
         error, result = message.get("error"), message.get("result")
         if isinstance(error, dict):
-            raise _Failure(f"the server says '{plain(error.get('message'), MAX_EXCERPT) or 'nothing'}'")
+            text = plain(error.get("message"), MAX_EXCERPT)
+            raise _Failure(f"the server reports the error '{text or 'no message'}'")
         if isinstance(result, dict):
             return result
-    raise _Failure("what it answers isn't MCP")
+    raise _Failure("the server's answer isn't MCP")
 
 
 def _parsed(text: bytes) -> object:
@@ -235,8 +253,8 @@ def _unexpected(status: int) -> _Failure:
     if status == 429:
         return _Failure(_TOO_BUSY)
     if 300 <= status < 400:
-        return _Failure(f"it is sent elsewhere (HTTP status {status}), which isn't followed")
-    return _Failure(f"it answers with HTTP status {status}")
+        return _Failure(f"the server redirects it (HTTP status {status}), and redirects aren't followed")
+    return _Failure(f"the server answers with HTTP status {status}")
 
 
 def _not_answering(message: str) -> Verdict:
@@ -244,9 +262,9 @@ def _not_answering(message: str) -> Verdict:
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong, without addresses and whatever else such errors quote."""
+    """The cause of a connection error, without the addresses and other details that such errors quote."""
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
         return os.strerror(error.errno).lower()
     if isinstance(error, aiohttp.ClientResponseError):
-        return "what it answers isn't HTTP"
-    return "the connection broke off"
+        return "the server's answer isn't HTTP"
+    return "the connection was lost"

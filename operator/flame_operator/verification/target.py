@@ -1,4 +1,4 @@
-"""What there is to verify of a server, and what a verdict means for its status. Pure."""
+"""Derives the target of a check from a server, and the content of its status from a verdict. Pure."""
 
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.reasons import Condition, Reason
@@ -11,10 +11,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def target_of(server: Server, deployment: Manifest | None, service: Manifest | None) -> Target | None:
-    """What to ask, and where; None when there is nobody who could answer.
+    """The target of a server's checks, or None when there is no pod that could answer.
 
-    By cluster IP, not by name: the operator then needs no DNS, and nobody can point it elsewhere by turning
-    the Service into an alias.
+    The target has the cluster IP instead of a name. So the operator needs no DNS, and nobody can point it
+    elsewhere by turning the Service into an alias.
+
+    Args:
+        server: The server.
+        deployment: Its live Deployment.
+        service: Its live Service.
     """
     pods = pod_counts(deployment)
     address = service["spec"].get("clusterIP", "") if service is not None else ""
@@ -28,13 +33,13 @@ def target_of(server: Server, deployment: Manifest | None, service: Manifest | N
         query=spec.verification.query,
         min_results=spec.verification.min_results,
         interval=seconds(spec.verification.interval),
-        # A new one when a rollout begins, and again when its last pod runs.
+        # It changes when a rollout begins, and again when the rollout is complete.
         revision=f"{deployment['metadata'].get('generation', 0)}{'' if pods.complete else '+'}",
     )
 
 
 def check_of(verdict: Verdict) -> Check:
-    """The verdict as the status tells it."""
+    """The verdict in the form in which the status shows it."""
     return Check(
         Condition("True" if verdict.ok else "False", Reason(verdict.reason), verdict.message),
         server=verdict.server.as_status() if verdict.server else {},
@@ -43,5 +48,5 @@ def check_of(verdict: Verdict) -> Check:
 
 
 def seconds(interval: str) -> float:
-    """An interval such as `10m` in seconds."""
+    """The seconds of an interval such as `10m`."""
     return float(interval[:-1]) * _SECONDS[interval[-1]]

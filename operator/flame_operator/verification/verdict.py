@@ -1,4 +1,4 @@
-"""What verification asks of a server and what it found. Pure: bounds here what a pod says."""
+"""Holds what a check asks of a server and what it finds. Pure; bounds everything that a pod answers."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _REVISION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Finding(StrEnum):
-    """What a check found; the reasons of the condition Verified."""
+    """The result of a check; the reason of the condition Verified."""
 
     ANSWERING = "Answering"
     ANSWERING_AUTH_REQUIRED = "AnsweringAuthRequired"
@@ -31,7 +31,7 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Everything that a check depends on: a change of any of it asks for a new check.
+    """Everything that a check depends on; a change of any of it triggers a new check.
 
     Attributes:
         url: The Service by its cluster IP, without a path, e.g. `http://10.0.0.7:80`.
@@ -40,7 +40,7 @@ class Target:
         query: The canary query.
         min_results: How many results the canary query has to find.
         interval: Seconds between checks.
-        revision: Another text with each rollout of the pods.
+        revision: A text that changes with each rollout of the pods.
     """
 
     url: str
@@ -54,15 +54,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of a server from asking it; nothing in it is of the moment, so that equal means the same.
+    """The result of a check. It has no times or other passing details, so equal findings are equal verdicts.
 
     Attributes:
-        ok: Whether it answered as far as it was asked.
-        limited: Whether authentication kept the canary query from being asked.
-        reason: The condition's reason.
-        message: The condition's message.
-        server: None when it wasn't asked or didn't say.
-        index: None when it didn't say.
+        ok: Whether the server answered all requests as it should.
+        limited: Whether authentication kept the probe from sending the canary query.
+        reason: The reason of the condition Verified.
+        message: The message of the condition Verified.
+        server: What the server reports about itself; None when it wasn't asked or didn't report it.
+        index: What the server reports about its index; None when it didn't report it.
     """
 
     ok: bool
@@ -74,7 +74,12 @@ class Verdict:
 
 
 def server_info(initialized: dict[str, Any], tools: object) -> ServerInfo:
-    """What the results of `initialize` and the tools of `tools/list` tell."""
+    """What a server reports about itself.
+
+    Args:
+        initialized: The result of `initialize`.
+        tools: The tools in the result of `tools/list`; may be anything.
+    """
     about = initialized.get("serverInfo")
     about = about if isinstance(about, dict) else {}
     listed = tools if isinstance(tools, list) else []
@@ -88,18 +93,18 @@ def server_info(initialized: dict[str, Any], tools: object) -> ServerInfo:
 
 
 def protocol_version(initialized: dict[str, Any]) -> str:
-    """The revision of MCP that the server chose, or "" when it names none."""
+    """The revision of MCP that the server chose, or "" when it names no valid one."""
     version = initialized.get("protocolVersion")
     return version if isinstance(version, str) and _REVISION.fullmatch(version) else ""
 
 
 def index_info(readiness: object) -> IndexInfo | None:
-    """What the answer of `/health/ready` tells of the index."""
+    """What a server reports about its index in the answer of `/health/ready`, or None; it may be anything."""
     index = readiness.get("index") if isinstance(readiness, dict) else None
     if not isinstance(index, dict):
         return None
     return IndexInfo(
-        # The embedded index has no collection; its generation is what takes another's place there.
+        # The embedded index has no collection; its generation identifies it instead.
         collection=plain(index.get("collection") or index.get("generation"), MAX_TEXT),
         documents=_count(index.get("documents")),
         chunks=_count(index.get("chunks")),

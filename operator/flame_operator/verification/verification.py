@@ -1,4 +1,4 @@
-"""Has running servers verified, and says what that found: the room's way in."""
+"""Has running servers verified, and returns the results: the entry point of this room."""
 
 from flame_operator.resource.kinds import Key, Manifest
 from flame_operator.resource.server import Server
@@ -9,7 +9,7 @@ from flame_operator.verification.verifier import Verifier
 
 
 class Verification:
-    """Keeps the verifier informed of what to ask, and reads its verdicts."""
+    """Keeps the verifier's targets up to date, and reads its verdicts."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -17,16 +17,16 @@ class Verification:
     def verify(
         self, server: Server, status: Manifest, deployment: Manifest | None, service: Manifest | None
     ) -> Check | None:
-        """Have a server verified from now on, as long as there is a pod to ask.
+        """Have a server verified from now on, as long as it has an available pod.
 
         Args:
-            server: The resource.
+            server: The server.
             status: Its stored status.
             deployment: Its live Deployment.
             service: Its live Service.
 
         Returns:
-            What the last check found; None before the first.
+            The result of the last check; None before the first one, or when there is no pod.
         """
         target = target_of(server, deployment, service)
         if target is None:
@@ -37,5 +37,5 @@ class Verification:
         return check_of(verdict) if verdict else None
 
     def forget(self, key: Key) -> None:
-        """The server is gone, or can't be used: verify it no more."""
+        """Stop verifying a server that is gone or has an invalid spec."""
         self._verifier.drop(key)

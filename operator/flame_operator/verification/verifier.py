@@ -1,6 +1,7 @@
-"""Decides when which server is checked, and what the checks amount to.
+"""Decides which server is checked when, and turns the results of checks into verdicts.
 
-One budget for the whole operator: checks start one by one, so many a second, and namespaces take turns.
+There is one budget for the whole operator: checks start one by one, at a limited rate, and namespaces take
+turns.
 """
 
 import asyncio
@@ -18,34 +19,37 @@ from flame_operator.verification.verdict import Finding, Target, Verdict
 log = structlog.get_logger(__name__)
 
 CONCURRENCY = 128
-"""Checks at once: more than the budget starts until a hanging one is given up, so that none waits for it."""
+"""How many checks may run at once.
+
+It is more than the budget starts before a hanging check times out, so that no check has to wait for another.
+"""
 SETTLE_SECONDS = 1.0
-"""A new target is checked within this: Services need a moment to learn of new pods."""
+"""A new target is checked after a random delay of up to this: Services need a moment to learn of new pods."""
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
 FAILURES_TO_FAIL = 2
-"""So many failures in a row make a server bad; one success makes it good."""
+"""How many failures in a row make a server's verdict bad; a single success makes it good."""
 FRESH_IN_A_ROW = 3
-"""After so many checks of the first lane the second has its turn, however many wait in the first."""
+"""How many checks of the fresh lane may run in a row before one of the routine lane gets its turn."""
 
 Probe = Callable[[Target], Awaitable[Verdict]]
 
 
 @dataclass(slots=True, eq=False)
 class _Server:
-    """What is known of one server."""
+    """The state of one server's verification."""
 
     target: Target
     verdict: Verdict | None = None
     failure: Verdict | None = None
-    """What the last check found, when that was a failure."""
+    """The result of the last check when it was a failure, else None."""
     failures: int = 0
     timer: asyncio.TimerHandle | None = None
     running: bool = False
 
 
 class _Lane:
-    """Keys that wait to be checked; the namespace that was served longest ago comes first."""
+    """A queue of servers that wait for a check; the namespace that was served longest ago comes first."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
@@ -78,17 +82,17 @@ class _Lane:
 
 
 class Verifier:
-    """Checks all servers that are wanted, again and again.
+    """Checks all wanted servers periodically, and keeps a verdict on each.
 
-    All times are of the running event loop. While nothing is due it does nothing.
+    All times are those of the running event loop. While no check is due, the verifier is idle.
 
     Args:
-        probe: Checks one target; whatever the server does is a verdict, an exception is a bug.
+        probe: Checks one target; whatever the server does is a verdict, and an exception is a bug.
         per_second: How many checks may start in a second, over all servers.
         concurrency: How many checks may run at once.
-        on_change: Called with each server whose verdict says something else than before.
-        observe: Called after each check with what it found and how many seconds it took.
-        jitter: Random numbers from 0 to 1.
+        on_change: Called with each server whose verdict has changed.
+        observe: Called after each check with its finding and its duration in seconds.
+        jitter: Returns random numbers from 0 to 1.
     """
 
     def __init__(  # noqa: PLR0913 - settings and hooks, by name
@@ -108,12 +112,12 @@ class Verifier:
         self._observe = observe
         self._jitter = jitter
         self._servers: dict[Key, _Server] = {}
-        # Whose verdict is waited for: new targets, and good servers that failed once.
+        # Servers whose verdict is urgent: new targets, and good servers that failed once.
         self._fresh = _Lane()
         self._routine = _Lane()
         self._fresh_in_a_row = 0
         self._wake = asyncio.Event()
-        # Most servers say the same: kept once, their verdicts take no memory.
+        # Most verdicts are equal. Sharing one object for all of them saves memory.
         self._shared = lru_cache(maxsize=256)(_itself)
 
     @property
@@ -123,17 +127,18 @@ class Verifier:
 
     @property
     def waiting(self) -> int:
-        """How many checks are due and wait for their turn."""
+        """How many checks are due and waiting for their turn."""
         return len(self._fresh) + len(self._routine)
 
     def want(self, key: Key, target: Target, *, known_good: bool = False) -> None:
-        """Have a server checked from now on; nothing changes when the target is the same as before.
+        """Have a server checked from now on; does nothing when the target hasn't changed.
 
         Args:
             key: The server.
-            target: What to check; another one than before is checked soon.
-            known_good: Whether the server's status says already that it answers. Then the first check may
-                come at any time within the interval, so that a restart of the operator brings no rush.
+            target: What to check; a target that has changed is checked soon.
+            known_good: Whether the server's status already says that it answers. In that case the first
+                check may come at any time within the interval, so that a restart of the operator causes no
+                rush.
         """
         server = self._servers.get(key)
         if server is None:
@@ -145,13 +150,13 @@ class Verifier:
         elif server.target != target:
             server.target = target
             server.failures, server.failure = 0, None
-            # A check that runs now is of the old target: the new one's turn comes when it has ended.
+            # A check that is running is one of the old target; the new target is checked after it has ended.
             if not server.running:
                 self._forget_turn(key, server)
                 self._soon(key, server)
 
     def drop(self, key: Key) -> None:
-        """Check a server no more, and forget its verdict."""
+        """Stop checking a server, and forget its verdict."""
         server = self._servers.pop(key, None)
         if server is not None:
             self._forget_turn(key, server)
@@ -159,13 +164,13 @@ class Verifier:
     def verdict(self, key: Key) -> Verdict | None:
         """The last verdict on a server, or None before the first.
 
-        It may be of the target before: a rollout makes nobody unknown until the new pods are checked.
+        It may be about the previous target: in a rollout the verdict stays until the new pods are checked.
         """
         server = self._servers.get(key)
         return server.verdict if server is not None else None
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check servers until cancelled."""
         slots = asyncio.Semaphore(self._concurrency)
         async with asyncio.TaskGroup() as checks:
             while True:
@@ -191,7 +196,7 @@ class Verifier:
         try:
             verdict = await self._probe(target)
         except Exception:
-            # A bug in one check must not take the others down, and says nothing about the server.
+            # A bug in one check must not stop the others, and tells nothing about the server.
             log.exception("unexpected error in a verification", **key.fields())
         server.running = False
         if verdict is not None:
@@ -206,14 +211,14 @@ class Verifier:
         self._plan(key, server)
 
     def _judge(self, key: Key, server: _Server, found: Verdict) -> None:
-        """Take a finding over, once it is certain."""
+        """Replace the verdict on a server by a new finding, once that is certain."""
         if found.ok:
             server.failures, server.failure = 0, None
             certain = True
         else:
             server.failures += 1
             is_bad = server.verdict is not None and not server.verdict.ok
-            # What a bad server says may differ each time: only what it says twice is told.
+            # A bad server may fail differently each time, so only a failure that it repeats is reported.
             certain = found == server.failure if is_bad else server.failures >= FAILURES_TO_FAIL
             server.failure = found
         if certain and found != server.verdict:
@@ -222,7 +227,7 @@ class Verifier:
             self._on_change(key)
 
     def _plan(self, key: Key, server: _Server) -> None:
-        """Decide on the next check of the same target."""
+        """Schedule the next check of the same target."""
         interval = server.target.interval
         if not server.failures:
             delay, lane = interval, self._routine

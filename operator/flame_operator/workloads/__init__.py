@@ -1,7 +1,7 @@
-"""What Deployments, StatefulSets, Jobs and pods tell of themselves. Pure.
+"""Reads the state of Deployments, StatefulSets, Jobs and pods. Pure.
 
-`deployments` counts pods and tells how a rollout stands, `jobs` how a run ended or how far it is,
-`causes` why pods aren't ready, in words for the user. What containers say is bounded here.
+`deployments` counts pods and tells how far a rollout is, `jobs` tells how a run ended or how far it is, and
+`causes` tells users why pods aren't ready. The output of containers is bounded here.
 
 May import `resource` and `formats`. Start with `deployments`.
 """

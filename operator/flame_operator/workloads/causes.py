@@ -1,4 +1,4 @@
-"""Why pods aren't ready, in words for the user. Pure."""
+"""Explains to users why pods aren't ready. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,22 +7,23 @@ from flame_operator.resource.kinds import Manifest
 
 
 def why_not_ready(pods: Iterable[Manifest]) -> str:
-    """Why pods aren't ready, in one sentence that stays the same while the cause does; may be empty.
+    """One sentence that tells why pods aren't ready, or "" when the pods don't tell.
 
-    Counts, times and back-offs are left out: a status that moved with them would be written for ever.
+    The sentence stays the same as long as the cause does. It has no counts, times or back-offs: a status that
+    changed with them would be written again and again.
     """
     for pod in pods:
         status: dict[str, Any] = pod.get("status") or {}
         for container in status.get("containerStatuses") or []:
-            if found := _container_trouble(container):
+            if found := _why_container_fails(container):
                 return found
         for condition in status.get("conditions") or []:
             if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                return f"No node takes the pod: {condition.get('message', '')}"
+                return f"The pod can't be scheduled: {condition.get('message', '')}"
     return ""
 
 
-def _container_trouble(container: dict[str, Any]) -> str:
+def _why_container_fails(container: dict[str, Any]) -> str:
     state: dict[str, Any] = container.get("state") or {}
     waiting, image = state.get("waiting") or {}, container.get("image", "")
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
@@ -34,7 +35,7 @@ def _container_trouble(container: dict[str, Any]) -> str:
         case "CreateContainerConfigError" | "CreateContainerError":
             return f"The container can't be created: {waiting.get('message', 'no message')}"
     if ended.get("reason") == "OOMKilled":
-        return "The container was killed for lack of memory: raise spec.resources.limits.memory."
+        return "The container ran out of memory: raise spec.resources.limits.memory."
     if ended:
-        return f"The container ended with exit code {ended.get('exitCode')}: its log tells why."
+        return f"The container ended with exit code {ended.get('exitCode')}: see its log."
     return ""

@@ -1,4 +1,4 @@
-"""What a Deployment says about a server's pods. Pure."""
+"""Reads the state of a server's pods from its Deployment. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from flame_operator.resource.annotations import REFERENCES_DIGEST
 from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 
-ADVICE = "Look at the pods: an image that can't be pulled, a container that fails, or no room in the cluster."
+ADVICE = "Check the pods: perhaps an image can't be pulled, a container fails, or the cluster has no room."
 
 
 _COMPLETE = "NewReplicaSetAvailable"
@@ -17,7 +17,7 @@ _FAILED = "ProgressDeadlineExceeded"
 
 @dataclass(frozen=True)
 class PodCounts:
-    """Counts, and what keeps them from growing."""
+    """How many pods a Deployment has and wants, and what keeps it from having them."""
 
     wanted: int = DEFAULT_REPLICAS
     total: int = 0
@@ -28,13 +28,13 @@ class PodCounts:
     complete: bool = False
     """Whether all pods run the current spec and are available."""
     rejected: str | None = None
-    """The cluster's words when it refuses to create pods."""
+    """A message for the user when the cluster refuses to create pods."""
     stuck: str | None = None
-    """The cluster's words when a rollout has made no progress for ten minutes."""
+    """A message for the user when a rollout has made no progress within its deadline, by default 10 min."""
 
 
 def pod_counts(deployment: Manifest | None) -> PodCounts:
-    """The pods of a live Deployment, or of none."""
+    """The counts of a live Deployment's pods; of none when there is no Deployment."""
     if deployment is None:
         return PodCounts()
     status: dict[str, Any] = deployment.get("status") or {}
@@ -65,14 +65,14 @@ def _failures(conditions: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def no_pod_serves(pods: PodCounts) -> bool:
-    """Whether pods are wanted and none of them serves."""
+    """Whether pods are wanted and none is available."""
     return pods.seen and pods.wanted > 0 and pods.available == 0
 
 
 def is_rolling(deployment: Manifest) -> bool:
-    """Whether a Deployment's pods are being replaced: neither all of them are, nor has that failed.
+    """Whether a rollout is under way: it has neither completed nor failed.
 
-    Pods that fail later, when all had been replaced, don't count.
+    Pods that fail after a completed rollout don't count.
     """
     status = deployment.get("status") or {}
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
@@ -86,16 +86,21 @@ def is_rolling(deployment: Manifest) -> bool:
 
 
 def references_digest(deployment: Manifest) -> str:
-    """What the pods' Secrets and ConfigMaps were when they were made."""
+    """The digest of the Secrets and ConfigMaps that the Deployment's pods were made with."""
     annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
     found: str = annotations.get(REFERENCES_DIGEST, "")
     return found
 
 
 def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manifest | None) -> bool:
-    """Whether pods may still search in the Qdrant server of a resource whose spec has none.
+    """Whether pods may still search in a managed Qdrant that the spec no longer has.
 
-    They do until the last of them has been replaced: those of the new spec may come to nothing.
+    They do until the last of the old pods has been replaced, because the pods of the new spec may never work.
+
+    Args:
+        server: A server without a managed Qdrant in its spec.
+        deployment: Its live Deployment.
+        store: The StatefulSet of its former Qdrant.
     """
     if store is None or deployment is None:
         return False

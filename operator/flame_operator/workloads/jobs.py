@@ -1,4 +1,4 @@
-"""What a Job and its pods say about a run. Pure; what a container says is bounded here."""
+"""Reads from a Job and its pods how a run ended or how far it is. Pure; bounds the output of containers."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ _DOES = {
     "fetch": "fetching the sources",
     "build": "cutting pages into chunks and embedding them",
     "publish": "loading the new collection and checking it",
-    "rollback": "going back to the index before",
+    "rollback": "going back to the previous index",
     "snapshot": "taking a snapshot",
 }
 
@@ -27,10 +27,11 @@ class Ended:
     """How a run ended.
 
     Attributes:
-        succeeded: Whether it did what it was for.
-        failure: Whose fault it was if not.
-        message: What to know, or to do.
-        index: What is searched since, as `status.index` has it; empty when the run didn't say.
+        succeeded: Whether the run succeeded.
+        failure: Whose fault a failure was.
+        message: What the user should know or do.
+        index: The index that is searched now, in the form of `status.index`; empty when the run didn't report
+            it.
     """
 
     succeeded: bool
@@ -40,7 +41,7 @@ class Ended:
 
 
 def finished(job: Manifest) -> dict[str, Any] | None:
-    """The condition that says that a Job is over; None while it may still have pods."""
+    """The condition with which a Job has finished, or None while the Job may still have pods."""
     conditions = (job.get("status") or {}).get("conditions") or []
     return next(
         (one for one in conditions if one["type"] in ("Complete", "Failed") and one["status"] == "True"), None
@@ -48,31 +49,31 @@ def finished(job: Manifest) -> dict[str, Any] | None:
 
 
 def ended(job: Manifest, pods: Iterable[Manifest]) -> Ended | None:
-    """How a Job ended; None while it runs."""
+    """How a Job ended, or None while it runs."""
     last = finished(job)
     if last is None:
         return None
-    said = [result for pod in _newest_first(pods) for result in _results(pod)]
+    results = [result for pod in _newest_first(pods) for result in _results(pod)]
     if last["type"] == "Complete":
-        found = next((result for result in said if "error" not in result), {})
+        found = next((result for result in results if "error" not in result), {})
         return Ended(True, message=_success(found), index=_index(found))
-    failures = [error for result in said if (error := _error(result))]
+    failures = [error for result in results if (error := _error(result))]
     if last.get("reason") == "DeadlineExceeded":
         return Ended(
             False,
             "World",
-            "It took longer than ingestion.deadlineSeconds allows: raise that, or make the sources smaller.",
+            "It took longer than ingestion.deadlineSeconds allows: raise it, or make the sources smaller.",
         )
     if failures:
         error = failures[0]
         kind = _KINDS.get(str(error.get("kind")), "Internal")
-        return Ended(False, kind, plain(error.get("message"), MAX_MESSAGE) or "It failed without a word.")
+        return Ended(False, kind, plain(error.get("message"), MAX_MESSAGE) or "It failed without a message.")
     why = _why(pods) or plain(last.get("message"), MAX_MESSAGE)
-    return Ended(False, "Internal", f"{why} The log of Job {job['metadata']['name']} may tell more.".strip())
+    return Ended(False, "Internal", f"{why} See the log of Job {job['metadata']['name']}.".strip())
 
 
 def progress(pods: Iterable[Manifest]) -> str:
-    """How far a run is, in words that stay the same while it does the same."""
+    """A sentence that tells how far a run is; it stays the same as long as the run does the same thing."""
     newest = next(iter(_newest_first(pods)), None)
     if newest is None:
         return "Its pod is being created."
@@ -89,7 +90,7 @@ def progress(pods: Iterable[Manifest]) -> str:
     failed = next((error for result in _results(newest) if (error := _error(result))), None)
     if failed is not None:
         return f"Trying again: {plain(failed.get('message'), MAX_MESSAGE)}"
-    # What has ended well is no trouble: the next step is about to start, or the Job to end.
+    # A container that has ended well isn't the cause: the next step is about to start, or the Job to end.
     unfinished = [one for one in _statuses(newest) if _exit_code(one) != 0]
     status = {**(newest.get("status") or {}), "containerStatuses": unfinished}
     return why_not_ready([{**newest, "status": status}]) or (
@@ -122,7 +123,7 @@ def _newest_first(pods: Iterable[Manifest]) -> Sequence[Manifest]:
 
 
 def _results(pod: Manifest) -> Iterator[dict[str, Any]]:
-    """What its containers have said when they ended, the last first."""
+    """The termination messages of a pod's containers that are JSON objects, the last one first."""
     for status in reversed(list(_statuses(pod))):
         text = ((status.get("state") or {}).get("terminated") or {}).get("message")
         try:
@@ -138,7 +139,7 @@ def _why(pods: Iterable[Manifest]) -> str:
         for status in _statuses(pod):
             ended_with = (status.get("state") or {}).get("terminated") or {}
             if ended_with.get("reason") == "OOMKilled":
-                return "It was killed for lack of memory: raise ingestion.resources.limits.memory."
+                return "It ran out of memory: raise ingestion.resources.limits.memory."
             if ended_with.get("exitCode"):
                 return f"Container {status['name']} ended with exit code {ended_with['exitCode']}."
     return ""
@@ -160,5 +161,5 @@ def _success(result: Manifest) -> str:
     if "chunks" not in index:
         return "Done."
     skipped = result.get("skipped")
-    left_out = f", {skipped} pages left out, see its log" if type(skipped) is int and skipped else ""
+    left_out = f", {skipped} pages left out (see the Job's log)" if type(skipped) is int and skipped else ""
     return f"{index.get('documents', '?')} pages, {index['chunks']} chunks{left_out}."

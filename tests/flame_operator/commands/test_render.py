@@ -76,9 +76,9 @@ def test_everything_is_printed_and_nothing_is_made_up() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no FlameMCPServer"),
+        ("", "contains no FlameMCPServer"),
         ("a: [", "not valid YAML"),
-        ("- a", "no Kubernetes object but list"),
+        ("- a", "isn't a Kubernetes object but a list"),
         ("apiVersion: v1\nkind: Pod\n", "expected FlameMCPServer of flamemcp.dev/v1alpha1, found Pod of v1"),
         (HEAD.replace("{name: docs}", "{}"), "metadata.name is missing"),
         (HEAD + "spec: {replicas: two}\n", "spec.replicas: Input should be a valid integer"),

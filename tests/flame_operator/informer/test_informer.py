@@ -78,7 +78,7 @@ async def test_what_there_is_at_the_start_is_all_looked_at() -> None:
 async def test_missing_rights_are_explained() -> None:
     scene = Scene()
     scene.kube.refusals = 1
-    with pytest.raises(UserError, match="can't list what it manages: forbidden"):
+    with pytest.raises(UserError, match="can't list the objects that it manages: forbidden"):
         await scene.informer.prime()
 
 

@@ -169,7 +169,7 @@ async def test_what_is_held_back_says_why_and_the_index_before_is_served() -> No
     assert conditions(kube)["IndexReady"] == ("False", "IndexHeldBack")
     message = next(one["message"] for one in status(kube)["conditions"] if one["type"] == "IndexReady")
     assert "3 chunks" in message
-    assert "index before is served" in message
+    assert "previous index is served" in message
     assert status(kube)["index"]["chunks"] == 890
     assert [event.reason for event in operator.recorder.events].count("IndexHeldBack") == 1
 

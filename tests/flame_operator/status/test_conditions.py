@@ -122,7 +122,7 @@ def test_a_rollout_that_the_cluster_has_not_begun_is_one() -> None:
 @pytest.mark.parametrize(
     ("outcome", "reason", "words"),
     [
-        (Outcome(names_taken=("Service docs",)), "NameTaken", "Service docs exists already"),
+        (Outcome(names_taken=("Service docs",)), "NameTaken", "don't belong to it: Service docs"),
         (Outcome(refused=Refused("quota exceeded")), "ApplyRefused", "quota exceeded"),
     ],
 )

@@ -128,27 +128,27 @@ async def test_what_is_asked(pod: Pod) -> None:
 @pytest.mark.parametrize(
     ("handler", "trouble"),
     [
-        (never, "no whole answer within 0.2 seconds"),
-        (drips, "no whole answer within 0.2 seconds"),
-        (endless, "it answers more than 256 KiB"),
-        (breaks_off, "the connection broke off"),
-        (answers(500), "it answers with HTTP status 500"),
-        (answers(204), "it answers with HTTP status 204"),
-        (answers(401), "it asks for a token (401), although auth.type is None"),
-        (answers(429), "it is refused as one too many (429): set search.rateLimit.burst to 5 or more"),
-        (answers(text="<html>", content_type="text/html"), "what it answers isn't MCP"),
-        (answers(body=b"\xff\xfe", content_type="application/json"), "what it answers isn't MCP"),
-        (answers(text="[" * 200_000, content_type="application/json"), "what it answers isn't MCP"),
-        (answers(text='[{"id": 1}]', content_type="application/json"), "what it answers isn't MCP"),
+        (never, "no complete answer within 0.2 seconds"),
+        (drips, "no complete answer within 0.2 seconds"),
+        (endless, "the server's answer is larger than 256 KiB"),
+        (breaks_off, "the connection was lost"),
+        (answers(500), "the server answers with HTTP status 500"),
+        (answers(204), "the server answers with HTTP status 204"),
+        (answers(401), "the server asks for a token (401), although auth.type is None"),
+        (answers(429), "the rate limit refuses it (429): set search.rateLimit.burst to 5 or more"),
+        (answers(text="<html>", content_type="text/html"), "the server's answer isn't MCP"),
+        (answers(body=b"\xff\xfe", content_type="application/json"), "the server's answer isn't MCP"),
+        (answers(text="[" * 200_000, content_type="application/json"), "the server's answer isn't MCP"),
+        (answers(text='[{"id": 1}]', content_type="application/json"), "the server's answer isn't MCP"),
         (
             answers(text='{"id": 7, "result": {}}', content_type="application/json"),
-            "what it answers isn't MCP",
+            "the server's answer isn't MCP",
         ),
-        (answers(text="data: {}\n\n", content_type="text/event-stream"), "what it answers isn't MCP"),
-        (answers(text='{"id": 1, "error": {"message": "no"}}'), "the server says 'no'"),
+        (answers(text="data: {}\n\n", content_type="text/event-stream"), "the server's answer isn't MCP"),
+        (answers(text='{"id": 1, "error": {"message": "no"}}'), "the server reports the error 'no'"),
         (
             answers(body=gzip.compress(b'{"id": 1, "result": {}}'), headers={"Content-Encoding": "gzip"}),
-            "what it answers isn't MCP",
+            "the server's answer isn't MCP",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -167,9 +167,10 @@ async def test_what_is_no_answer(pod: Pod, handler: Handler, trouble: str) -> No
 
 async def test_the_readiness_answer_is_bounded_too(pod: Pod) -> None:
     pod.ready = endless
-    assert (await pod.check()).message == "GET /health/ready failed: it answers more than 256 KiB."
+    too_large = "GET /health/ready failed: the server's answer is larger than 256 KiB."
+    assert (await pod.check()).message == too_large
     pod.ready = answers(503)
-    assert (await pod.check()).message == "GET /health/ready failed: it answers with HTTP status 503."
+    assert (await pod.check()).message == "GET /health/ready failed: the server answers with HTTP status 503."
     pod.ready = answers(text="fine")
     verdict = await pod.check()
     assert (verdict.ok, verdict.index) == (True, None)
@@ -184,7 +185,7 @@ async def test_redirects_are_not_followed(pod: Pod, status: int) -> None:
         return web.Response(status=status, headers={"Location": f"{pod.url}/health/ready"})
 
     pod.ready = pod.mcp = handle
-    message = f"it is sent elsewhere (HTTP status {status}), which isn't followed."
+    message = f"the server redirects it (HTTP status {status}), and redirects aren't followed."
     assert (await pod.check()).message == f"GET /health/ready failed: {message}"
     pod.ready = None
     assert (await pod.check()).message == f"The MCP handshake failed: {message}"
@@ -220,7 +221,7 @@ async def test_what_is_not_http() -> None:
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         verdict = await McpProbe()(Target(f"http://127.0.0.1:{port}", "h", "None", "q", 1, 600, "1"))
-    assert verdict.message == "GET /health/ready failed: what it answers isn't HTTP."
+    assert verdict.message == "GET /health/ready failed: the server's answer isn't HTTP."
 
 
 async def test_events_may_come_before_the_answer(pod: Pod) -> None:
@@ -270,11 +271,11 @@ async def test_what_a_pod_says_of_its_index_is_bounded(pod: Pod) -> None:
     [
         (
             {"isError": True, "content": [{"text": "a\nb\x1b[0m" + "c" * 500}]},
-            "says 'a b [0m" + "c" * 192 + "…'",
+            "the error 'a b [0m" + "c" * 192 + "…'",
         ),
-        ({"isError": True, "content": []}, "the tool says 'nothing'"),
-        ({"content": [{"text": "{}"}]}, "the tool gives no structured results"),
-        ({"structuredContent": {"results": {}}}, "the tool gives no structured results"),
+        ({"isError": True, "content": []}, "the tool reports the error 'no message'"),
+        ({"content": [{"text": "{}"}]}, "the tool returns no structured results"),
+        ({"structuredContent": {"results": {}}}, "the tool returns no structured results"),
     ],
 )
 async def test_a_canary_query_that_fails(pod: Pod, result: dict[str, Any], trouble: str) -> None:

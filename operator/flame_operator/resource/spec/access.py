@@ -1,4 +1,4 @@
-"""How clients reach a server, and who may: Service, Ingress, HTTPRoute, NetworkPolicy, authentication."""
+"""Models how clients reach a server: Service, Ingress, HTTPRoute, NetworkPolicy, authentication."""
 
 from typing import Annotated, Literal
 
@@ -44,7 +44,7 @@ class OIDC(Spec):
 
 
 class Auth(Union):
-    """Who may ask."""
+    """Which clients may use the server, and how they prove it."""
 
     type: Literal["None", "Bearer", "OIDC"] = "None"
     bearer: Bearer | None = None
@@ -63,7 +63,7 @@ class ServiceSpec(Spec):
 
 
 class Ingress(Spec):
-    """A way in from outside the cluster."""
+    """An Ingress that exposes the server outside the cluster."""
 
     class_name: ObjectName | None = None
     host: HostName
@@ -74,7 +74,7 @@ class Ingress(Spec):
 
 
 class ParentRef(Spec):
-    """A Gateway, or one of its listeners."""
+    """A Gateway, or one of its listeners, that a route attaches to."""
 
     name: ObjectName
     namespace: NamespaceName | None = None
@@ -86,14 +86,14 @@ class ParentRef(Spec):
 
 
 class HttpRoute(Spec):
-    """A route of the Gateway API."""
+    """An HTTPRoute of the Gateway API."""
 
     parent_refs: Annotated[tuple[ParentRef, ...], Field(min_length=1, max_length=8)]
     hostnames: Annotated[tuple[WildcardHostName, ...], Field(max_length=16)] = ()
 
 
 class Expression(Spec):
-    """A condition on a label."""
+    """A requirement on a label, as in `matchExpressions`."""
 
     key: LabelName
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
@@ -101,7 +101,7 @@ class Expression(Spec):
 
 
 class LabelSelector(Spec):
-    """Which objects are meant; an empty one means all."""
+    """A label selector, as in a NetworkPolicy; an empty one selects everything."""
 
     match_labels: Annotated[dict[str, LabelValue], Field(max_length=8)] = Field(default_factory=dict)
     match_expressions: Annotated[tuple[Expression, ...], Field(max_length=4)] = ()
@@ -111,7 +111,7 @@ Cidr = Annotated[str, Field(min_length=4, max_length=49, pattern=r"^[0-9A-Fa-f.:
 
 
 class IpBlock(Spec):
-    """A range of addresses."""
+    """A range of IP addresses, with exceptions."""
 
     cidr: Cidr
     except_: Annotated[tuple[Cidr, ...], Field(max_length=16, alias="except")] = ()
@@ -126,20 +126,20 @@ class Peer(Spec):
 
 
 class PeerPort(Spec):
-    """A port of the other end."""
+    """A port of a peer, and its protocol."""
 
     port: Port
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
 
 
 class EgressPeer(Peer):
-    """Where pods may connect to; all ports when none is named."""
+    """A peer that pods may connect to, on the given ports or, when there are none, on all."""
 
     ports: Annotated[tuple[PeerPort, ...], Field(max_length=16)] = ()
 
 
 class NetworkPolicySpec(Spec):
-    """Who may connect to the pods, and where they may connect to."""
+    """The NetworkPolicy: which peers may connect to the pods, and which peers the pods may connect to."""
 
     type: Switch = "Enabled"
     ingress_from: Annotated[tuple[Peer, ...], Field(max_length=8)] = ()

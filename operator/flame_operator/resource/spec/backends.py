@@ -1,4 +1,4 @@
-"""Where vectors come from and go to: embedding, vector store, ingestion."""
+"""Models where vectors come from and where they are kept: embedding, vector store, ingestion."""
 
 from typing import Annotated, Literal, Self
 
@@ -32,7 +32,7 @@ class WorkloadIdentity(Spec):
 
 
 class AzureOpenAI(Spec):
-    """Embeddings of an Azure OpenAI deployment."""
+    """An Azure OpenAI deployment that makes embeddings."""
 
     endpoint: HttpsUrl
     deployment: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$")]
@@ -45,7 +45,7 @@ class AzureOpenAI(Spec):
 
 
 class OpenAI(Spec):
-    """Embeddings of an endpoint that speaks OpenAI's API."""
+    """An endpoint with OpenAI's API that makes embeddings."""
 
     base_url: HttpUrl = Field(default="https://api.openai.com/v1", alias="baseURL")
     model: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./:]*$")]
@@ -54,7 +54,7 @@ class OpenAI(Spec):
 
 
 class Embedding(Union):
-    """How questions are turned into vectors."""
+    """How texts are turned into vectors."""
 
     type: Literal["Local", "None", "AzureOpenAI", "OpenAI"] = "Local"
     azure_openai: AzureOpenAI | None = Field(default=None, alias="azureOpenAI")
@@ -73,7 +73,7 @@ class External(Spec):
 
 
 class Storage(Spec):
-    """A volume of each Qdrant pod."""
+    """The volume that each Qdrant pod gets."""
 
     size: Quantity = "10Gi"
     storage_class_name: ObjectName | None = None
@@ -87,7 +87,7 @@ def _comes_due(schedule: str, zone: str | None) -> None:
 
 
 class Snapshots(Spec):
-    """Snapshots of the collection."""
+    """When to take snapshots of the collection, and how many to keep."""
 
     schedule: Schedule
     keep: Annotated[int, Field(ge=1, le=100)] = 7
@@ -118,7 +118,7 @@ class VectorStore(Union):
 
 
 class GitSource(Spec):
-    """A git repository."""
+    """A git repository with docs."""
 
     url: HttpsUrl
     ref: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./]*$")] = (
@@ -130,14 +130,14 @@ class GitSource(Spec):
 
 
 class HttpSource(Spec):
-    """An archive."""
+    """An archive of docs that is downloaded over HTTPS."""
 
     url: HttpsUrl
     sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class ClaimRef(Spec):
-    """A folder of a volume."""
+    """A folder on the volume of a PersistentVolumeClaim."""
 
     claim_name: ObjectName
     path: RelativePath | None = None
@@ -148,7 +148,7 @@ class Bundled(Spec):
 
 
 class Source(Spec):
-    """Where docs come from: exactly one of the members."""
+    """A source of docs: exactly one of the members is set."""
 
     name: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     type: Literal["Git", "HTTP", "ConfigMap", "PersistentVolumeClaim", "Bundled"] | None = None

@@ -1,4 +1,4 @@
-"""What the parts of a spec are made of: bounded text, references, amounts, unions."""
+"""Holds the types that parts of the spec are built from: bounded text, references, quantities, unions."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,9 +7,9 @@ from pydantic.alias_generators import to_camel
 
 
 class Spec(BaseModel):
-    """What all parts of a spec have in common."""
+    """The base class of all parts of the spec."""
 
-    # "ignore": an older operator must go on working when a newer CRD has fields that it doesn't know.
+    # "ignore": an older operator must keep working when a newer CRD has fields that it doesn't know.
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
@@ -28,18 +28,18 @@ _QuantityText = Annotated[
     ),
 ]
 Quantity = Annotated[_QuantityText, BeforeValidator(_digits, json_schema_input_type=_QuantityText)]
-"""A Kubernetes quantity, e.g. `500m` or `512Mi`; YAML's plain integers are taken too."""
+"""A Kubernetes quantity, e.g. `500m` or `512Mi`; plain YAML integers are accepted, too."""
 
 _CountOrPercent = Annotated[
     str, Field(min_length=1, max_length=4, pattern=r"^([0-9]{1,3}|[0-9]{1,2}%|100%)$")
 ]
 CountOrPercent = Annotated[_CountOrPercent, BeforeValidator(_digits, json_schema_input_type=_CountOrPercent)]
-"""How many pods, as a number or as a percentage."""
+"""A number of pods, absolute or as a percentage."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
-"""A key of a Secret's or a ConfigMap's data."""
+"""A key in the data of a Secret or ConfigMap."""
 LabelName = Annotated[
     str,
     Field(
@@ -52,7 +52,7 @@ LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-
 Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
 Annotations = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=16)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")]
-# No user name or password, no query: secrets belong into Secrets.
+# No user name, password or query: credentials belong in Secrets.
 _HOST_AND_PATH = r"[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?"
 HttpUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=rf"^https?://{_HOST_AND_PATH}$")]
 HttpsUrl = Annotated[str, Field(min_length=9, max_length=1024, pattern=rf"^https://{_HOST_AND_PATH}$")]
@@ -87,20 +87,20 @@ Switch = Literal["Enabled", "Disabled"]
 
 
 class NameRef(Spec):
-    """An object of the same namespace."""
+    """The name of an object in the same namespace."""
 
     name: ObjectName
 
 
 class KeyRef(Spec):
-    """A key of a Secret or a ConfigMap of the same namespace."""
+    """A key of a Secret or ConfigMap in the same namespace."""
 
     name: ObjectName
     key: DataKey
 
 
 class ResourceList(Spec):
-    """Amounts of what a container uses."""
+    """Amounts of CPU, memory and ephemeral storage."""
 
     cpu: Quantity | None = None
     memory: Quantity | None = None
@@ -108,14 +108,14 @@ class ResourceList(Spec):
 
 
 class Resources(Spec):
-    """A container's requests and limits; what is left out has the operator's default."""
+    """A container's requests and limits; amounts that are left out get the operator's defaults."""
 
     requests: ResourceList = ResourceList()
     limits: ResourceList = ResourceList()
 
 
 REQUIRED_MEMBERS = {"AzureOpenAI": "azure_openai", "OpenAI": "openai", "External": "external", "OIDC": "oidc"}
-"""The types of unions that mean nothing without their member, and the member's attribute."""
+"""The `type`s of unions that are useless without their member, and the attribute that holds the member."""
 
 
 class Union(Spec):

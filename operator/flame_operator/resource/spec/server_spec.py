@@ -1,4 +1,4 @@
-"""The spec as a whole, and its parts that have no module of their own."""
+"""Models the spec as a whole, and those of its parts that have no module of their own."""
 
 from typing import Annotated, Literal
 
@@ -17,14 +17,14 @@ from flame_operator.resource.spec.workload import (
 
 
 class RateLimit(Spec):
-    """How much one client may ask of a pod."""
+    """How many requests one client may send to one pod."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=60000)] = 120
     burst: Annotated[int, Field(ge=1, le=10000)] = 40
 
 
 class Search(Spec):
-    """Bounds of an answer, and of how many are given."""
+    """How long an answer may be, and how many requests are answered."""
 
     default_limit: Annotated[int, Field(ge=1, le=20)] = 5
     max_tokens: Annotated[int, Field(ge=500, le=10000)] = 4000
@@ -32,20 +32,20 @@ class Search(Spec):
 
 
 class ServiceMonitor(Spec):
-    """Scraping by Prometheus Operator."""
+    """Whether the operator makes a ServiceMonitor for Prometheus Operator, and with which labels."""
 
     type: Switch = "Disabled"
     labels: Labels = Field(default_factory=dict)
 
 
 class Tracing(Spec):
-    """Where spans go."""
+    """Where the server sends its traces."""
 
     endpoint: HttpUrl
 
 
 class Observability(Spec):
-    """What the server tells about itself."""
+    """The server's logs, metrics and traces."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
@@ -54,7 +54,7 @@ class Observability(Spec):
 
 
 class Verification(Spec):
-    """How the operator makes sure that a server answers."""
+    """How the operator verifies that a server answers."""
 
     interval: Annotated[str, Field(min_length=2, max_length=8, pattern=r"^[1-9][0-9]{0,4}(s|m|h)$")] = "10m"
     query: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")] = (
@@ -64,7 +64,7 @@ class Verification(Spec):
 
 
 class ServerSpec(Spec):
-    """What the user asks for."""
+    """The whole spec of a FlameMCPServer."""
 
     image: Image | None = None
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None

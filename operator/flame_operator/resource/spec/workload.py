@@ -1,4 +1,4 @@
-"""What runs, how much of it, and where: environment, scheduling, autoscaling, disruption."""
+"""Models how pods run, how many, and where: environment, scheduling, autoscaling, disruption."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,7 @@ def _not_ours(name: str) -> str:
 
 
 class EnvVar(Spec):
-    """A plain environment variable."""
+    """An environment variable with a literal value."""
 
     name: Annotated[
         str,
@@ -41,7 +41,7 @@ class ServiceAccountSpec(Spec):
 
 
 class Toleration(Spec):
-    """As in a pod's spec."""
+    """A toleration, as in a pod's spec."""
 
     key: LabelName | None = None
     operator: Literal["Exists", "Equal"] = "Equal"
@@ -51,7 +51,10 @@ class Toleration(Spec):
 
 
 class TopologySpreadConstraint(Spec):
-    """As in a pod's spec; the label selector is the operator's: the server's own pods."""
+    """A topology spread constraint, as in a pod's spec.
+
+    The operator sets the label selector: it selects the server's own pods.
+    """
 
     max_skew: Annotated[int, Field(ge=1, le=100)] = 1
     topology_key: LabelName
@@ -60,7 +63,7 @@ class TopologySpreadConstraint(Spec):
 
 
 class NodeExpression(Spec):
-    """A condition on a node's label or field."""
+    """A requirement on a node's label or field."""
 
     key: LabelName
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
@@ -68,14 +71,14 @@ class NodeExpression(Spec):
 
 
 class NodeTerm(Spec):
-    """Conditions that must all hold."""
+    """Requirements on a node that must all hold."""
 
     match_expressions: Annotated[tuple[NodeExpression, ...], Field(max_length=4)] = ()
     match_fields: Annotated[tuple[NodeExpression, ...], Field(max_length=1)] = ()
 
 
 class NodeTerms(Spec):
-    """Alternatives of which one must hold."""
+    """Alternative terms, of which a node must match at least one."""
 
     node_selector_terms: Annotated[tuple[NodeTerm, ...], Field(min_length=1, max_length=4)]
 
@@ -84,14 +87,14 @@ Weight = Annotated[int, Field(ge=1, le=100)]
 
 
 class PreferredNodeTerm(Spec):
-    """A wish and its weight."""
+    """A preference for nodes, and its weight."""
 
     weight: Weight
     preference: NodeTerm
 
 
 class NodeAffinity(Spec):
-    """As in a pod's spec."""
+    """Node affinity, as in a pod's spec."""
 
     required: NodeTerms | None = Field(default=None, alias="requiredDuringSchedulingIgnoredDuringExecution")
     preferred: Annotated[tuple[PreferredNodeTerm, ...], Field(max_length=4)] = Field(
@@ -100,7 +103,7 @@ class NodeAffinity(Spec):
 
 
 class PodTerm(Spec):
-    """Pods to be near to or away from."""
+    """Pods to be placed near to or away from, and in which topology."""
 
     label_selector: LabelSelector | None = None
     namespaces: Annotated[tuple[NamespaceName, ...], Field(max_length=8)] = ()
@@ -109,14 +112,14 @@ class PodTerm(Spec):
 
 
 class PreferredPodTerm(Spec):
-    """A wish and its weight."""
+    """A preference about other pods, and its weight."""
 
     weight: Weight
     pod_affinity_term: PodTerm
 
 
 class PodAffinity(Spec):
-    """As in a pod's spec."""
+    """Pod affinity or anti-affinity, as in a pod's spec."""
 
     required: Annotated[tuple[PodTerm, ...], Field(max_length=2)] = Field(
         default=(), alias="requiredDuringSchedulingIgnoredDuringExecution"
@@ -127,7 +130,7 @@ class PodAffinity(Spec):
 
 
 class Affinity(Spec):
-    """As in a pod's spec."""
+    """Affinity to nodes and pods, as in a pod's spec."""
 
     node_affinity: NodeAffinity | None = None
     pod_affinity: PodAffinity | None = None
@@ -135,7 +138,7 @@ class Affinity(Spec):
 
 
 class Scheduling(Spec):
-    """Where pods may run."""
+    """Which nodes the pods may run on, and which they prefer."""
 
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16)] = ()
@@ -145,7 +148,7 @@ class Scheduling(Spec):
 
 
 class ScalingPolicy(Spec):
-    """How much may change in how much time."""
+    """How many pods may be added or removed in a period."""
 
     type: Literal["Pods", "Percent"]
     value: Annotated[int, Field(ge=1, le=1000)]
@@ -171,7 +174,7 @@ Percentage = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Autoscaling(Spec):
-    """Replicas by load."""
+    """Bounds and targets for the HorizontalPodAutoscaler."""
 
     min_replicas: Annotated[int, Field(ge=1, le=50)] = 2
     max_replicas: Annotated[int, Field(ge=1, le=50)] = 10
@@ -181,7 +184,7 @@ class Autoscaling(Spec):
 
 
 class PodDisruptionBudgetSpec(Spec):
-    """How many pods a drain may take at once."""
+    """The PodDisruptionBudget: how many pods may be evicted at once."""
 
     type: Switch = "Enabled"
     max_unavailable: CountOrPercent = "1"
