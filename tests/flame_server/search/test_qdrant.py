@@ -211,7 +211,7 @@ def test_a_wrong_key_is_said_and_not_repeated(lexical_index: Path, target: Qdran
 
 def test_a_collection_is_no_alias(lexical_index: Path, target: QdrantTarget) -> None:
     name = publish_index(lexical_index, target, quiet).collection
-    with pytest.raises(FlameMcpError, match=r"is a collection at .*, no alias: give another"):
+    with pytest.raises(FlameMcpError, match=r"is a collection at .*, not an alias: give another"):
         publish_index(lexical_index, replace(target, collection=name), quiet)
 
 

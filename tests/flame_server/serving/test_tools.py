@@ -153,9 +153,9 @@ async def test_arguments_as_models_send_them(
     ("tool", "arguments", "message"),
     [
         ("get_flame_knowledge", {"query": "a", "question": "b"}, "question: there is no such argument"),
-        ("get_flame_knowledge", {"query": "a", "cursor": "xx"}, "none that this server gave"),
-        ("get_flame_knowledge", {"query": "a", "cursor": "é"}, "none that this server gave"),
-        ("get_flame_knowledge", {"query": "a", "cursor": "W" * 100_000}, "none that this server gave"),
+        ("get_flame_knowledge", {"query": "a", "cursor": "xx"}, "not one of this server"),
+        ("get_flame_knowledge", {"query": "a", "cursor": "é"}, "not one of this server"),
+        ("get_flame_knowledge", {"query": "a", "cursor": "W" * 100_000}, "not one of this server"),
         ("get_flame_knowledge", {"query": "a", "max_tokens": 10_001}, "give 500 to 10000"),
         ("get_flame_page", {"path": "flame/camra.md"}, "the closest are flame/camera.md"),
         ("get_flame_page", {"path": "camera"}, "the closest are flame/camera.md"),

@@ -145,7 +145,7 @@ def test_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("data", [b"", b"no archive", zipped({"a.md": b"x"})[:40], b"\x1f\x8b\x08junk"])
 def test_what_is_no_archive_says_so(data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(FlameMcpError, match="no archive that can be read"):
+    with pytest.raises(FlameMcpError, match="not a readable archive"):
         unpacked(data, tmp_path)
 
 

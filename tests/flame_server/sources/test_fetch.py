@@ -206,8 +206,8 @@ def test_the_whole_step(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "no sources"),
-        ("nonsense", "no sources"),
+        ("[]", "not valid sources"),
+        ("nonsense", "not valid sources"),
         ('[{"name": "a"}]', "exactly one of git"),
         ('[{"name": "A", "bundled": {}}]', "0.name"),
         ('[{"name": "a", "git": {"url": "http://x/y"}}]', "git.url"),
