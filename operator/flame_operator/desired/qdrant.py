@@ -211,7 +211,7 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         },
         **placement(server),
         "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [spread]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer_other_nodes]},
         },
         **pull_secrets(server, defaults),
         "containers": [_container(server, managed, defaults)],
