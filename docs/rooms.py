@@ -52,6 +52,7 @@ class Room(NamedTuple):
     says: str
     """The first line of its docstring."""
     modules: tuple[str, ...]
+    """Its modules, and with a slash its rooms inside."""
 
 
 class House(NamedTuple):
@@ -87,7 +88,11 @@ def _room(package: str, name: str) -> Room:
     inside = [
         path for folder in spec.submodule_search_locations or () for path in Path(folder).glob("[a-z]*")
     ]
-    modules = (path.stem for path in inside if path.suffix == ".py" or (path / "__init__.py").exists())
+    modules = (
+        path.stem if path.suffix == ".py" else f"{path.name}/"
+        for path in inside
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    )
     return Room(text.partition("\n")[0], tuple(sorted(modules)))
 
 

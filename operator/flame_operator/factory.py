@@ -42,7 +42,7 @@ from flame_operator.status.recorder import Recorder
 from flame_operator.status.reporter import Reporter
 from flame_operator.telemetry.health import Vitals
 from flame_operator.telemetry.metrics import Metrics
-from flame_operator.verification.mcp_probe import McpProbe
+from flame_operator.verification.mcp_check import McpCheck
 from flame_operator.verification.verification import Verification
 from flame_operator.verification.verifier import Verifier
 
@@ -156,7 +156,7 @@ class Factory:
     def verifier(self) -> Verifier:
         """Verifies running servers."""
         return Verifier(
-            McpProbe(),
+            McpCheck(),
             per_second=self.settings.verifications_per_second,
             on_change=self._add,
             observe=self.metrics.verified,

@@ -1,7 +1,8 @@
-"""Sends the operator's requests to the Kubernetes API, except for the watch, which is part of `informer`.
+"""Sends all requests to the Kubernetes API, except for kopf's watches (`informer.watch`).
 
-`kube` offers the requests that the operator needs: server-side apply, lists, deletions with preconditions,
-the Lease. `transport` sends them, with deadlines and retries, and sends no write once the Lease has expired.
+Start in `kube`: it offers the requests that the operator needs, which are server-side apply, lists,
+deletions with preconditions, and the Lease. `transport` sends them, with deadlines and retries, and sends
+no write once the Lease has expired.
 
-May import `telemetry`. Start with `KubeApi` in `kube`.
+May import `telemetry`.
 """

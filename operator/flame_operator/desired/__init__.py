@@ -1,9 +1,13 @@
-"""Makes the desired manifests of a server's children: the step "desire" of a pass.
+"""Makes the desired manifests of a resource's children: the step "desire" of a pass. Pure.
 
-Pure, with one module for each kind of child. `children.desired_children` puts all of them together. `inputs`
-holds what decides besides the spec. `naming` has the names, labels and metadata that all children share,
-`pod` what all pods share, and `egress` the rules of NetworkPolicies.
+Start in `children`, which puts all of them together. One module per kind: `account` (ServiceAccount),
+`autoscaler`, `config` (the ConfigMap with the server's environment), `deployment`, `disruption_budget`,
+`http_route`, `ingestion_job`, `ingestion_policy`, `ingress`, `network_policy`, `qdrant` (everything of a
+managed Qdrant server), `secret`, `service`, `service_monitor`. What they share: `inputs` (what decides
+besides the spec), `naming` (names, labels, metadata), `pod`, `resources`, `scheduling`, `references`
+(Secrets and ConfigMaps that a spec names), `run` and `sources` (of Jobs), `egress` (rules of
+NetworkPolicies), `hashing`.
 
-May import `resource` and `formats`. Start with `children`, then read the module of the kind that you
-want.
+A new kind also needs an entry in `resource.kinds`, and rights in the operator's chart. May import
+`resource` and `formats`.
 """

@@ -1,8 +1,8 @@
-"""Keeps a cache of the servers and children in the cluster up to date: the step "look" of a pass.
+"""Keeps a cache of the resources and their children up to date: the step "look" of a pass.
 
-`watch` runs kopf, and is the only module that knows it. `informer` feeds the `cache` from events and from
-`sweep`, the full lists that find what a broken watch has missed. `watch_health` notices a watch that has
-gone blind.
+Start in `informer`: it feeds the `cache` from events and from full lists, and puts what has changed into
+the work queue. `watch` runs kopf, and is the only module that knows it. `sweep` lists everything, to find
+what a broken watch has missed. `watch_health` notices a watch that delivers nothing any more.
 
-May import `api` and `telemetry`. Start with `informer`.
+May import `api` and `telemetry`.
 """

@@ -1,8 +1,9 @@
-"""Loads docs into vector stores with Jobs: the step "load" of a pass.
+"""Loads docs into Qdrant with Jobs: the step "load" of a pass.
 
-`runs` decides which run is due, from what has run before; it is pure. `record` holds what the status
-remembers of runs. `pipeline` starts, follows and removes Jobs. `turns` limits how many servers load docs at
-once.
+A run is one such Job; its containers execute `flame-mcp index fetch`, `build` and `publish`. Start in
+`runs`: it decides which run is due, a first one, a scheduled one, or another try after a failure and how
+long to wait before it; it is pure. `record` is what the status remembers of runs between passes. `pipeline`
+starts, follows and removes Jobs. `turns` limits how many resources load docs at once.
 
-May import `desired` (the Job's manifest), `workloads`, `informer` and `api`. Start with `runs`.
+May import `desired` (the Job's manifest), `workloads`, `informer` and `api`.
 """

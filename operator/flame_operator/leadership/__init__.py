@@ -1,7 +1,7 @@
-"""Decides which replica of the operator leads, and runs its process: stand by, lead, drain, hand over.
+"""Decides which replica of the operator works: stand by, lead, drain, hand over.
 
-`election` takes, renews and releases the Lease. `lifecycle` runs the work queue and what feeds it, but only
-while this process leads.
+Start in `lifecycle`: it runs the work queue and what feeds it, but only while this process leads.
+`election` takes, renews and releases the Lease; `api.kube` sends its requests.
 
-May import the work queue of `reconcile`, and `telemetry`. Start with `lifecycle`.
+May import `reconcile` (the work queue) and `telemetry`.
 """

@@ -1,8 +1,9 @@
-"""Holds the work queue and the reconciler, whose pass over a server brings it to its desired state.
+"""Holds the work queue, and the reconciler that makes one pass over one resource.
 
-`queue` hands out keys, fair to every namespace. `reconciler` runs one pass: look, resolve, desire, plan, act,
-load, verify, report. Each step is a call into the room of that step; `resolver` gathers the facts that decide
-about the children, and `revisit` tells when the next pass is due.
+Start in `reconciler`, which has the steps of a pass in their order: look, resolve, desire, plan, act, load,
+verify, report. Each step is a call into the room of that step. `resolver` calls `references` and `rollouts`
+and puts their answers into `desired.inputs`. `revisit` tells when the next pass is due without an event.
+`queue` hands out keys (namespace and name), one worker for a key at a time, with namespaces taking turns.
 
-May import every room of a step. Start with `reconciler`.
+May import the room of every step.
 """

@@ -1,8 +1,9 @@
-"""Resolves references, the Secrets and ConfigMaps that specs name: the step "resolve" of a pass.
+"""Looks up the Secrets and ConfigMaps that specs name: the step "resolve" of a pass.
 
-`lookup` polls each of them by name, and reports when one changes; `resolved` holds the result for a server.
-`digests` makes keyed digests, so that no value is kept. `tokens` generates tokens and keys. `poll_schedule`
-spreads the reads over time.
+Start in `lookup`: it reads each of them by name, on the schedule of `poll_schedule`, and reports when one
+changes. `objects` is what it remembers of each, `resolved` the result for one resource. `digests` makes
+keyed digests of values, to notice a change without keeping the value. `tokens` generates bearer tokens and
+keys.
 
-May import `desired` (which references a server has). Start with `lookup`.
+May import `desired` (which references a resource has).
 """

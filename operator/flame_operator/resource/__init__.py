@@ -1,9 +1,10 @@
 """Holds the typed model of the FlameMCPServer resource, and the Kubernetes kinds around it.
 
-`server` turns an API object into a `Server`; `spec` has the fields; `unions` returns the members of unions
-that are in effect. `kinds` names kinds and children, `ownership` tells which server an object belongs to,
-and `annotations` lists the operator's own annotations. `status` has the parts of the status that several
-rooms use, and `reasons` every reason that a condition may give.
+Start in `server`, which turns an API object into a `Server`. `spec` has the fields. `unions` answers which
+member of a union field is in effect, for example which vector store. `kinds` lists the kinds and names of
+children, `ownership` finds the resource that an object belongs to, `annotations` has the operator's own
+annotations, `reasons` every reason that a condition may give, and `status` the types of status fields that
+several rooms use.
 
-May import `formats`. Start with `server`.
+May import `formats`.
 """

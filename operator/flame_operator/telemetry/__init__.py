@@ -1,7 +1,7 @@
-"""Exposes the operator's metrics, health probes and logs to the people who run it.
+"""Exposes metrics, health and logs of the operator itself to the people who run it.
 
-`metrics` defines every series, `health` serves probes and metrics over HTTP and decides when the process has
-to be restarted, and `logs` sets up logging.
+Start in `metrics`, which has every Prometheus series. `health` answers the kubelet's probes of the
+operator's own pod, and says when the operator has to be restarted. `logs` sets up logging.
 
-May import `resource` for keys. Start with `metrics`.
+May import `resource`, for the keys (namespace and name) of resources.
 """

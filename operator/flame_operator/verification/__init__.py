@@ -1,8 +1,9 @@
-"""Verifies that running servers answer: the step "verify" of a pass.
+"""Checks again and again whether running servers answer over MCP: the step "verify" of a pass.
 
-`verifier` decides which server is checked when, within one budget. `mcp_probe` checks one server over MCP.
-`verdict` holds what a check asks and finds, `target` derives the target of a check from a server, and
-`verification` is what a pass calls.
+Start in `verification`, which a pass calls. `target` derives from a resource what to ask and where.
+`verifier` decides when each server is checked: so many checks a second over all servers, with namespaces
+taking turns. `mcp_check` makes one check and trusts nothing that the server sends: it limits time and
+bytes. `verdict` is what a check has found.
 
-May import `status` (a check is a part of it), `workloads` and what lies below. Start with `verification`.
+May import `status.outcome`, whose `Check` is the form in which the status takes a verdict, and `workloads`.
 """

@@ -1,4 +1,4 @@
-"""The command line `flame-mcp`: one module for each command or small group of commands.
+"""The command line `flame-mcp`, with one module per command or small group of commands.
 
 Start in `main`, which registers the commands. `common` holds what they share, `outcome` how a command that
 runs in a Job reports its end; the commands below `flame-mcp index` are in `commands.index`.

@@ -1,9 +1,9 @@
-"""Reading docs: from a folder of MyST markdown or HTML to sections, chunks and passages.
+"""Reads docs: from a folder of MyST markdown or HTML to sections, chunks and passages.
 
-Start in `source` (pages in a folder or repository) and `sections` (pages cut into chunks). `site` knows the
-addresses and anchors of docs.flame-engine.org; `markdown`, `directives` and `inline` turn MyST into plain
-markdown; `html` reads a built site; `dartdoc` reads doc comments; `expansion` adds questions that a section
-answers.
+Start in `folder` (the pages of a folder) and `sections` (pages cut into chunks). `site` knows the addresses
+of docs.flame-engine.org, and `anchors` those inside a page; `markdown`, `directives` and `inline` turn
+MyST, the markdown of Sphinx, into plain markdown; `html` reads a built site; `dartdoc` reads doc comments;
+`expansion` adds questions that a section answers. Fetching a repository is the work of `sources`.
 
 May import `sources` and `errors`.
 """

@@ -9,10 +9,10 @@ from bs4 import BeautifulSoup, Tag
 from markdownify import MarkdownConverter
 
 from flame_server.docs.directives import labelled
+from flame_server.docs.folder import MAX_HEADINGS, Page
 from flame_server.docs.markdown import clean, fence, with_closed_fences
 from flame_server.docs.sections import Cut, Section, with_breadcrumbs
 from flame_server.docs.site import title_of
-from flame_server.docs.source import MAX_HEADINGS, Page
 from flame_server.errors import FlameMcpError
 
 # Pages of Sphinx are nested about 30 deep; the converter recurses for each level.

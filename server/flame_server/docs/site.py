@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from flame_server.docs.anchors import PageAnchors, make_id
 from flame_server.docs.directives import NO_MARKDOWN
+from flame_server.docs.folder import Page
 from flame_server.docs.inline import Link
 from flame_server.docs.markdown import (
     FENCES,
@@ -20,7 +21,6 @@ from flame_server.docs.markdown import (
     parse,
     plain_text,
 )
-from flame_server.docs.source import Page
 
 SITE = "https://docs.flame-engine.org"
 _DEEPEST = 10

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
 from flame_server.docs.sections import (
     Chunk,
     Section,
@@ -26,7 +27,6 @@ from flame_server.docs.sections import (
     title_line,
 )
 from flame_server.docs.site import Site
-from flame_server.docs.source import AskedFormat, Page, Tree, open_tree
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError

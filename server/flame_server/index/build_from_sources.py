@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flame_server.docs.folder import open_tree
 from flame_server.docs.sections import Chunk
-from flame_server.docs.source import open_tree
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index import files

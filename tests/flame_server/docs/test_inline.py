@@ -1,8 +1,8 @@
 import pytest
 
+from flame_server.docs.folder import Page
 from flame_server.docs.inline import Link, rewrite
 from flame_server.docs.site import Site
-from flame_server.docs.source import Page
 
 CAMERA = "# Camera\n\n## Viewport\n\n(label)=\n### It's (a, b)\n\n## Viewport\n"
 SITE = Site(

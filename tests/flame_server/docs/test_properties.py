@@ -6,10 +6,10 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flame_server.docs.folder import Page
 from flame_server.docs.markdown import clean, fences_are_closed, split_blocks
 from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
 from flame_server.docs.site import Site
-from flame_server.docs.source import Page
 
 # Words that a reader must find again wherever they stand; w0w, w1w...
 words = st.integers(0, 10**6).map(lambda number: f"w{number}w")

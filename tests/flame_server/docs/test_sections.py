@@ -1,3 +1,4 @@
+from flame_server.docs.folder import Page
 from flame_server.docs.markdown import fences_are_closed
 from flame_server.docs.sections import (
     CHUNK_CHARS,
@@ -9,7 +10,6 @@ from flame_server.docs.sections import (
     split_chunks,
 )
 from flame_server.docs.site import Site
-from flame_server.docs.source import Page
 from flame_server.index.build import lexical_text
 
 

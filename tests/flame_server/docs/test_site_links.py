@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flame_server.docs.folder import open_tree
 from flame_server.docs.html import sections_of_html
 from flame_server.docs.markdown import (
     Structure,
@@ -17,7 +18,6 @@ from flame_server.docs.markdown import (
 )
 from flame_server.docs.sections import Chunk, chunks_of, sections_of
 from flame_server.docs.site import Site
-from flame_server.docs.source import open_tree
 from tests.support.server.sphinx_site import SitePages, build_site
 
 pytestmark = pytest.mark.timeout(300)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.docs.source import open_tree
+from flame_server.docs.folder import open_tree
 from flame_server.index.build import read_docs
 from tests.support.server.small_docs import quiet
 

@@ -4,6 +4,7 @@ The index takes a minute or two to build; it is kept in $FLAME_CACHE (default ~/
 docs or the code that makes it change.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -32,8 +33,9 @@ def fingerprint(docs: Path) -> str:
     code += (package / "data").iterdir()
     pages = [f for ending in ("*.md", "*.dart") for f in docs.rglob(ending)]
     digest = hashlib.sha256()
-    for path in (*sorted(code), *sorted(pages)):
-        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    for root, paths in ((package, code), (docs, pages)):
+        for path in sorted(paths):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -41,10 +43,13 @@ def fingerprint(docs: Path) -> str:
 def full_index(flame_docs: Path) -> Path:
     cache = Path(os.environ.get("FLAME_CACHE", Path.home() / ".cache" / "flame-mcp"))
     out = cache / "test-index" / fingerprint(flame_docs)
-    try:
-        verify_index(out)
-    except FlameMcpError:
-        build_index(str(flame_docs), out, report=print)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (cache / "test-index.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of pytest may build the same index
+        try:
+            verify_index(out)
+        except FlameMcpError:
+            build_index(str(flame_docs), out, report=print)
     return out
 
 

@@ -12,7 +12,7 @@ from fastmcp import FastMCP
 from fastmcp.server.auth.providers.jwt import StaticTokenVerifier
 
 from flame_operator.resource.status import IndexInfo, ServerInfo
-from flame_operator.verification.mcp_probe import PROTOCOL_VERSION, McpProbe
+from flame_operator.verification.mcp_check import PROTOCOL_VERSION, McpCheck
 from flame_operator.verification.verdict import AuthType, Finding, Target
 from flame_server.search.local import open_searcher
 from flame_server.serving.app import create_server
@@ -45,7 +45,7 @@ def target(url: str, *, auth: AuthType = "None", query: str = "viewport", min_re
 @pytest.mark.parametrize("json_response", [True, False], ids=["json", "sse"])
 async def test_a_server_that_answers(server: FastMCP, json_response: bool) -> None:
     async with served(server, json_response=json_response) as url:
-        verdict = await McpProbe()(target(url))
+        verdict = await McpCheck()(target(url))
     assert (verdict.ok, verdict.limited, verdict.reason) == (True, False, Finding.ANSWERING)
     assert verdict.server == ServerInfo(
         "flame-mcp",
@@ -59,12 +59,12 @@ async def test_a_server_that_answers(server: FastMCP, json_response: bool) -> No
 
 async def test_the_same_server_gets_the_same_verdict(server: FastMCP) -> None:
     async with served(server) as url:
-        assert await McpProbe()(target(url)) == await McpProbe()(target(url))
+        assert await McpCheck()(target(url)) == await McpCheck()(target(url))
 
 
 async def test_too_few_results(server: FastMCP) -> None:
     async with served(server) as url:
-        verdict = await McpProbe()(target(url, query="viewport", min_results=20))
+        verdict = await McpCheck()(target(url, query="viewport", min_results=20))
     assert (verdict.ok, verdict.reason) == (False, Finding.TOO_FEW_RESULTS)
     assert "found 1 of the 20 results that verification.minResults asks for" in verdict.message
     assert verdict.server is not None
@@ -72,15 +72,15 @@ async def test_too_few_results(server: FastMCP) -> None:
 
 async def test_what_the_tool_objects_to_is_told(server: FastMCP) -> None:
     async with served(server) as url:
-        verdict = await McpProbe()(target(url, query=" "))
+        verdict = await McpCheck()(target(url, query=" "))
     assert verdict.message == "The canary query failed: the tool says 'query is empty: say what to look for'."
 
 
 async def test_a_token_is_asked_for(server: FastMCP) -> None:
     server.auth = StaticTokenVerifier({"secret": {"client_id": "someone", "scopes": []}})
     async with served(server) as url:
-        wanted = await McpProbe()(target(url, auth="Bearer"))
-        unwanted = await McpProbe()(target(url))
+        wanted = await McpCheck()(target(url, auth="Bearer"))
+        unwanted = await McpCheck()(target(url))
     assert (wanted.ok, wanted.limited, wanted.reason) == (True, True, Finding.ANSWERING_AUTH_REQUIRED)
     assert wanted.index is not None
     assert unwanted.reason == Finding.NOT_ANSWERING
@@ -90,15 +90,15 @@ async def test_a_token_is_asked_for(server: FastMCP) -> None:
 @pytest.mark.parametrize("auth", ["Bearer", "OIDC"])
 async def test_authentication_that_is_not_enforced_is_a_failure(server: FastMCP, auth: AuthType) -> None:
     async with served(server) as url:
-        verdict = await McpProbe()(target(url, auth=auth))
+        verdict = await McpCheck()(target(url, auth=auth))
     assert (verdict.ok, verdict.reason) == (False, Finding.NOT_ANSWERING)
     assert f"although auth.type is {auth}: the server doesn't enforce it" in verdict.message
 
 
 async def test_a_host_name_that_the_server_does_not_serve(server: FastMCP) -> None:
     async with served(server, host_origin_protection=True, allowed_hosts=["other.team.svc"]) as url:
-        refused = await McpProbe()(target(url))
+        refused = await McpCheck()(target(url))
     async with served(server, host_origin_protection=True, allowed_hosts=["docs.team.svc"]) as url:
-        served_name = await McpProbe()(target(url))
+        served_name = await McpCheck()(target(url))
     assert refused.message == "GET /health/ready failed: it answers with HTTP status 421."
     assert served_name.ok

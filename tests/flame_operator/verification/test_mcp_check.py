@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from flame_operator.resource.status import IndexInfo, ServerInfo
-from flame_operator.verification.mcp_probe import MAX_BODY, McpProbe
+from flame_operator.verification.mcp_check import MAX_BODY, McpCheck
 from flame_operator.verification.verdict import AuthType, Finding, Target, Verdict
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,7 +45,7 @@ class Pod:
 
     async def check(self, *, auth: AuthType = "None", seconds: float = 10) -> Verdict:
         target = Target(self.url, "docs.team.svc", auth, "q", 1, 600, "1")
-        return await McpProbe(timeout_seconds=seconds)(target)
+        return await McpCheck(timeout_seconds=seconds)(target)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ async def test_nobody_listens() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         target = Target(f"http://127.0.0.1:{nobody.getsockname()[1]}", "h", "None", "q", 1, 600, "1")
-        verdict = await McpProbe()(target)
+        verdict = await McpCheck()(target)
     assert verdict.message == "GET /health/ready failed: connection refused."
 
 
@@ -220,7 +220,7 @@ async def test_what_is_not_http() -> None:
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        verdict = await McpProbe()(Target(f"http://127.0.0.1:{port}", "h", "None", "q", 1, 600, "1"))
+        verdict = await McpCheck()(Target(f"http://127.0.0.1:{port}", "h", "None", "q", 1, 600, "1"))
     assert verdict.message == "GET /health/ready failed: the server's answer isn't HTTP."
 
 

@@ -52,7 +52,7 @@ class _Failure(Exception):  # noqa: N818 - what the check found, not an error of
     """The server doesn't answer as it should; the text tells why, and is the same for the same cause."""
 
 
-class McpProbe:
+class McpCheck:
     """Checks a server through its Service: its index, the handshake, its tools, and the canary query.
 
     With authentication, it checks only the index, and that the server asks for a token.

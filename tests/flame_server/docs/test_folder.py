@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.docs.source import MAX_PAGE_BYTES, Tree, open_tree
+from flame_server.docs.folder import MAX_PAGE_BYTES, Tree, open_tree
 from flame_server.errors import FlameMcpError
 from tests.support.server.git_commands import git
 
