@@ -75,7 +75,7 @@ QDRANT = {"type": "External", "external": {"url": "http://qdrant:6333"}}
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name.split(".")[0])
 def test_golden(path: Path) -> None:
-    """`UPDATE_GOLDEN=1 pytest` writes the files anew; read the difference before it is committed."""
+    """With UPDATE_GOLDEN=1 the files are written anew; read the difference before you commit it."""
     one = parse_server(yaml.safe_load(path.read_text()), forbid_unknown=True)
     wanted = list(desired_children(one, DEFAULTS, facts(one)))
     if loads_docs(one):
@@ -83,7 +83,9 @@ def test_golden(path: Path) -> None:
     expected = path.with_name(path.name.replace(".in.", ".out."))
     if os.environ.get("UPDATE_GOLDEN"):
         expected.write_text(yaml.safe_dump_all(wanted, sort_keys=False))
-    assert list(yaml.safe_load_all(expected.read_text())) == wanted
+    found = list(yaml.safe_load_all(expected.read_text()))
+    how = "UPDATE_GOLDEN=1 .venv/bin/pytest tests/flame_operator/desired/test_children.py"
+    assert found == wanted, f"if the difference is meant, run: {how}"
 
 
 def given_fields(schema: dict[str, Any], value: Any) -> Iterator[tuple[str, str]]:
