@@ -73,7 +73,10 @@ async def test_too_few_results(server: FastMCP) -> None:
 async def test_what_the_tool_objects_to_is_told(server: FastMCP) -> None:
     async with served(server) as url:
         verdict = await McpCheck()(target(url, query=" "))
-    assert verdict.message == "The canary query failed: the tool says 'query is empty: say what to look for'."
+    assert (
+        verdict.message
+        == "The canary query failed: the tool reports the error 'query is empty: say what to look for'."
+    )
 
 
 async def test_a_token_is_asked_for(server: FastMCP) -> None:
@@ -84,7 +87,7 @@ async def test_a_token_is_asked_for(server: FastMCP) -> None:
     assert (wanted.ok, wanted.limited, wanted.reason) == (True, True, Finding.ANSWERING_AUTH_REQUIRED)
     assert wanted.index is not None
     assert unwanted.reason == Finding.NOT_ANSWERING
-    assert "it asks for a token (401), although auth.type is None" in unwanted.message
+    assert "the server asks for a token (401), although auth.type is None" in unwanted.message
 
 
 @pytest.mark.parametrize("auth", ["Bearer", "OIDC"])
@@ -92,7 +95,7 @@ async def test_authentication_that_is_not_enforced_is_a_failure(server: FastMCP,
     async with served(server) as url:
         verdict = await McpCheck()(target(url, auth=auth))
     assert (verdict.ok, verdict.reason) == (False, Finding.NOT_ANSWERING)
-    assert f"although auth.type is {auth}: the server doesn't enforce it" in verdict.message
+    assert f"auth.type is {auth}, and it doesn't enforce it" in verdict.message
 
 
 async def test_a_host_name_that_the_server_does_not_serve(server: FastMCP) -> None:
@@ -100,5 +103,5 @@ async def test_a_host_name_that_the_server_does_not_serve(server: FastMCP) -> No
         refused = await McpCheck()(target(url))
     async with served(server, host_origin_protection=True, allowed_hosts=["docs.team.svc"]) as url:
         served_name = await McpCheck()(target(url))
-    assert refused.message == "GET /health/ready failed: it answers with HTTP status 421."
+    assert refused.message == "GET /health/ready failed: the server answers with HTTP status 421."
     assert served_name.ok
