@@ -34,6 +34,11 @@ HEAD_SECONDS = 5.0
 """How long a client may take to send its head."""
 ANSWER_SECONDS = 5.0
 """How long a client may take to read the answer."""
+ANSWERS_PER_SECOND = 5
+"""How often an endpoint makes its answer anew in a second; whoever asks more often gets the last one again.
+
+A page of metrics takes some milliseconds.
+"""
 _ACCEPTED_AT_ONCE = 8
 """How many connections are accepted in a turn of the event loop.
 
@@ -54,6 +59,34 @@ class Answer(NamedTuple):
 
 Endpoints = Mapping[str, Callable[[], Answer]]
 """The HTTP paths, each with the function that makes its response."""
+
+
+class _Page:
+    """An endpoint whose answer is made so often in a second and no more."""
+
+    def __init__(self, path: str, make: Callable[[], Answer]) -> None:
+        self._path = path
+        self._make = make
+        self._second = 0.0
+        self._made = 0
+        self._last = _plain(500)
+
+    def answer(self) -> Answer:
+        """The answer, which is at most a second old."""
+        now = asyncio.get_running_loop().time()
+        if not self._made or now - self._second >= 1:
+            self._second, self._made = now, 0
+        if self._made < ANSWERS_PER_SECOND:
+            self._made += 1
+            self._last = self._new()
+        return self._last
+
+    def _new(self) -> Answer:
+        try:
+            return self._make()
+        except Exception:
+            log.exception("unexpected error in an endpoint", path=self._path)
+            return _plain(500)
 
 
 class _Connections:
@@ -93,10 +126,10 @@ class _Connections:
 class _Connection(asyncio.Protocol):
     """One connection: takes one head, answers, and closes."""
 
-    def __init__(self, endpoints: Endpoints, connections: _Connections) -> None:
+    def __init__(self, pages: Mapping[str, _Page], connections: _Connections) -> None:
         self.address = ""
         self.answered = False
-        self._endpoints = endpoints
+        self._pages = pages
         self._connections = connections
         self._head = b""
         self._pieces = 0
@@ -138,13 +171,13 @@ class _Connection(asyncio.Protocol):
             self._send(_plain(400), with_body=True)
             return
         method, path = match[1].decode(), match[2].decode().partition("?")[0]
-        endpoint = self._endpoints.get(path)
-        if endpoint is None:
+        page = self._pages.get(path)
+        if page is None:
             answer = _plain(404)
         elif method not in ("GET", "HEAD"):
             answer = _plain(405)
         else:
-            answer = _answer_of(endpoint, path)
+            answer = page.answer()
         self._send(answer, with_body=method != "HEAD")
 
     def _send(self, answer: Answer, *, with_body: bool) -> None:
@@ -181,12 +214,13 @@ async def serve(port: int, endpoints: Endpoints) -> AsyncIterator[None]:
         yield
         return
     connections = _Connections()
+    pages = {path: _Page(path, make) for path, make in endpoints.items()}
     try:
         listener = _listen(port)
     except OSError as error:
         raise UserError(f"can't listen on port {port}: {error.strerror}. Choose another one") from error
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(endpoints, connections), sock=listener, backlog=_ACCEPTED_AT_ONCE
+        lambda: _Connection(pages, connections), sock=listener, backlog=_ACCEPTED_AT_ONCE
     )
     # asyncio's backlog is both: how many it accepts at once, and how many wait in the kernel until then.
     listener.listen(_BACKLOG)
@@ -206,11 +240,3 @@ def _listen(port: int) -> socket.socket:
 
 def _plain(status: int) -> Answer:
     return Answer(status, "text/plain; charset=utf-8", f"{HTTPStatus(status).phrase}\n".encode())
-
-
-def _answer_of(endpoint: Callable[[], Answer], path: str) -> Answer:
-    try:
-        return endpoint()
-    except Exception:
-        log.exception("unexpected error in an endpoint", path=path)
-        return _plain(500)

@@ -10,7 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from flame_operator.telemetry.http_server import ANSWER_SECONDS, HEAD_SECONDS, MAX_CONNECTIONS
+from flame_operator.telemetry.http_server import (
+    ANSWER_SECONDS,
+    ANSWERS_PER_SECOND,
+    HEAD_SECONDS,
+    MAX_CONNECTIONS,
+)
 from tests.support.operator.listening import HEAD_OF_210_KB, Listener, listener
 
 SLACK = 10
@@ -109,6 +114,26 @@ async def test_clients_that_drip_or_do_not_read(operator: Listener) -> None:
     seconds, received = await asyncio.gather(drips(), never_reads())
     assert seconds < HEAD_SECONDS
     assert received < 19_000_000
+
+
+async def test_requests_for_pages_that_take_time(operator: Listener) -> None:
+    """Whoever asks for metrics again and again gets the same page for up to a second."""
+    answered = 0
+
+    async def asks() -> None:
+        nonlocal answered
+        while answered < 200:
+            with suppress(OSError):
+                async with operator.connection("127.0.0.2") as (reader, writer):
+                    writer.write(b"GET /heavy HTTP/1.1\r\n\r\n")
+                    answered += (await reader.read()).endswith(b"metrics")
+
+    hostile = [asyncio.create_task(asks()) for _ in range(16)]
+    assert (await operator.probe(50))[0] == 50
+    await asyncio.gather(*hostile)
+    costs = operator.costs()
+    assert costs.latest_ms < 250
+    assert costs.cpu_seconds < 0.02 * ANSWERS_PER_SECOND * (costs.seconds + 1) + 0.001 * answered + 0.5
 
 
 @pytest.mark.parametrize(

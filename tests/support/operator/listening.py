@@ -96,9 +96,18 @@ def probe(port: int, count: int) -> None:
     print(json.dumps([answered, longest]))
 
 
+def heavy() -> Answer:
+    """Takes 20 ms, twice what a large page of metrics takes."""
+    began = time.thread_time()
+    while time.thread_time() - began < 0.02:
+        pass
+    return Answer(200, "text/plain", b"metrics")
+
+
 async def main(port: int) -> None:
     endpoints = {
         "/healthz": lambda: Answer(200, "text/plain", b"ok"),
+        "/heavy": heavy,
         "/large": lambda: Answer(200, "text/plain", LARGE),
     }
     async with serve(port, endpoints):
