@@ -46,6 +46,8 @@ Fewer than `MAX_CONNECTIONS`, so that a client that sends its request at once is
 displace it.
 """
 _BACKLOG = 128
+_KERNEL_BYTES = 32 * 1024
+"""How many bytes of a connection wait in the kernel."""
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.[01]")
 
 
@@ -222,6 +224,7 @@ async def serve(port: int, endpoints: Endpoints) -> AsyncIterator[None]:
     server = await asyncio.get_running_loop().create_server(
         lambda: _Connection(pages, connections), sock=listener, backlog=_ACCEPTED_AT_ONCE
     )
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
     # asyncio's backlog is both: how many it accepts at once, and how many wait in the kernel until then.
     listener.listen(_BACKLOG)
     try:

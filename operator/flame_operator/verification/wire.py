@@ -6,6 +6,7 @@ what has arrived is looked at, so that a pod can't send faster than the operator
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from typing import Self
 
@@ -15,6 +16,8 @@ MAX_BYTES = 512 * 1024
 """How many bytes a pod may send in one check, counting everything: heads, framing and bodies."""
 READ_BYTES = 16 * 1024
 """How many bytes are read at once."""
+KERNEL_BYTES = 64 * 1024
+"""How many bytes wait in the kernel, as far as it obeys; they count as the operator's memory, too."""
 QUICK_READS = 64
 """How many times a check reads without a pause. After them, bytes that drip in cost one read per pause."""
 PAUSE_SECONDS = 0.05
@@ -49,7 +52,7 @@ class HeldBytes:
         self._held[wire] = self._held.get(wire, 0) + count
         self._total += count
         while self._total > self._most:
-            oldest = next((wire for wire, held in self._held.items() if held > READ_BYTES), wire)
+            oldest = next((each for each, held in self._held.items() if held > READ_BYTES), wire)
             self.release(oldest)
             oldest.give_up()
 
@@ -79,6 +82,8 @@ class _Stream(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self.transport = transport
         transport.pause_reading()
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's name
         return self._space
