@@ -15,7 +15,7 @@ class ServerInfo:
     name: str
     version: str
     protocol_version: str
-    tools: tuple[str, ...]
+    tools: tuple[str, ...] = ()
     """Names in alphabetical order; names that the protocol wouldn't allow are left out."""
 
     def as_status(self) -> dict[str, Any]:

@@ -1,19 +1,17 @@
-"""Serves probes and metrics over HTTP, and decides when the process has to be restarted.
+"""Makes the answers to probes, and decides when the process has to be restarted.
 
 The endpoints run in the operator's own event loop: when that is stuck, nothing answers, and Kubernetes
 restarts the container.
 """
 
 import json
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from aiohttp import web
+from flame_operator.telemetry.http_server import Answer, Endpoints, serve
 
-from flame_operator.errors import UserError
+__all__ = ["Answer", "Endpoints", "Role", "Vitals", "is_ready", "liveness", "readiness", "serve", "trouble"]
 
 Role = Literal["standby", "starting", "leader", "stopping"]
 SWEEPS_MISSED = 3
@@ -24,18 +22,6 @@ It matters with a very short resync interval, where a sweep takes longer than th
 """
 ANSWERING_SECONDS = 60.0
 """An API server whose last answer is older than this, in seconds, counts as down."""
-
-
-class Answer(NamedTuple):
-    """The HTTP response of an endpoint."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-
-Endpoints = Mapping[str, Callable[[], Answer]]
-"""The HTTP paths, each with the function that makes its response."""
 
 
 @dataclass(frozen=True)
@@ -88,47 +74,3 @@ def readiness(vitals: Vitals) -> Answer:
 
 def _json(status: int, body: Mapping[str, Any]) -> Answer:
     return Answer(status, "application/json", json.dumps(body).encode())
-
-
-@asynccontextmanager
-async def serve(port: int, endpoints: Endpoints) -> AsyncIterator[None]:
-    """Serve GET requests on all addresses, IPv4 and IPv6, for as long as the context lasts.
-
-    Args:
-        port: Where to listen; 0 means nowhere.
-        endpoints: What to serve.
-
-    Raises:
-        UserError: The port can't be listened on.
-    """
-    if port == 0:
-        yield
-        return
-    app = web.Application()
-    for path, answer in endpoints.items():
-        app.router.add_get(path, _handler(answer))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        try:
-            site = web.SockSite(runner, _listen(port))
-        except OSError as error:
-            raise UserError(f"can't listen on port {port}: {error.strerror}. Choose another one") from error
-        await site.start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def _listen(port: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
-
-
-def _handler(answer: Callable[[], Answer]) -> Callable[[web.Request], Any]:
-    async def handle(_: web.Request) -> web.Response:
-        status, content_type, body = answer()
-        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
-
-    return handle

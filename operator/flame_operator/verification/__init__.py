@@ -2,8 +2,8 @@
 
 Start in `verification`, which a pass calls. `target` derives from a resource what to ask and where.
 `verifier` decides when each server is checked: so many checks a second over all servers, with namespaces
-taking turns. `mcp_check` makes one check and trusts nothing that the server sends: it limits time and
-bytes. `verdict` is what a check has found.
+taking turns. `mcp_check` makes one check and trusts nothing that the server sends: `wire` limits bytes and
+memory, `http_client` the framing, `answers` what is parsed. `verdict` is what a check has found.
 
 May import `status.outcome`, whose `Check` is the form in which the status takes a verdict, and `workloads`.
 """

@@ -1,7 +1,7 @@
 """Holds what a check asks of a server and what it finds. Pure; bounds everything that a pod answers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -27,6 +27,18 @@ class Finding(StrEnum):
     ANSWERING_AUTH_REQUIRED = "AnsweringAuthRequired"
     NOT_ANSWERING = "NotAnswering"
     TOO_FEW_RESULTS = "TooFewResults"
+
+
+class Failure(Exception):  # noqa: N818 - what a check found, not an error of ours
+    """The server doesn't answer as it should; the text tells why, and is the same for the same cause.
+
+    Attributes:
+        overrun: Whether the server sent more than a check takes.
+    """
+
+    def __init__(self, text: str, *, overrun: bool = False) -> None:
+        super().__init__(text)
+        self.overrun = overrun
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,8 @@ class Verdict:
         message: The message of the condition Verified.
         server: What the server reports about itself; None when it wasn't asked or didn't report it.
         index: What the server reports about its index; None when it didn't report it.
+        overrun: Whether the server sent more than a check takes, so that it isn't asked again soon. Verdicts
+            that differ only in it are equal.
     """
 
     ok: bool
@@ -71,25 +85,25 @@ class Verdict:
     message: str
     server: ServerInfo | None = None
     index: IndexInfo | None = None
+    overrun: bool = field(default=False, compare=False)
 
 
-def server_info(initialized: dict[str, Any], tools: object) -> ServerInfo:
-    """What a server reports about itself.
-
-    Args:
-        initialized: The result of `initialize`.
-        tools: The tools in the result of `tools/list`; may be anything.
-    """
+def server_info(initialized: dict[str, Any]) -> ServerInfo:
+    """What a server reports about itself in the result of `initialize`, which doesn't name its tools."""
     about = initialized.get("serverInfo")
     about = about if isinstance(about, dict) else {}
-    listed = tools if isinstance(tools, list) else []
-    names = {_tool_name(tool) for tool in listed} - {""}
     return ServerInfo(
         name=plain(about.get("name"), MAX_NAME),
         version=plain(about.get("version"), MAX_NAME),
         protocol_version=protocol_version(initialized),
-        tools=tuple(sorted(names)[:MAX_TOOLS]),
     )
+
+
+def tool_names(listed: dict[str, Any]) -> tuple[str, ...]:
+    """The names in the result of `tools/list`."""
+    tools = listed.get("tools")
+    names = {_tool_name(tool) for tool in tools} - {""} if isinstance(tools, list) else set()
+    return tuple(sorted(names)[:MAX_TOOLS])
 
 
 def protocol_version(initialized: dict[str, Any]) -> str:

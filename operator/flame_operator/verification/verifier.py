@@ -6,10 +6,10 @@ turns.
 
 import asyncio
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import structlog
 
@@ -23,6 +23,8 @@ CONCURRENCY = 128
 
 It is more than the budget starts before a hanging check times out, so that no check has to wait for another.
 """
+SHARES = 8
+"""Into how many shares these checks are divided: the servers of one namespace get at most one share."""
 SETTLE_SECONDS = 1.0
 """A new target is checked after a random delay of up to this: Services need a moment to learn of new pods."""
 FIRST_RETRY_SECONDS = 2.0
@@ -44,6 +46,8 @@ class _Server:
     failure: Verdict | None = None
     """The result of the last check when it was a failure, else None."""
     failures: int = 0
+    overran: bool = False
+    """Whether the last check was broken off because the server sent too much."""
     timer: asyncio.TimerHandle | None = None
     running: bool = False
 
@@ -72,8 +76,15 @@ class _Lane:
         if not keys:
             del self._waiting[key.namespace]
 
-    def pop(self) -> Key:
-        namespace, keys = self._waiting.popitem(last=False)
+    def pop(self, may_run: Callable[[str], bool]) -> Key | None:
+        """The next key of a namespace that `may_run`, or None.
+
+        Only a few namespaces may not, as those fill all slots between them.
+        """
+        namespace = next(filter(may_run, self._waiting), None)
+        if namespace is None:
+            return None
+        keys = self._waiting.pop(namespace)
         key, _ = keys.popitem(last=False)
         self._length -= 1
         if keys:
@@ -89,7 +100,7 @@ class Verifier:
     Args:
         probe: Checks one target; whatever the server does is a verdict, and an exception is a bug.
         per_second: How many checks may start in a second, over all servers.
-        concurrency: How many checks may run at once.
+        concurrency: How many checks may run at once; the servers of one namespace get an eighth of them.
         on_change: Called with each server whose verdict has changed.
         observe: Called after each check with its finding and its duration in seconds.
         jitter: Returns random numbers from 0 to 1.
@@ -116,6 +127,8 @@ class Verifier:
         self._fresh = _Lane()
         self._routine = _Lane()
         self._fresh_in_a_row = 0
+        self._share = max(1, concurrency // SHARES)
+        self._running: Counter[str] = Counter()
         self._wake = asyncio.Event()
         # Most verdicts are equal. Sharing one object for all of them saves memory.
         self._shared = lru_cache(maxsize=256)(_itself)
@@ -172,23 +185,39 @@ class Verifier:
     async def run(self) -> None:
         """Check servers until cancelled."""
         slots = asyncio.Semaphore(self._concurrency)
+
+        def ended(key: Key, _: asyncio.Task[None]) -> None:
+            self._running[key.namespace] -= 1
+            if not self._running[key.namespace]:
+                del self._running[key.namespace]
+            slots.release()
+            self._wake.set()
+
         async with asyncio.TaskGroup() as checks:
             while True:
                 await slots.acquire()
-                while not self.waiting:
+                while (key := self._next()) is None:
                     self._wake.clear()
                     await self._wake.wait()
-                key = self._next()
                 server = self._servers[key]
                 server.running = True
+                self._running[key.namespace] += 1
                 check = checks.create_task(self._check(key, server))
-                check.add_done_callback(lambda _: slots.release())
+                check.add_done_callback(partial(ended, key))
                 await asyncio.sleep(self._pause)
 
-    def _next(self) -> Key:
-        fresh = bool(self._fresh) and (not self._routine or self._fresh_in_a_row < FRESH_IN_A_ROW)
-        self._fresh_in_a_row = self._fresh_in_a_row + 1 if fresh else 0
-        return (self._fresh if fresh else self._routine).pop()
+    def _next(self) -> Key | None:
+        """The next server to check, or None while none may be."""
+        lanes = (self._fresh, self._routine)
+        for lane in lanes if self._fresh_in_a_row < FRESH_IN_A_ROW else reversed(lanes):
+            key = lane.pop(self._may_run)
+            if key is not None:
+                self._fresh_in_a_row = self._fresh_in_a_row + 1 if lane is self._fresh else 0
+                return key
+        return None
+
+    def _may_run(self, namespace: str) -> bool:
+        return self._running[namespace] < self._share
 
     async def _check(self, key: Key, server: _Server) -> None:
         target, verdict = server.target, None
@@ -206,6 +235,7 @@ class Verifier:
         if server.target is not target:
             self._soon(key, server)
             return
+        server.overran = verdict is not None and verdict.overrun
         if verdict is not None:
             self._judge(key, server, self._shared(verdict))
         self._plan(key, server)
@@ -219,7 +249,10 @@ class Verifier:
             server.failures += 1
             is_bad = server.verdict is not None and not server.verdict.ok
             # A bad server may fail differently each time, so only a failure that it repeats is reported.
-            certain = found == server.failure if is_bad else server.failures >= FAILURES_TO_FAIL
+            # Nothing that passes makes a good server send too much, so once is enough.
+            certain = (
+                found == server.failure if is_bad else server.overran or server.failures >= FAILURES_TO_FAIL
+            )
             server.failure = found
         if certain and found != server.verdict:
             server.verdict = found
@@ -229,7 +262,7 @@ class Verifier:
     def _plan(self, key: Key, server: _Server) -> None:
         """Schedule the next check of the same target."""
         interval = server.target.interval
-        if not server.failures:
+        if not server.failures or server.overran:
             delay, lane = interval, self._routine
         else:
             retry = FIRST_RETRY_SECONDS * 2.0 ** min(server.failures - 1, 10)

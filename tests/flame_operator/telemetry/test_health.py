@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from asyncio import to_thread
@@ -20,6 +21,7 @@ from flame_operator.telemetry.health import (
     serve,
     trouble,
 )
+from flame_operator.telemetry.http_server import ANSWERS_PER_SECOND
 
 WELL = Vitals(role="leader", in_contact=True, silent_for=1, sweep_age=600, resync_seconds=600)
 
@@ -91,3 +93,34 @@ async def test_endpoints_are_served_until_the_end() -> None:
                 pass
     with pytest.raises(OSError, match="refused"):
         await to_thread(fetch, "127.0.0.1", port, "/good")
+
+
+async def test_an_endpoint_with_a_bug_answers_500_and_the_others_go_on() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def broken() -> Answer:
+        raise RuntimeError("a bug")
+
+    async with serve(port, {"/broken": broken, "/good": lambda: Answer(200, "a/b", b"")}):
+        assert (await to_thread(fetch, "127.0.0.1", port, "/broken"))[0] == 500
+        assert (await to_thread(fetch, "127.0.0.1", port, "/good"))[0] == 200
+
+
+async def test_an_answer_is_new_unless_somebody_asks_very_often() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made: list[None] = []
+
+    def count() -> Answer:
+        made.append(None)
+        return Answer(200, "a/b", str(len(made)).encode())
+
+    async with serve(port, {"/count": count}):
+        began = time.monotonic()
+        answers = [(await to_thread(fetch, "127.0.0.1", port, "/count"))[2] for _ in range(20)]
+        seconds = time.monotonic() - began
+    assert answers[:ANSWERS_PER_SECOND] == [b"1", b"2", b"3", b"4", b"5"]
+    assert len(made) <= ANSWERS_PER_SECOND * (1 + seconds)

@@ -130,7 +130,7 @@ async def test_what_is_asked(pod: Pod) -> None:
     [
         (never, "no complete answer within 0.2 seconds"),
         (drips, "no complete answer within 0.2 seconds"),
-        (endless, "the server's answer is larger than 256 KiB"),
+        (endless, "the server's answer is larger than 16 KiB"),
         (breaks_off, "the connection was lost"),
         (answers(500), "the server answers with HTTP status 500"),
         (answers(204), "the server answers with HTTP status 204"),
@@ -138,7 +138,7 @@ async def test_what_is_asked(pod: Pod) -> None:
         (answers(429), "the rate limit refuses it (429): set search.rateLimit.burst to 5 or more"),
         (answers(text="<html>", content_type="text/html"), "the server's answer isn't MCP"),
         (answers(body=b"\xff\xfe", content_type="application/json"), "the server's answer isn't MCP"),
-        (answers(text="[" * 200_000, content_type="application/json"), "the server's answer isn't MCP"),
+        (answers(text="[" * 16_000, content_type="application/json"), "the server's answer isn't MCP"),
         (answers(text='[{"id": 1}]', content_type="application/json"), "the server's answer isn't MCP"),
         (
             answers(text='{"id": 7, "result": {}}', content_type="application/json"),
@@ -155,7 +155,7 @@ async def test_what_is_asked(pod: Pod) -> None:
 )
 async def test_what_is_no_answer(pod: Pod, handler: Handler, trouble: str) -> None:
     pod.mcp = handler
-    # Long enough for 256 KiB over the loopback interface even on a busy machine.
+    # Long enough for the loopback interface even on a busy machine.
     seconds = 0.2 if handler in (never, drips) else 30
     assert await pod.check(seconds=seconds) == Verdict(
         ok=False,
@@ -167,7 +167,7 @@ async def test_what_is_no_answer(pod: Pod, handler: Handler, trouble: str) -> No
 
 async def test_the_readiness_answer_is_bounded_too(pod: Pod) -> None:
     pod.ready = endless
-    too_large = "GET /health/ready failed: the server's answer is larger than 256 KiB."
+    too_large = "GET /health/ready failed: the server's answer is larger than 16 KiB."
     assert (await pod.check()).message == too_large
     pod.ready = answers(503)
     assert (await pod.check()).message == "GET /health/ready failed: the server answers with HTTP status 503."

@@ -1,0 +1,198 @@
+"""Makes the few HTTP/1.1 requests of a check, to a pod that may send anything.
+
+It is a client for this purpose only: general ones bound bodies, but neither heads, informational answers nor
+the framing of chunks. It follows no redirects, knows no cookies, proxies or credentials, and decompresses
+nothing.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+from flame_operator.verification.verdict import Failure
+from flame_operator.verification.wire import NOT_HTTP, HeldBytes, Wire
+
+MAX_HEAD = 16 * 1024
+"""How many bytes the head of an answer may have, and the trailers after its body."""
+MAX_HEADERS = 128
+MAX_CHUNKS = 1024
+"""How many chunks an answer may be made of."""
+MAX_CHUNK_LINE = 256
+"""How many bytes the line before a chunk may have, with its extensions."""
+_CHUNKS_AT_ONCE = 64
+"""After how many chunks others get a turn, as many chunks may arrive at once."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+
+class Response(NamedTuple):
+    """The answer to a request."""
+
+    status: int
+    content_type: str
+    """The media type in small letters, without parameters."""
+    body: bytes
+    """The body of an answer with status 200, as it came; of others nothing is read."""
+
+
+class _Head(NamedTuple):
+    status: int
+    headers: Mapping[str, bytes]
+    stays_open: bool
+
+
+class HttpClient:
+    """Makes the requests of one check, one after the other, on one connection if the pod keeps it open.
+
+    Args:
+        url: The base URL, with an address and a port, e.g. `http://10.0.0.7:80`.
+        headers: Headers of all requests.
+        held: Counts the bytes that all checks hold.
+        give_up: Ends the check; called when all checks together hold too much.
+    """
+
+    def __init__(
+        self, url: str, headers: Mapping[str, str], held: HeldBytes, give_up: Callable[[], None]
+    ) -> None:
+        parts = urlsplit(url)
+        self._wire = Wire(parts.hostname or "", parts.port or 80, held, give_up)
+        self._headers = headers
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._wire.__aexit__(*error)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        most: int = 0,
+    ) -> Response:
+        """Make a request.
+
+        Args:
+            method: The HTTP method.
+            path: The path.
+            headers: Headers of this request.
+            body: Its body.
+            most: How many bytes the answer's body may have; with 0 none of it is read.
+
+        Raises:
+            Failure: There is no connection, the answer isn't HTTP, or it is larger than a check takes.
+            ConnectionError: The pod has broken off.
+        """
+        lines = {**self._headers, **(headers or {}), "Content-Length": f"{len(body)}"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        data = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1", "replace") + body
+        answer = await self._head(await self._first_line(data))
+        is_read = answer.status == 200 and most > 0
+        content = await self._body(answer, most) if is_read else b""
+        if not is_read or not answer.stays_open:
+            self._wire.close()
+        content_type = answer.headers.get("content-type", b"").split(b";")[0].strip().lower()
+        return Response(answer.status, content_type.decode("latin-1"), content)
+
+    def release(self) -> None:
+        """Say that the last answer's body is no longer kept."""
+        self._wire.release()
+
+    async def _first_line(self, data: bytes) -> bytes:
+        if self._wire.is_open:
+            try:
+                self._wire.send(data)
+                return await self._wire.line(MAX_HEAD)
+            except ConnectionError:
+                pass  # closed since the last answer, which a server may do at any time
+        await self._wire.connect()
+        self._wire.send(data)
+        return await self._wire.line(MAX_HEAD)
+
+    async def _head(self, first: bytes) -> _Head:
+        """The head of an answer; one informational answer may come before it."""
+        for line in (first, None):
+            status_line = await self._wire.line(MAX_HEAD) if line is None else line
+            match = _STATUS_LINE.fullmatch(status_line)
+            if match is None:
+                raise Failure(NOT_HTTP)
+            headers = await self._header_lines()
+            status = int(match[2])
+            if not 100 <= status < 200 or status == 101:
+                options = headers.get("connection", b"").lower()
+                return _Head(status, headers, match[1] == b"1" and b"close" not in options)
+        raise Failure(NOT_HTTP, overrun=True)
+
+    async def _header_lines(self) -> dict[str, bytes]:
+        """Header lines, or trailers, to the empty line that ends them."""
+        headers: dict[str, bytes] = {}
+        left = MAX_HEAD
+        for _ in range(MAX_HEADERS + 1):
+            line = await self._wire.line(left)
+            if not line:
+                return headers
+            left -= len(line)
+            field, colon, value = line.partition(b":")
+            if not colon or _NAME.fullmatch(field) is None:
+                raise Failure(NOT_HTTP)
+            name = field.decode("ascii").lower()
+            if name in headers and name in ("content-length", "transfer-encoding"):
+                raise Failure(NOT_HTTP)
+            headers[name] = value.strip(b" \t")
+        raise Failure(NOT_HTTP, overrun=True)
+
+    async def _body(self, head: _Head, most: int) -> bytes:
+        encoding, length = head.headers.get("transfer-encoding"), head.headers.get("content-length")
+        body = bytearray()
+        if encoding is not None:
+            if encoding.lower() != b"chunked" or length is not None:
+                raise Failure(NOT_HTTP)
+            await self._chunks(body, most)
+        elif length is not None:
+            if _LENGTH.fullmatch(length) is None:
+                raise Failure(NOT_HTTP)
+            await self._exactly(int(length), body, most)
+        else:
+            while piece := await self._wire.some(most + 1):
+                body += piece
+                _check_size(len(body), most)
+            self._wire.close()
+        return bytes(body)
+
+    async def _chunks(self, body: bytearray, most: int) -> None:
+        for number in range(1, MAX_CHUNKS + 2):
+            if number % _CHUNKS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            match = _CHUNK.fullmatch(await self._wire.line(MAX_CHUNK_LINE))
+            if match is None:
+                raise Failure(NOT_HTTP)
+            size = int(match[1], 16)
+            if size == 0:
+                await self._header_lines()
+                return
+            await self._exactly(size, body, most)
+            if await self._wire.line(MAX_CHUNK_LINE):
+                raise Failure(NOT_HTTP)
+        raise Failure(f"the server's answer has more than {MAX_CHUNKS} chunks", overrun=True)
+
+    async def _exactly(self, count: int, body: bytearray, most: int) -> None:
+        _check_size(len(body) + count, most)
+        while count:
+            piece = await self._wire.some(count)
+            if not piece:
+                raise ConnectionError
+            body += piece
+            count -= len(piece)
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise Failure(f"the server's answer is larger than {most // 1024} KiB", overrun=True)
