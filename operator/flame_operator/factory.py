@@ -7,12 +7,14 @@ from functools import cached_property, partial
 from typing import Any
 
 from flame_operator.api.kube import AioKube, Leases
+from flame_operator.api.lists import Lists
 from flame_operator.api.transport import Transport
 from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.desired.inputs import Defaults
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
+from flame_operator.informer.child_watch import ChildWatch
 from flame_operator.informer.informer import Informer
 from flame_operator.informer.watch import watch
 from flame_operator.informer.watch_health import WatchHealth
@@ -33,6 +35,7 @@ from flame_operator.resource.kinds import (
     SERVICE_MONITOR,
     Key,
     Kind,
+    is_whole,
 )
 from flame_operator.rollouts.pacer import Pacer
 from flame_operator.rollouts.rollouts import Rollouts
@@ -103,6 +106,11 @@ class Factory:
             optional_kinds=self._optional_kinds(),
             metrics=self.metrics,
         )
+
+    @cached_property
+    def child_watch(self) -> ChildWatch:
+        """Watches children, and tells the informer of them."""
+        return ChildWatch(api=Lists(self.transport), informer=self.informer, namespaces=self.namespaces)
 
     @cached_property
     def queue(self) -> WorkQueue:
@@ -178,7 +186,8 @@ class Factory:
         self.digests.use(await load_key(self.api, self.settings.namespace))
         await self.informer.prime()
         for key in self.cache.servers():
-            self.rollouts.resume(key, self.cache.child(DEPLOYMENT.kind, key))
+            deployment = self.cache.child(DEPLOYMENT.kind, key)
+            self.rollouts.resume(key, deployment if deployment and is_whole(deployment) else None)
 
     def background(
         self, *, watch_started: Callable[[], None]
@@ -197,6 +206,7 @@ class Factory:
         )
         return (
             watching,
+            self.child_watch.run,
             self.informer.sweep_forever,
             self.references.run,
             self.verifier.run,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from flame_operator.api.kube import KubeApi
+from flame_operator.errors import TooLarge
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.annotations import OWNS_SECRET
 from flame_operator.resource.kinds import KINDS, QDRANT, SECRET, SERVICE, STATEFUL_SET, Key, Manifest, key_of
@@ -19,7 +20,7 @@ class Children:
         self._cache = cache
 
     async def look(self, server: Server) -> None:
-        """Read the objects that aren't watched: foreign objects with a child's name, and generated Secrets.
+        """Read what isn't watched: foreign objects with a child's name, generated Secrets, and new content.
 
         Raises:
             Refused: The API server refuses a read.
@@ -28,6 +29,8 @@ class Children:
         for child in self._cache.children(server.key):
             if not is_ours(server, child) and not is_of_another(server, child):
                 await self.read(child["kind"], key_of(child))
+        for kind, key in self._cache.unread(server.key):
+            await self.read(kind, key)
         service = self.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
@@ -38,8 +41,23 @@ class Children:
             await self.read(SECRET.kind, Key(server.key.namespace, server.key.name + QDRANT))
 
     async def read(self, kind: str, key: Key) -> None:
-        """Read an object from the API server, and store the result in the cache."""
-        self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
+        """Read an object from the API server, and store the result in the cache.
+
+        Of an object that is too large only who it is gets stored, as of a foreign one.
+        """
+        noted = self._cache.begin_read(kind, key)
+        try:
+            live = await self._read(kind, key)
+        except BaseException:
+            self._cache.note(kind, key, noted)
+            raise
+        self._cache.learn(kind, key, live)
+
+    async def _read(self, kind: str, key: Key) -> Manifest | None:
+        try:
+            return await self._api.get(KINDS[kind], key)
+        except TooLarge:
+            return await self._api.get_metadata(KINDS[kind], key)
 
     def observed(self, server: Server) -> Iterator[Manifest]:
         """All known objects with the names of children, including foreign ones."""

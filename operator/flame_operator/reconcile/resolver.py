@@ -6,7 +6,7 @@ from flame_operator.changes.children import Children
 from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
 from flame_operator.desired.references import references
-from flame_operator.informer.cache import SCALED_BY_OTHERS
+from flame_operator.informer.kept import SCALED_BY_OTHERS
 from flame_operator.references.lookup import References
 from flame_operator.references.resolved import Resolved
 from flame_operator.references.tokens import Tokens

@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from flame_operator.api.kube import PAGE, AioKube
+from flame_operator.api.kube import AioKube
+from flame_operator.api.paging import PAGE
 from flame_operator.api.transport import ATTEMPTS, Transport, connect, open_session
 from flame_operator.errors import Conflict, Forbidden, NamespaceTerminating, Refused, Unavailable, UserError
-from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key
+from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key, is_whole
 from tests.support.operator.fake_kube import server
 
 KEY = Key("team", "docs")
@@ -167,7 +168,16 @@ async def test_a_list_whose_pages_expire_starts_again(api: Api) -> None:
     api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]})
     found = {item["metadata"]["name"] async for item in api.kube.list(SERVER, namespace="team")}
     assert found == {"a", "b"}
-    assert api.asked[2][1:3] == ("/apis/flamemcp.dev/v1alpha1/namespaces/team/flamemcpservers", {})
+    path = "/apis/flamemcp.dev/v1alpha1/namespaces/team/flamemcpservers"
+    assert api.asked[2][1:3] == (path, {"limit": str(PAGE)})
+
+
+async def test_a_list_whose_pages_expire_goes_on_where_the_api_server_offers_it(api: Api) -> None:
+    api.answer(200, {"metadata": {"continue": "old"}, "items": [{"metadata": {"name": "a"}}]})
+    api.answer(410, {**problem(410, "too old"), "metadata": {"continue": "new"}})
+    api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
+    assert [item["metadata"]["name"] async for item in api.kube.list(SERVER)] == ["a", "b"]
+    assert api.asked[2][2]["continue"] == "new"
 
 
 async def test_a_missing_object_is_no_error(api: Api) -> None:
@@ -183,7 +193,8 @@ async def test_metadata_comes_without_the_rest(api: Api) -> None:
     api.answer(404, problem(404, "not found"))
     found = await api.kube.get_metadata(SERVICE, KEY)
     assert found is not None
-    assert found["metadata"] == {"resourceVersion": "7"}
+    assert found["metadata"]["resourceVersion"] == "7"
+    assert not is_whole(found)
     assert await api.kube.get_metadata(SERVICE, KEY) is None
     assert api.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] * 2
 
