@@ -1,5 +1,6 @@
 """Makes the parts of the operator and connects them; `app.run` starts them."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ class Factory:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Runs the passes over servers."""
-        children = Children(self.api, self.cache)
+        children = Children(self.api, self.cache, self._add_later)
         return Reconciler(
             cache=self.cache,
             defaults=self._defaults,
@@ -226,6 +227,9 @@ class Factory:
 
     def _add(self, key: Key) -> None:
         self.queue.add(key)
+
+    def _add_later(self, key: Key, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.queue.add, key)
 
     def _reference_changed(self, key: Key) -> None:
         # Generated Secrets are references, too, and nothing else reports when they change.

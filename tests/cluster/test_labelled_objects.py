@@ -58,7 +58,7 @@ def peak_kib(operator: Operator) -> int:
 def test_large_objects_with_the_labels_of_children(
     cluster: Cluster, client: Client, namespace: str, start_operator: Callable[..., Operator]
 ) -> None:
-    """Attack 3 (H2): 40 ConfigMaps of 1 MB, some updated, 20 Services and 20 Deployments with 200 kB of annotations."""
+    """Attack 3 (H2): 40 ConfigMaps of 1 MB; 20 Services and 20 Deployments with 200 kB of annotations."""
     first = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)

@@ -12,13 +12,16 @@ from flame_operator.api.paging import OBJECT_BYTES, PAGE, PAGE_BYTES, next_limit
 from flame_operator.api.reading import Line
 from flame_operator.api.transport import StreamRefused, Transport
 from flame_operator.errors import TooLarge, Unavailable
-from flame_operator.resource.kinds import Kind, Manifest, without_content
+from flame_operator.resource.kinds import POD, Kind, Manifest, without_content
 
 log = structlog.get_logger(__name__)
 
 LIST_TIMEOUT = 60.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+MOST_PODS = 250
+"""The most pods of a list; tenants decide how many have a server's labels."""
+_OF_PODS = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
 RESTARTS = 3
 """How often a list starts again because its pages have expired."""
 
@@ -53,7 +56,7 @@ class Lists:
             timeout=LIST_TIMEOUT,
             most=OBJECT_BYTES,
         )
-        limit, version, restarts = PAGE, "", 0
+        limit, version, restarts, pods = PAGE, "", 0, 0
         while True:
             query["limit"] = str(limit)
             answer = await self._page(replace(call, query=query), limit)
@@ -69,7 +72,8 @@ class Lists:
             page = checked(answer)
             version = version or page["metadata"].get("resourceVersion", "")
             yield Page([_item(kind, item) for item in page["items"] or ()], version)
-            if not page["metadata"].get("continue"):
+            pods += len(page["items"] or ()) if kind == POD else 0
+            if not page["metadata"].get("continue") or pods >= MOST_PODS:
                 return
             _go_on(query, page)
             limit = next_limit(limit, answer.size)
@@ -129,10 +133,18 @@ class Lists:
 
 
 def _item(kind: Kind, item: Manifest) -> Manifest:
+    if kind == POD:
+        return _slim_pod(item)
     if item.get("kind") == "PartialObjectMetadata":
         return without_content(kind, item["metadata"])
     # Items of a list come without apiVersion and kind.
     return {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+
+
+def _slim_pod(pod: Manifest) -> Manifest:
+    """What the operator reads of a pod: who it is and how it is, which users can't write."""
+    metadata = {name: value for name, value in pod["metadata"].items() if name in _OF_PODS}
+    return {"apiVersion": "v1", "kind": POD.kind, "metadata": metadata, "status": pod.get("status") or {}}
 
 
 def _go_on(query: dict[str, str], body: Manifest) -> None:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from flame_operator.errors import TooLarge
 from flame_operator.resource.kinds import Manifest
 
-LINE_BYTES = 512 * 1024
-"""The longest line of a stream that is kept whole."""
+LINE_BYTES = 64 * 1024
+"""The longest line of a stream that is kept whole; an event about a common child has 2 to 15 kB."""
 HEAD_BYTES = 4096
 """How much of a longer line is kept: enough for the kind, the names and the version of an object."""
 

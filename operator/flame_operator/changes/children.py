@@ -1,8 +1,9 @@
 """Finds the live objects that have the names of a server's children, in the cache or by reading them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flame_operator.api.kube import KubeApi
+from flame_operator.changes.pace import Pace
 from flame_operator.errors import TooLarge
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.annotations import OWNS_SECRET
@@ -13,11 +14,26 @@ from flame_operator.resource.unions import generates_token, managed_qdrant
 
 
 class Children:
-    """Access to the live children of servers."""
+    """Access to the live children of servers.
 
-    def __init__(self, api: KubeApi, cache: Cache) -> None:
+    Args:
+        api: The API of the cluster.
+        cache: The newest known versions of the children.
+        later: Has a server looked at again in so many seconds.
+        pace: Spreads the reads of children that change all the time.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        cache: Cache,
+        later: Callable[[Key, float], None] = lambda _key, _seconds: None,
+        pace: Pace | None = None,
+    ) -> None:
         self._api = api
         self._cache = cache
+        self._later = later
+        self._pace = pace or Pace()
 
     async def look(self, server: Server) -> None:
         """Read what isn't watched: foreign objects with a child's name, generated Secrets, and new content.
@@ -29,8 +45,7 @@ class Children:
         for child in self._cache.children(server.key):
             if not is_ours(server, child) and not is_of_another(server, child):
                 await self.read(child["kind"], key_of(child))
-        for kind, key in self._cache.unread(server.key):
-            await self.read(kind, key)
+        await self._read_changed(server.key)
         service = self.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
@@ -39,6 +54,15 @@ class Children:
         store = managed_qdrant(server) or self.known(server, STATEFUL_SET.kind, QDRANT)
         if store and self._cache.child(SECRET.kind, server.key, QDRANT) is None:
             await self.read(SECRET.kind, Key(server.key.namespace, server.key.name + QDRANT))
+
+    async def _read_changed(self, server: Key) -> None:
+        """Read children of which there are newer versions; until a read's turn comes, the old one counts."""
+        for kind, key in self._cache.unread(server):
+            wait = self._pace.wait(key.namespace, (kind, key.name)) if self._cache.has_read(kind, key) else 0
+            if wait > 0:
+                self._later(server, wait)
+            else:
+                await self.read(kind, key)
 
     async def read(self, kind: str, key: Key) -> None:
         """Read an object from the API server, and store the result in the cache.

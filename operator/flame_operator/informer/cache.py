@@ -97,10 +97,11 @@ class Cache:
     def note(self, kind: str, key: Key, version: int) -> bool:
         """Note that a newer version of an object has to be read; returns whether that is news.
 
-        Too large a Job isn't the operator's.
+        Of Jobs only those that are known to be a server's are read.
         """
         slot = (kind, key)
-        if kind == JOB.kind or not self.parents(kind, key) or not self._is_news(slot, version):
+        unwanted = slot not in self._objects if kind == JOB.kind else not self.parents(kind, key)
+        if unwanted or not self._is_news(slot, version):
             return False
         if version <= self._unread.get(slot, -1):
             return False
@@ -109,8 +110,13 @@ class Cache:
 
     def unread(self, key: Key) -> list[Slot]:
         """The children of a server of which there are newer versions than those in the cache."""
-        slots = ((kind.kind, Key(key.namespace, key.name + suffix)) for kind, suffix in CHILD_SLOTS)
+        slots = [(kind.kind, Key(key.namespace, key.name + suffix)) for kind, suffix in CHILD_SLOTS]
+        slots += [(JOB.kind, job) for job in sorted(self._jobs.get(key, ()))]
         return [slot for slot in slots if slot in self._unread]
+
+    def has_read(self, kind: str, key: Key) -> bool:
+        """Whether any version of an object has been read, even if too little of it was kept."""
+        return self._objects.get((kind, key), (0,))[0] > 0
 
     def drop(self, body: Manifest) -> bool:
         """Remove a deleted object; returns whether it was known."""

@@ -9,10 +9,11 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from flame_operator.api.kube import AioKube
-from flame_operator.api.paging import PAGE
+from flame_operator.api.lists import MOST_PODS
+from flame_operator.api.paging import PAGE, PAGE_BYTES
 from flame_operator.api.transport import ATTEMPTS, Transport, connect, open_session
 from flame_operator.errors import Conflict, Forbidden, NamespaceTerminating, Refused, Unavailable, UserError
-from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key, is_whole
+from flame_operator.resource.kinds import DEPLOYMENT, POD, SERVER, SERVICE, Key, is_whole
 from tests.support.operator.fake_kube import server
 
 KEY = Key("team", "docs")
@@ -178,6 +179,42 @@ async def test_a_list_whose_pages_expire_goes_on_where_the_api_server_offers_it(
     api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
     assert [item["metadata"]["name"] async for item in api.kube.list(SERVER)] == ["a", "b"]
     assert api.asked[2][2]["continue"] == "new"
+
+
+async def test_a_list_whose_page_is_too_large_is_read_in_smaller_ones(api: Api) -> None:
+    large = {"metadata": {"name": "a"}, "data": {"x": "x" * PAGE_BYTES}}
+    for _ in range(4):  # with 250, 62, 15 and 3 objects
+        api.answer(200, {"metadata": {}, "items": [large]})
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [large]})
+    api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
+    assert [item["metadata"]["name"] async for item in api.kube.list(DEPLOYMENT)] == ["a", "b"]
+    assert [query["limit"] for _, _, query, _, _ in api.asked] == ["250", "62", "15", "3", "1", "1"]
+
+
+async def test_metadata_is_listed_without_the_rest(api: Api) -> None:
+    item = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}}
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [item]})
+    api.answer(200, {"metadata": {}, "items": None})  # as the API server writes an empty list
+    (found,) = [item async for item in api.kube.list(SERVICE, metadata_only=True)]
+    assert (found["kind"], found["metadata"]["name"], is_whole(found)) == ("Service", "a", False)
+    assert "PartialObjectMetadataList" in api.accepted[0]
+
+
+async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> None:
+    pod = {
+        "metadata": {"name": "a", "annotations": {"x": "y"}},
+        "spec": {"x": "y"},
+        "status": {"phase": "Running"},
+    }
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [pod] * MOST_PODS})
+    found = [item async for item in api.kube.list(POD, namespace="team")]
+    assert len(found) == MOST_PODS
+    assert found[0] == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "status": {"phase": "Running"},
+    }
 
 
 async def test_a_missing_object_is_no_error(api: Api) -> None:
