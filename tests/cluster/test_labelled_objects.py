@@ -62,6 +62,7 @@ def test_large_objects_with_the_labels_of_children(
     first = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
+    first.wait_for("swept", count=len(first.lines("swept")) + 2)
     before, objects = peak_kib(first), first.lines("swept")[-1]["objects"]
     hostile = cluster.namespace()
     for kind, body in everything(hostile):

@@ -1,8 +1,10 @@
 """Describes requests to the Kubernetes API and their answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from flame_operator.api.reading import parsed
 from flame_operator.resource.kinds import Manifest
 
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -15,7 +17,7 @@ etcd stores at most 1.5 MB of an object; as JSON it may be larger, since control
 
 @dataclass(frozen=True)
 class Call:
-    """One request to the API; `timeout` is in seconds, and `most` is the most bytes that are read."""
+    """One request to the API; `timeout` is in seconds, `most` is how many bytes of the answer are read."""
 
     method: str
     path: str
@@ -25,6 +27,7 @@ class Call:
     accept: str = "application/json"
     timeout: float = 30.0
     most: int = MOST_BYTES
+    parse: Callable[[bytes], Manifest] = parsed
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

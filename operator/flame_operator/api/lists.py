@@ -9,7 +9,7 @@ import structlog
 from flame_operator.api.answers import checked
 from flame_operator.api.calls import Answer, Call
 from flame_operator.api.paging import OBJECT_BYTES, PAGE, PAGE_BYTES, next_limit, smaller_limit
-from flame_operator.api.reading import Line
+from flame_operator.api.reading import Line, parsed_item
 from flame_operator.api.transport import StreamRefused, Transport
 from flame_operator.errors import TooLarge, Unavailable
 from flame_operator.resource.kinds import POD, Kind, Manifest, without_content
@@ -83,12 +83,12 @@ class Lists:
         try:
             if limit > 1:
                 return await self._transport.request(replace(call, most=PAGE_BYTES))
-            return await self._transport.request(call)
+            return await self._transport.request(replace(call, parse=parsed_item))
         except TooLarge:
             if limit > 1:
                 return None
             log.warning("an object is too large to read", call=str(call))
-            return await self._transport.request(replace(call, accept=METADATA_LIST))
+            return await self._transport.request(replace(call, accept=METADATA_LIST, parse=parsed_item))
 
     async def watch(  # noqa: PLR0913 - as the API has them
         self,

@@ -2,10 +2,10 @@
 
 PAGE = 250
 """The most objects of a page."""
-PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = 512 * 1024
 """The most bytes of a page with more than one object.
 
-Parsed, a page of the worst kind takes twelve times as much memory, and its parsing takes some 20 ms.
+Parsed, a page of the worst kind takes twelve times as much memory, and its parsing some 20 ms of CPU.
 """
 OBJECT_BYTES = 16 * 1024 * 1024
 """The most bytes of a page with a single object.

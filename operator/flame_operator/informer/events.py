@@ -8,19 +8,15 @@ import json
 import re
 from typing import Literal, NamedTuple, cast
 
-from flame_operator.api.reading import Line
+from flame_operator.api.reading import NAMES, Line
 from flame_operator.errors import Unavailable
 from flame_operator.resource.kinds import Key, Manifest
 
 Type = Literal["ADDED", "MODIFIED", "DELETED"]
 
-# The API server writes the fields of built-in kinds in this order; names and versions need no escapes.
 _HEAD = re.compile(
     rb'\{\s*"type":\s*"(?P<type>ADDED|MODIFIED|DELETED)",\s*"object":\s*\{'
-    rb'\s*"kind":\s*"\w+",\s*"apiVersion":\s*"[\w./]+",\s*"metadata":\s*\{'
-    rb'\s*"name":\s*"(?P<name>[-.\w:]+)",(?:\s*"generateName":\s*"[-.\w]*",)?'
-    rb'\s*"namespace":\s*"(?P<namespace>[-\w]+)",(?:\s*"selfLink":\s*"[^"\\]*",)?'
-    rb'\s*"uid":\s*"[-\w]+",\s*"resourceVersion":\s*"(?P<version>\d+)"'
+    rb'\s*"kind":\s*"\w+",\s*"apiVersion":\s*"[\w./]+",\s*"metadata":\s*\{' + NAMES
 )
 
 

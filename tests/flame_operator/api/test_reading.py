@@ -1,9 +1,10 @@
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from flame_operator.api.paging import PAGE, PAGE_BYTES, next_limit, smaller_limit
-from flame_operator.api.reading import HEAD_BYTES, Lines, parsed, read_at_most
+from flame_operator.api.reading import HEAD_BYTES, Lines, parsed, parsed_item, read_at_most
 from flame_operator.errors import TooLarge
 
 
@@ -37,6 +38,25 @@ async def test_an_answer_is_read_up_to_its_bound() -> None:
 @pytest.mark.parametrize("text", [b"<html>", b"[1]", b"[" * 100_000])
 def test_what_is_no_object_becomes_a_message(text: bytes) -> None:
     assert parsed(text) == {"message": text[:200].decode()}
+
+
+def page(size: int) -> bytes:
+    metadata = {"name": "docs", "namespace": "team", "uid": "1-a", "resourceVersion": "7", "x": "x" * size}
+    body = {
+        "kind": "ServiceList",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": "9", "continue": "next", "remainingItemCount": 3},
+        "items": [{"metadata": metadata, "spec": {}}],
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def test_of_a_large_object_in_a_list_only_who_it_is_is_read() -> None:
+    assert parsed_item(page(10)) == json.loads(page(10))
+    found = parsed_item(page(PAGE_BYTES))
+    names = {"name": "docs", "namespace": "team", "uid": "1-a", "resourceVersion": "7"}
+    assert found["items"] == [{"kind": "PartialObjectMetadata", "metadata": names}]
+    assert found["metadata"] == {"resourceVersion": "9", "continue": "next"}
 
 
 def test_pages_shrink_and_grow_with_their_size() -> None:

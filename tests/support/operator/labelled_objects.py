@@ -113,8 +113,9 @@ class LargeApi:
         found = [one for one in self.objects if one.kind == kind]
         start, limit = int(request.query.get("continue", "0")), int(request.query.get("limit", "9999"))
         after = str(start + limit) if start + limit < len(found) else ""
-        metadata = json.dumps({"resourceVersion": "9", "continue": after})
-        await response.write(f'{{"metadata":{metadata},"items":['.encode())
+        metadata = {"resourceVersion": "9"} | ({"continue": after} if after else {})
+        head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata}
+        await response.write(f'{json.dumps(head, separators=(",", ":"))[:-1]},"items":['.encode())
         for number, one in enumerate(found[start : start + limit]):
             await response.write(b"," if number else b"")
             await _write(response, one.pieces(metadata_only=only_metadata, names=False))
