@@ -70,6 +70,8 @@ class Lists:
                 _go_on(query, answer.body)
                 continue
             page = checked(answer)
+            if "items" not in page or "metadata" not in page:
+                raise Unavailable(f"{call}: the answer isn't a list")
             version = version or page["metadata"].get("resourceVersion", "")
             yield Page([_item(kind, item) for item in page["items"] or ()], version)
             pods += len(page["items"] or ()) if kind == POD else 0

@@ -30,7 +30,7 @@ from flame_operator.resource.kinds import (
 log = structlog.get_logger(__name__)
 
 WATCH_SECONDS = 290
-FIRST_DELAY = 0.5
+FIRST_DELAY = 1.0
 LONGEST_DELAY = 20.0
 PATIENCE = 3
 """After how many failures in a row to list again, instead of going on where the watch broke off."""

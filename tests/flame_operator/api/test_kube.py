@@ -191,6 +191,12 @@ async def test_a_list_whose_page_is_too_large_is_read_in_smaller_ones(api: Api) 
     assert [query["limit"] for _, _, query, _, _ in api.asked] == ["250", "62", "15", "3", "1", "1"]
 
 
+async def test_an_answer_that_is_no_list_is_trouble(api: Api) -> None:
+    api.answer(200, "<html>a proxy</html>")
+    with pytest.raises(Unavailable, match="isn't a list"):
+        _ = [item async for item in api.kube.list(DEPLOYMENT)]
+
+
 async def test_metadata_is_listed_without_the_rest(api: Api) -> None:
     item = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}}
     api.answer(200, {"metadata": {"continue": "next"}, "items": [item]})
