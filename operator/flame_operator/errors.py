@@ -32,6 +32,10 @@ class NamespaceTerminating(Refused):
     """The namespace is being deleted, so nothing can be created in it, and there is nothing left to do."""
 
 
+class TooLarge(Refused):
+    """The API server's answer has more bytes than this process reads."""
+
+
 class Conflict(Exception):  # noqa: N818 - HTTP's name for it
     """The live object isn't the one that a request was made for (409): read it again, then decide again."""
 

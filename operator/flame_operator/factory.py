@@ -1,5 +1,6 @@
 """Makes the parts of the operator and connects them; `app.run` starts them."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -7,12 +8,14 @@ from functools import cached_property, partial
 from typing import Any
 
 from flame_operator.api.kube import AioKube, Leases
+from flame_operator.api.lists import Lists
 from flame_operator.api.transport import Transport
 from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.desired.inputs import Defaults
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
+from flame_operator.informer.child_watch import ChildWatch
 from flame_operator.informer.informer import Informer
 from flame_operator.informer.watch import watch
 from flame_operator.informer.watch_health import WatchHealth
@@ -33,6 +36,7 @@ from flame_operator.resource.kinds import (
     SERVICE_MONITOR,
     Key,
     Kind,
+    is_whole,
 )
 from flame_operator.rollouts.pacer import Pacer
 from flame_operator.rollouts.rollouts import Rollouts
@@ -105,6 +109,11 @@ class Factory:
         )
 
     @cached_property
+    def child_watch(self) -> ChildWatch:
+        """Watches children, and tells the informer of them."""
+        return ChildWatch(api=Lists(self.transport), informer=self.informer, namespaces=self.namespaces)
+
+    @cached_property
     def queue(self) -> WorkQueue:
         """The queue of servers that have to be reconciled."""
         return WorkQueue(
@@ -122,7 +131,7 @@ class Factory:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Runs the passes over servers."""
-        children = Children(self.api, self.cache)
+        children = Children(self.api, self.cache, self._add_later)
         return Reconciler(
             cache=self.cache,
             defaults=self._defaults,
@@ -189,7 +198,8 @@ class Factory:
         self.digests.use(await load_key(self.api, self.settings.namespace))
         await self.informer.prime()
         for key in self.cache.servers():
-            self.rollouts.resume(key, self.cache.child(DEPLOYMENT.kind, key))
+            deployment = self.cache.child(DEPLOYMENT.kind, key)
+            self.rollouts.resume(key, deployment if deployment and is_whole(deployment) else None)
             self.pipeline.resume(key, utc_now())
 
     def background(
@@ -209,6 +219,7 @@ class Factory:
         )
         return (
             watching,
+            self.child_watch.run,
             self.informer.sweep_forever,
             self.references.run,
             self.verifier.run,
@@ -228,6 +239,9 @@ class Factory:
 
     def _add(self, key: Key) -> None:
         self.queue.add(key)
+
+    def _add_later(self, key: Key, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.queue.add, key)
 
     def _reference_changed(self, key: Key) -> None:
         # Generated Secrets are references, too, and nothing else reports when they change.

@@ -1,8 +1,8 @@
-"""Sends all requests to the Kubernetes API, except for kopf's watches (`informer.watch`).
+"""Sends all requests to the Kubernetes API, except for kopf's watch (`informer.watch`).
 
 Start in `kube`: it offers the requests that the operator needs, which are server-side apply, lists,
-deletions with preconditions, and the Lease. `transport` sends them, with deadlines and retries, and sends
-no write once the Lease has expired.
+deletions with preconditions, and the Lease. `lists` reads lists and watches, in pieces of bounded size.
+`transport` sends requests, with deadlines and retries, and sends no write once the Lease has expired.
 
 May import `telemetry`.
 """

@@ -3,13 +3,25 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
-from flame_operator.api.transport import Answer, Call, Transport, unlimited
-from flame_operator.errors import Conflict, Forbidden, Invalid, NamespaceTerminating, NotFound, Refused
-from flame_operator.resource.kinds import EVENT, KINDS, LEASE, MANAGER, SERVER, Key, Kind, Manifest, key_of
+from flame_operator.api.answers import checked
+from flame_operator.api.calls import Answer, Call
+from flame_operator.api.lists import METADATA_ONLY, Lists
+from flame_operator.api.transport import Transport, unlimited
+from flame_operator.errors import Conflict, NotFound
+from flame_operator.resource.kinds import (
+    EVENT,
+    KINDS,
+    LEASE,
+    MANAGER,
+    SERVER,
+    Key,
+    Kind,
+    Manifest,
+    key_of,
+    without_content,
+)
 
 STATUS_MANAGER = f"{MANAGER}-status"
-PAGE = 250
-LIST_TIMEOUT = 60.0
 LEASE_TIMEOUT = 2.0
 """The timeout of requests for the Lease, in seconds.
 
@@ -19,7 +31,6 @@ It is short, so that a renewal can be tried twice before the Lease is lost.
 # so a foreign object is never overwritten, and no read is needed before the write.
 ABSENT = "1"
 Propagation = Literal["Background", "Foreground", "Orphan"]
-METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class KubeApi(Protocol):
@@ -43,13 +54,13 @@ class KubeApi(Protocol):
         """The object with this key, or None when there is none."""
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """The metadata of the object with this key, without its content, or None when there is none."""
+        """The object with this key without its content (`is_whole`), or None when there is none."""
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the cluster serves a kind."""
 
     def list(
-        self, kind: Kind, *, selector: str = "", namespace: str | None = None
+        self, kind: Kind, *, selector: str = "", namespace: str | None = None, metadata_only: bool = False
     ) -> AsyncIterator[Manifest]:
         """Iterate over all objects of a kind, page by page; an object may come twice.
 
@@ -57,6 +68,8 @@ class KubeApi(Protocol):
             kind: The kind.
             selector: A label selector; empty selects everything.
             namespace: Where to look; None means everywhere.
+            metadata_only: Whether to leave out the content. It is also left out of an object that alone is
+                too large for an answer. `is_whole` tells.
         """
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
@@ -93,6 +106,7 @@ class AioKube:
 
     def __init__(self, transport: Transport, *, valid_for: Callable[[], float] = unlimited) -> None:
         self._transport = transport
+        self._lists = Lists(transport)
         self._valid_for = valid_for
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> Manifest:
@@ -107,7 +121,8 @@ class AioKube:
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         """The metadata of the object with this key, or None; see `KubeApi.get_metadata`."""
-        return await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
+        found = await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
+        return found and without_content(kind, found["metadata"])
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the cluster serves a kind; see `KubeApi.serves`."""
@@ -116,27 +131,17 @@ class AioKube:
 
     async def _get(self, call: Call) -> Manifest | None:
         answer = await self._request(call)
-        return None if answer.status == 404 else _checked(answer)
+        return None if answer.status == 404 else checked(answer)
 
     async def list(
-        self, kind: Kind, *, selector: str = "", namespace: str | None = None
+        self, kind: Kind, *, selector: str = "", namespace: str | None = None, metadata_only: bool = False
     ) -> AsyncIterator[Manifest]:
         """Iterate over all objects of a kind; see `KubeApi.list`."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
-        while True:
-            answer = await self._request(Call("GET", kind.path(namespace), query, timeout=LIST_TIMEOUT))
-            if answer.status == 410 and "continue" in query:
-                # Paging took longer than the API server keeps old versions: start again, in a single page.
-                query = {name: value for name, value in query.items() if name not in ("continue", "limit")}
-                continue
-            page = _checked(answer)
-            for item in page["items"]:
-                # Items of a list come without apiVersion and kind.
-                yield {**item, "apiVersion": kind.api_version, "kind": kind.kind}
-            token = page["metadata"].get("continue")
-            if not token:
-                return
-            query["continue"] = token
+        async for page in self._lists.pages(
+            kind, selector=selector, namespace=namespace, metadata_only=metadata_only
+        ):
+            for item in page.items:
+                yield item
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
         """Change exactly this version of an object by JSON Patch; see `KubeApi.correct`."""
@@ -152,7 +157,7 @@ class AioKube:
         answer = await self._request(call)
         if answer.status == 422 and "test" in str(answer.body.get("message")):
             raise Conflict(str(answer.body["message"]))
-        return _checked(answer)
+        return checked(answer)
 
     async def delete(self, child: Manifest, *, propagation: Propagation = "Background") -> None:
         """Delete exactly this object; see `KubeApi.delete`."""
@@ -164,7 +169,7 @@ class AioKube:
         }
         answer = await self._request(Call("DELETE", _path(child), body=body))
         if answer.status != 404:
-            _checked(answer)
+            checked(answer)
 
     async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
         """Apply the status of a resource; see `KubeApi.patch_status`."""
@@ -187,7 +192,7 @@ class AioKube:
     async def _apply(self, path: str, body: Manifest, manager: str) -> Manifest:
         query = {"fieldManager": manager, "force": "true"}
         call = Call("PATCH", path, query, body, content_type="application/apply-patch+yaml")
-        return _checked(await self._request(call))
+        return checked(await self._request(call))
 
     async def _request(self, call: Call) -> Answer:
         return await self._transport.request(call, self._valid_for)
@@ -208,7 +213,7 @@ class Leases:
             Unavailable: The API server doesn't answer.
         """
         answer = await self._transport.once(Call("GET", LEASE.path(*self._key), timeout=LEASE_TIMEOUT))
-        return None if answer.status == 404 else _checked(answer)
+        return None if answer.status == 404 else checked(answer)
 
     async def write(self, spec: Manifest, known: Manifest | None) -> Manifest:
         """Write a new spec to the Lease, or create the Lease; returns the live Lease.
@@ -227,21 +232,7 @@ class Leases:
         new = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": {"name": name}}
         body = {**(known or new), "spec": spec}
         method, path = ("POST", LEASE.path(namespace)) if known is None else ("PUT", LEASE.path(*self._key))
-        return _checked(await self._transport.once(Call(method, path, body=body, timeout=LEASE_TIMEOUT)))
-
-
-def _checked(answer: Answer) -> Manifest:
-    """The object in an answer; raises one of `errors` when the answer is an error."""
-    if answer.status < 300:
-        return answer.body
-    message = str(answer.body.get("message") or f"HTTP status {answer.status}")
-    causes: list[dict[str, str]] = (answer.body.get("details") or {}).get("causes") or []
-    # When another object has the name, an apply fails with 422 on the immutable uid, and a delete with 409.
-    if answer.status in (409, 410) or any(cause.get("field") == "metadata.uid" for cause in causes):
-        raise Conflict(message)
-    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-        raise NamespaceTerminating(message)
-    raise {403: Forbidden, 404: NotFound, 422: Invalid}.get(answer.status, Refused)(message)
+        return checked(await self._transport.once(Call(method, path, body=body, timeout=LEASE_TIMEOUT)))
 
 
 def _path(manifest: Manifest) -> str:

@@ -8,11 +8,9 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
 
 import aiohttp
 import structlog
@@ -20,8 +18,9 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from flame_operator.errors import Unavailable, UserError
-from flame_operator.resource.kinds import Manifest
+from flame_operator.api.calls import Answer, Call, verb_and_resource
+from flame_operator.api.reading import Line, Lines, read_at_most
+from flame_operator.errors import TooLarge, Unavailable, UserError
 from flame_operator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -36,36 +35,8 @@ MOST_SECONDS_LATE = 1.0
 
 The deadline that the API server gets with a write counts from when it arrives, so it is late by this much.
 """
-VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request to the API; `timeout` is in seconds."""
-
-    method: str
-    path: str
-    query: dict[str, str] = field(default_factory=dict)
-    body: Manifest | list[Manifest] | None = None
-    content_type: str = "application/json"
-    accept: str = "application/json"
-    timeout: float = 30.0
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-    @property
-    def writes(self) -> bool:
-        """Whether the request may change something."""
-        return self.method in VERBS
-
-
-class Answer(NamedTuple):
-    """The API server's response; `retry_after` is in seconds."""
-
-    status: int
-    body: Manifest
-    retry_after: float | None
+SILENT_SECONDS = 70.0
+"""How long a watch may send nothing: the API server sends a bookmark about every minute."""
 
 
 def unlimited() -> float:
@@ -73,17 +44,12 @@ def unlimited() -> float:
     return math.inf
 
 
-def verb_and_resource(call: Call) -> tuple[str, str]:
-    """The verb and the resource of a request, as RBAC rules name them; never a name that a user chose."""
-    parts = call.path.strip("/").split("/")
-    # api/VERSION/... or apis/GROUP/VERSION/..., with or without namespaces/NAMESPACE before the resource.
-    parts = parts[2 if parts[0] == "api" else 3 :]
-    if parts[0:1] == ["namespaces"] and len(parts) > 2:
-        parts = parts[2:]
-    if not parts:
-        return "get", "discovery"
-    verb = VERBS.get(call.method) or ("get" if len(parts) > 1 else "list")
-    return verb, "/".join((parts[0], *parts[2:3]))
+class StreamRefused(Exception):  # noqa: N818 - what the API server did
+    """The API server answered a request for a stream with an ordinary answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"HTTP status {answer.status}")
+        self.answer = answer
 
 
 class Transport:
@@ -128,6 +94,7 @@ class Transport:
             limit: Returns for how many seconds from now a write may still be carried out.
 
         Raises:
+            TooLarge: The answer has more bytes than the request allows.
             Unavailable: There was no usable answer after `ATTEMPTS`, or there is no time left to write.
         """
         last_error = Unavailable("")
@@ -153,25 +120,58 @@ class Transport:
             limit: Returns for how many seconds from now a write may still be carried out.
 
         Raises:
+            TooLarge: The answer has more bytes than the request allows.
             Unavailable: The answer is 429, 5xx or missing, or there is no time left to write.
         """
         try:
             answer = await self._send(call, limit)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"{type(error).__name__} {error}".strip()) from error
+            raise _unavailable(error) from error
+        return self._usable(answer)
+
+    async def stream(self, call: Call) -> AsyncIterator[Line]:
+        """Send a request whose answer is a stream, and iterate over its lines until it ends.
+
+        A last piece without an end of line is left out: the rest of it was lost.
+
+        Raises:
+            StreamRefused: The answer isn't a stream.
+            Unavailable: The answer is 429, 5xx or missing, or the stream broke off.
+        """
+        lines = Lines()
+        try:
+            async with self._session.get(
+                self._configuration.host + call.path,
+                params=call.query,
+                headers=await self._headers(call),
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
+                server_hostname=self._configuration.tls_server_name,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    raise StreamRefused(self._usable(await _answer(response, call)))
+                async for chunk in response.content.iter_any():
+                    for line in lines.feed(chunk):
+                        yield line
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unavailable(error) from error
+
+    def _usable(self, answer: Answer) -> Answer:
         if answer.status == 429 or answer.status >= 500:
             message = f"{answer.status} {answer.body.get('message', '')}".strip()
             raise Unavailable(message, retry_after=answer.retry_after or 0)
         self._answered_at = time.monotonic()
         return answer
 
+    async def _headers(self, call: Call) -> dict[str, str]:
+        headers = {"Content-Type": call.content_type, "Accept": call.accept}
+        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return {**headers, "Authorization": token} if token else headers
+
     async def _send(self, call: Call, limit: Callable[[], float]) -> Answer:
         # The official client's request functions aren't used: they take three times the CPU of the request.
         body = None if call.body is None else json.dumps(call.body, separators=(",", ":")).encode()
-        headers = {"Content-Type": call.content_type, "Accept": call.accept}
-        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        if token:
-            headers["Authorization"] = token
+        headers = await self._headers(call)
         seconds, query = call.timeout, call.query
         if call.writes:
             # The API server gets the same deadline, so that it doesn't later carry out what is given up here.
@@ -190,11 +190,23 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=partial(_in_time, limit, seconds) if call.writes else None,
             ) as response:
-                text = await response.read()
+                answer = await _answer(response, call)
                 code = str(response.status)
+        except TooLarge:
+            code = "large"
+            raise
         finally:
             self._metrics.requested(*verb_and_resource(call), code, time.monotonic() - begun)
-        return Answer(response.status, _json(text), _seconds(response.headers.get("Retry-After")))
+        return answer
+
+
+async def _answer(response: aiohttp.ClientResponse, call: Call) -> Answer:
+    text = await read_at_most(response.content.iter_any(), call.most, str(call))
+    return Answer(response.status, call.parse(text), _seconds(response.headers.get("Retry-After")), len(text))
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable(f"{type(error).__name__} {error}".strip())
 
 
 def _in_time(limit: Callable[[], float], seconds: float) -> bool:
@@ -217,14 +229,6 @@ async def _check_at_the_last_moment(_: aiohttp.ClientSession, context: SimpleNam
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     # With its default threshold aiohttp rounds up to whole seconds, which is more than a Lease has to spare.
     return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS, ceil_threshold=math.inf)
-
-
-def _json(text: bytes) -> Manifest:
-    try:
-        found: Any = json.loads(text)
-    except ValueError:
-        found = None  # for example the HTML page of a proxy
-    return found if isinstance(found, dict) else {"message": text[:200].decode(errors="replace")}
 
 
 def _seconds(header: str | None) -> float | None:
@@ -264,13 +268,19 @@ async def connect(
         raise UserError(
             f"can't log in to a cluster: {error}. Set KUBECONFIG, or run in a pod with a service account"
         ) from error
-    # Two more than `request` uses, so that the renewal of the Lease never waits for a connection.
-    async with open_session(configuration, concurrency + 2, user_agent) as session:
+    # No bound on connections: `request` has its own, each watch has one, and the Lease never waits for any.
+    async with open_session(configuration, 0, user_agent) as session:
         yield Transport(configuration, session, concurrency=concurrency, metrics=metrics)
 
 
 def open_session(configuration: Configuration, connections: int, user_agent: str) -> aiohttp.ClientSession:
-    """Open the connections for a `Transport`; they check the deadline again right before a write is sent."""
+    """Open the connections for a `Transport`; they check the deadline again right before a write is sent.
+
+    Args:
+        configuration: Holds the API server's address and certificates.
+        connections: How many there may be at once; 0 means any number.
+        user_agent: The `User-Agent` header of all requests.
+    """
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_check_at_the_last_moment)
     return aiohttp.ClientSession(

@@ -1,8 +1,10 @@
 """Finds the live objects that have the names of a server's children, in the cache or by reading them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flame_operator.api.kube import KubeApi
+from flame_operator.changes.pace import Pace
+from flame_operator.errors import TooLarge
 from flame_operator.formats.shape import at, mapping
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.annotations import OWNS_SECRET
@@ -13,14 +15,29 @@ from flame_operator.resource.unions import generates_token, managed_qdrant
 
 
 class Children:
-    """Access to the live children of servers."""
+    """Access to the live children of servers.
 
-    def __init__(self, api: KubeApi, cache: Cache) -> None:
+    Args:
+        api: The API of the cluster.
+        cache: The newest known versions of the children.
+        later: Has a server looked at again in so many seconds.
+        pace: Spreads the reads of children that change all the time.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        cache: Cache,
+        later: Callable[[Key, float], None] = lambda _key, _seconds: None,
+        pace: Pace | None = None,
+    ) -> None:
         self._api = api
         self._cache = cache
+        self._later = later
+        self._pace = pace or Pace()
 
     async def look(self, server: Server) -> None:
-        """Read the objects that aren't watched: foreign objects with a child's name, and generated Secrets.
+        """Read what isn't watched: foreign objects with a child's name, generated Secrets, and new content.
 
         Raises:
             Refused: The API server refuses a read.
@@ -29,6 +46,7 @@ class Children:
         for child in self._cache.children(server.key):
             if not is_ours(server, child) and not is_of_another(server, child):
                 await self.read(child["kind"], key_of(child))
+        await self._read_changed(server.key)
         service = self.known(server, SERVICE.kind)
         marked = service is not None and OWNS_SECRET in mapping(at(service, "metadata", "annotations"))
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
@@ -38,9 +56,33 @@ class Children:
         if store and self._cache.child(SECRET.kind, server.key, QDRANT) is None:
             await self.read(SECRET.kind, Key(server.key.namespace, server.key.name + QDRANT))
 
+    async def _read_changed(self, server: Key) -> None:
+        """Read children of which there are newer versions; until a read's turn comes, the old one counts."""
+        for kind, key in self._cache.unread(server):
+            wait = self._pace.wait(key.namespace, (kind, key.name)) if self._cache.has_read(kind, key) else 0
+            if wait > 0:
+                self._later(server, wait)
+            else:
+                await self.read(kind, key)
+
     async def read(self, kind: str, key: Key) -> None:
-        """Read an object from the API server, and store the result in the cache."""
-        self._cache.learn(kind, key, await self._api.get(KINDS[kind], key))
+        """Read an object from the API server, and store the result in the cache.
+
+        Of an object that is too large only who it is gets stored, as of a foreign one.
+        """
+        noted = self._cache.begin_read(kind, key)
+        try:
+            live = await self._read(kind, key)
+        except BaseException:
+            self._cache.note(kind, key, noted)
+            raise
+        self._cache.learn(kind, key, live)
+
+    async def _read(self, kind: str, key: Key) -> Manifest | None:
+        try:
+            return await self._api.get(KINDS[kind], key)
+        except TooLarge:
+            return await self._api.get_metadata(KINDS[kind], key)
 
     def observed(self, server: Server) -> Iterator[Manifest]:
         """All known objects with the names of children, including foreign ones."""

@@ -14,8 +14,7 @@ from flame_operator.errors import Conflict, Refused, Unavailable, UserError
 from flame_operator.informer.cache import Cache
 from flame_operator.informer.sweep import Scope, sweep
 from flame_operator.informer.watch_health import WatchHealth
-from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest
-from flame_operator.resource.ownership import server_of
+from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of
 from flame_operator.resource.status import readiness
 from flame_operator.telemetry.metrics import Metrics
 
@@ -99,11 +98,35 @@ class Informer:
         """Handle an event from the watch."""
         changed = self.cache.drop(body) if deleted else self.cache.put(body)
         self.watch_health.delivered(body)
-        key = server_of(body)
-        if body["kind"] == SERVER.kind:
+        kind, key = body["kind"], key_of(body)
+        if kind == SERVER.kind:
             self._note_readiness(key, None if deleted else body)
         if changed:
-            self.changed(key)
+            self._report(kind, key)
+
+    def wants(self, kind: Kind, key: Key) -> bool:
+        """Whether an object with this kind and key may be a child of a known server."""
+        return bool(self.cache.parents(kind.kind, key))
+
+    def heard(self, kind: Kind, key: Key, version: int) -> None:
+        """Handle an event about an object that nobody wants."""
+        self.watch_health.heard(kind.kind, key, version)
+
+    def gone(self, kind: Kind, key: Key, version: int) -> None:
+        """Handle the deletion of a child."""
+        self.watch_health.heard(kind.kind, key, version)
+        if self.cache.drop_slot(kind.kind, key, version):
+            self._report(kind.kind, key)
+
+    def noted(self, kind: Kind, key: Key, version: int) -> None:
+        """Handle an event that doesn't contain its object, which a pass has to read."""
+        self.watch_health.heard(kind.kind, key, version)
+        if self.cache.note(kind.kind, key, version):
+            self._report(kind.kind, key)
+
+    def _report(self, kind: str, key: Key) -> None:
+        for server in self.cache.parents(kind, key):
+            self.changed(server)
 
     async def _sweep(self) -> set[Key]:
         served = frozenset([kind for kind in self.optional_kinds if await self.api.serves(kind)])

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from flame_operator.api.kube import KubeApi
 from flame_operator.informer.cache import Cache
-from flame_operator.resource.kinds import MANAGER, SERVER, WATCHED_KINDS, Key, Kind, key_of
-from flame_operator.resource.ownership import server_of
+from flame_operator.resource.kinds import CONTENT_BY_NAME, MANAGER, SERVER, WATCHED_KINDS, Key, Kind, key_of
 
 CHILD_SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
 
@@ -43,17 +42,24 @@ async def sweep(
         Refused, Unavailable: A list failed.
     """
     found = Swept(set(), {})
-    for kind in (*unwatched, *WATCHED_KINDS, SERVER):
+    # Servers come first: the cache takes only children of servers that it knows.
+    for kind in (SERVER, *unwatched, *WATCHED_KINDS):
         # Objects of this snapshot that aren't in the list are gone; newer ones came while the list was read.
         missing = cache.snapshot(kind.kind)
         for namespace in namespaces or (None,):
             scope = (kind.kind, namespace or "")
-            async for body in api.list(kind, selector=selector(kind), namespace=namespace):
+            found_here = api.list(
+                kind,
+                selector=selector(kind),
+                namespace=namespace,
+                metadata_only=kind in CONTENT_BY_NAME,
+            )
+            async for body in found_here:
                 missing.pop(key_of(body), None)
                 if kind not in unwatched:
                     version = int(body["metadata"]["resourceVersion"])
                     found.newest[scope] = max(version, found.newest.get(scope, -1))
                 if cache.put(body):
-                    found.changed.add(server_of(body))
+                    found.changed.update(cache.parents(kind.kind, key_of(body)))
         found.changed.update(cache.expire(kind.kind, missing))
     return found

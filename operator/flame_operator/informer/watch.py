@@ -1,4 +1,4 @@
-"""Watches servers and children with kopf, which lists, watches, reconnects and logs in.
+"""Watches servers with kopf, which lists, watches, reconnects and logs in.
 
 This is the only module that knows kopf. Nothing is decided here, and kopf writes nothing to the cluster,
 because no handler here stores any state.
@@ -16,8 +16,7 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from flame_operator.api.transport import uses_kubeconfig
 from flame_operator.concurrency import until_one_ends
-from flame_operator.informer.sweep import selector
-from flame_operator.resource.kinds import GROUP, SERVER, WATCHED_KINDS, Kind, Manifest
+from flame_operator.resource.kinds import GROUP, SERVER, Kind, Manifest
 
 INACTIVITY_SECONDS = 70.0
 SERVER_TIMEOUT_SECONDS = 290
@@ -67,7 +66,7 @@ async def watch(
     started: Callable[[], None] = lambda: None,
     exit_seconds: float = 60,
 ) -> None:
-    """Watch all servers and children until cancelled.
+    """Watch all servers until cancelled.
 
     Args:
         seen: Handles the events.
@@ -98,11 +97,15 @@ async def watch(
 
 def _registry(seen: Seen) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
-    for kind in (SERVER, *WATCHED_KINDS):
-        on_event = kopf.on.event(
-            kind.group, kind.version, kind.plural, id="seen", when=_filter_of(kind, seen), registry=registry
-        )
-        on_event(_unused_handler)
+    on_event = kopf.on.event(
+        SERVER.group,
+        SERVER.version,
+        SERVER.plural,
+        id="seen",
+        when=_filter_of(SERVER, seen),
+        registry=registry,
+    )
+    on_event(_unused_handler)
     kopf.on.login(registry=registry)(_login)
     return registry
 
@@ -124,7 +127,7 @@ def _filter_of(kind: Kind, seen: Seen) -> Callable[..., bool]:
 
 
 async def _unused_handler(**_: object) -> None:
-    """Do nothing: kopf needs a handler for each kind, but the filter of `_filter_of` rejects every event."""
+    """Do nothing: kopf needs a handler, but the filter of `_filter_of` rejects every event."""
 
 
 def _login(**context: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own keyword arguments
@@ -144,7 +147,7 @@ def _settings(exit_seconds: float) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.watching.chunk_size = 100  # keeps the backlog of events after a start small
+    settings.watching.chunk_size = 20  # kopf holds whole pages, and tenants decide how large a resource is
     settings.watching.server_timeout = SERVER_TIMEOUT_SECONDS
     settings.watching.client_timeout = SERVER_TIMEOUT_SECONDS + 60
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS
@@ -160,8 +163,6 @@ def _settings(exit_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.persistence.progress_storage = _NoProgress()
-    for kind in WATCHED_KINDS:
-        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = selector(kind)
     return settings
 
 

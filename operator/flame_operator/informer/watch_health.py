@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from flame_operator.errors import Blind
 from flame_operator.informer.sweep import Scope
-from flame_operator.resource.kinds import Manifest
+from flame_operator.resource.kinds import Key, Manifest, key_of
 from flame_operator.telemetry.metrics import Metrics
 
 
@@ -64,9 +64,12 @@ class WatchHealth:
 
     def delivered(self, body: Manifest) -> None:
         """Note that the watch has delivered an event about this object."""
-        kind, metadata = body["kind"], body["metadata"]
-        scope = (kind, metadata["namespace"] if self._namespaced else "")
-        self._delivered[scope] = max(int(metadata["resourceVersion"]), self._delivered.get(scope, -1))
+        self.heard(body["kind"], key_of(body), int(body["metadata"]["resourceVersion"]))
+
+    def heard(self, kind: str, key: Key, version: int) -> None:
+        """Note that the watch has delivered an event about the object with this kind, key and version."""
+        scope = (kind, key.namespace if self._namespaced else "")
+        self._delivered[scope] = max(version, self._delivered.get(scope, -1))
         self._heard[scope] = self._clock()
         self._metrics.event_seen(kind)
 

@@ -9,7 +9,7 @@ from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOK
 from flame_operator.desired.qdrant import unkeyed_digest
 from flame_operator.desired.references import references
 from flame_operator.formats.shape import at
-from flame_operator.informer.cache import SCALED_BY_OTHERS
+from flame_operator.informer.kept import SCALED_BY_OTHERS
 from flame_operator.references.digests import Digests
 from flame_operator.references.lookup import References
 from flame_operator.references.resolved import Resolved

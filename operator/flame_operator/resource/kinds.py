@@ -101,6 +101,13 @@ CHILD_SLOTS = (
     (NETWORK_POLICY, INGESTION),
 )
 """Every child that a server may have, except Jobs: its kind, and the suffix after the server's name."""
+CONTENT_BY_NAME = frozenset({CONFIG_MAP})
+"""Watched kinds of which only metadata is listed and watched; the content of children is read by name.
+
+Many people write large ConfigMaps, and anybody may label theirs like a child.
+"""
+CONTENT_OMITTED = "contentOmitted"
+"""A mark in the metadata of an object that was read without its content."""
 INSTANCE = "app.kubernetes.io/instance"
 """The label of a child that holds the name of its server."""
 
@@ -108,3 +115,34 @@ INSTANCE = "app.kubernetes.io/instance"
 def key_of(manifest: Manifest) -> Key:
     """The key of an object."""
     return Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+
+
+def possible_servers(kind: str, key: Key) -> list[Key]:
+    """The keys of the servers that may have a child with this kind and key, whether they exist or not.
+
+    There may be several: `docs-qdrant` is the Service of a server with that name, or of the Qdrant of `docs`.
+    """
+    if kind == SERVER.kind:
+        return [key]
+    if kind == JOB.kind:  # its name ends with a task and a digest
+        name, *ending = key.name.rsplit("-", 2)
+        return [Key(key.namespace, name)] if len(ending) == 2 else []
+    return [
+        Key(key.namespace, key.name.removesuffix(suffix))
+        for slot, suffix in CHILD_SLOTS
+        if slot.kind == kind and key.name.endswith(suffix)
+    ]
+
+
+def without_content(kind: Kind, metadata: Manifest) -> Manifest:
+    """An object of a kind that was read without its content, marked as such."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {**metadata, CONTENT_OMITTED: True},
+    }
+
+
+def is_whole(manifest: Manifest) -> bool:
+    """Whether an object was read with its content."""
+    return CONTENT_OMITTED not in manifest["metadata"]

@@ -8,10 +8,12 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from flame_operator.api.kube import PAGE, AioKube
+from flame_operator.api.kube import AioKube
+from flame_operator.api.lists import MOST_PODS
+from flame_operator.api.paging import PAGE, PAGE_BYTES
 from flame_operator.api.transport import ATTEMPTS, Transport, connect, open_session
 from flame_operator.errors import Conflict, Forbidden, NamespaceTerminating, Refused, Unavailable, UserError
-from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key
+from flame_operator.resource.kinds import DEPLOYMENT, POD, SERVER, SERVICE, Key, is_whole
 from tests.support.operator.fake_kube import server
 
 KEY = Key("team", "docs")
@@ -167,7 +169,58 @@ async def test_a_list_whose_pages_expire_starts_again(api: Api) -> None:
     api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]})
     found = {item["metadata"]["name"] async for item in api.kube.list(SERVER, namespace="team")}
     assert found == {"a", "b"}
-    assert api.asked[2][1:3] == ("/apis/flamemcp.dev/v1alpha1/namespaces/team/flamemcpservers", {})
+    path = "/apis/flamemcp.dev/v1alpha1/namespaces/team/flamemcpservers"
+    assert api.asked[2][1:3] == (path, {"limit": str(PAGE)})
+
+
+async def test_a_list_whose_pages_expire_goes_on_where_the_api_server_offers_it(api: Api) -> None:
+    api.answer(200, {"metadata": {"continue": "old"}, "items": [{"metadata": {"name": "a"}}]})
+    api.answer(410, {**problem(410, "too old"), "metadata": {"continue": "new"}})
+    api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
+    assert [item["metadata"]["name"] async for item in api.kube.list(SERVER)] == ["a", "b"]
+    assert api.asked[2][2]["continue"] == "new"
+
+
+async def test_a_list_whose_page_is_too_large_is_read_in_smaller_ones(api: Api) -> None:
+    large = {"metadata": {"name": "a"}, "data": {"x": "x" * PAGE_BYTES}}
+    for _ in range(4):  # with 250, 62, 15 and 3 objects
+        api.answer(200, {"metadata": {}, "items": [large]})
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [large]})
+    api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
+    assert [item["metadata"]["name"] async for item in api.kube.list(DEPLOYMENT)] == ["a", "b"]
+    assert [query["limit"] for _, _, query, _, _ in api.asked] == ["250", "62", "15", "3", "1", "1"]
+
+
+async def test_an_answer_that_is_no_list_is_trouble(api: Api) -> None:
+    api.answer(200, "<html>a proxy</html>")
+    with pytest.raises(Unavailable, match="isn't a list"):
+        _ = [item async for item in api.kube.list(DEPLOYMENT)]
+
+
+async def test_metadata_is_listed_without_the_rest(api: Api) -> None:
+    item = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}}
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [item]})
+    api.answer(200, {"metadata": {}, "items": None})  # as the API server writes an empty list
+    (found,) = [item async for item in api.kube.list(SERVICE, metadata_only=True)]
+    assert (found["kind"], found["metadata"]["name"], is_whole(found)) == ("Service", "a", False)
+    assert "PartialObjectMetadataList" in api.accepted[0]
+
+
+async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> None:
+    pod = {
+        "metadata": {"name": "a", "annotations": {"x": "y"}},
+        "spec": {"x": "y"},
+        "status": {"phase": "Running"},
+    }
+    api.answer(200, {"metadata": {"continue": "next"}, "items": [pod] * MOST_PODS})
+    found = [item async for item in api.kube.list(POD, namespace="team")]
+    assert len(found) == MOST_PODS
+    assert found[0] == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "status": {"phase": "Running"},
+    }
 
 
 async def test_a_missing_object_is_no_error(api: Api) -> None:
@@ -183,7 +236,8 @@ async def test_metadata_comes_without_the_rest(api: Api) -> None:
     api.answer(404, problem(404, "not found"))
     found = await api.kube.get_metadata(SERVICE, KEY)
     assert found is not None
-    assert found["metadata"] == {"resourceVersion": "7"}
+    assert found["metadata"]["resourceVersion"] == "7"
+    assert not is_whole(found)
     assert await api.kube.get_metadata(SERVICE, KEY) is None
     assert api.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] * 2
 

@@ -1,6 +1,6 @@
 import pytest
 
-from flame_operator.api.transport import Call, verb_and_resource
+from flame_operator.api.calls import Call, verb_and_resource
 from flame_operator.resource.kinds import DEPLOYMENT, HTTP_ROUTE, LEASE, SECRET, SERVER
 
 

@@ -77,9 +77,11 @@ async def test_a_sweep_keeps_what_appeared_while_it_read() -> None:
 
     class Slow(FakeKube):
         async def list(
-            self, kind: Kind, *, selector: str = "", namespace: str | None = None
+            self, kind: Kind, *, selector: str = "", namespace: str | None = None, metadata_only: bool = False
         ) -> AsyncIterator[Manifest]:
-            async for body in super().list(kind, selector=selector, namespace=namespace):
+            async for body in super().list(
+                kind, selector=selector, namespace=namespace, metadata_only=metadata_only
+            ):
                 yield body
             if kind == SERVER:
                 late = server("late")

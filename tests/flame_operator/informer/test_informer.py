@@ -26,12 +26,14 @@ class Refusing(FakeKube):
     refusals = 0
 
     async def list(
-        self, kind: Kind, *, selector: str = "", namespace: str | None = None
+        self, kind: Kind, *, selector: str = "", namespace: str | None = None, metadata_only: bool = False
     ) -> AsyncIterator[Manifest]:
         if self.refusals:
             self.refusals -= 1
             raise Refused("forbidden")
-        async for body in super().list(kind, selector=selector, namespace=namespace):
+        async for body in super().list(
+            kind, selector=selector, namespace=namespace, metadata_only=metadata_only
+        ):
             yield body
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from flame_operator.errors import Conflict
-from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of
+from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of, without_content
 
 
 class Crash(BaseException):
@@ -62,7 +62,7 @@ class FakeKube:
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         found = self._read(f"metadata {kind.kind}", kind, key)
-        return found and {"kind": "PartialObjectMetadata", "metadata": found["metadata"]}
+        return found and without_content(kind, found["metadata"])
 
     async def serves(self, kind: Kind) -> bool:
         self.requests.append(f"discover {kind.kind}")
@@ -78,7 +78,7 @@ class FakeKube:
         return copy.deepcopy(self.objects.get((kind.kind, key)))
 
     async def list(
-        self, kind: Kind, *, selector: str = "", namespace: str | None = None
+        self, kind: Kind, *, selector: str = "", namespace: str | None = None, metadata_only: bool = False
     ) -> AsyncIterator[Manifest]:
         self.requests.append(f"list {kind.kind}")
         wanted = [part.split("=") for part in selector.split(",") if part]
@@ -86,7 +86,8 @@ class FakeKube:
             labels = body["metadata"].get("labels") or {}
             chosen = all(labels.get(label) == value for label, value in wanted)
             if found == kind.kind and namespace in (None, key.namespace) and chosen:
-                yield copy.deepcopy(body)
+                found_body = without_content(kind, body["metadata"]) if metadata_only else body
+                yield copy.deepcopy(found_body)
 
     async def delete(self, child: Manifest, *, propagation: str = "Background") -> None:  # noqa: ARG002 - at once
         slot = (child["kind"], key_of(child))
