@@ -25,7 +25,7 @@ MAX_PARTS = 4_096
 # One connection's turn on the event loop: asyncio would read 256 KiB at once.
 _READ_BYTES = 16_384
 # Connections accepted in one turn of the event loop; the kernel keeps many more waiting.
-_ACCEPTED_AT_ONCE = 64
+_ACCEPTED_AT_ONCE = 32
 KEPT_WAITING = 2_048
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _LINES = MAX_HEADERS + 2

@@ -66,7 +66,8 @@ class OidcVerifier:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
         except _JUNK as error:
-            return _refused(error)
+            _log.info("token refused", reason=type(error).__name__)
+            return None
         key = await self._keys.find(kid)
         if key is None or key.key_type not in _ALGORITHMS:
             return None
@@ -82,16 +83,13 @@ class OidcVerifier:
                 options={"require": ["exp", "iss", "aud"]},
             )
         except _JUNK as error:
-            return _refused(error)
+            _log.info("token refused", reason=type(error).__name__)
+            return None
         return Caller(_subject(claims), _scopes(claims))
 
     async def warm(self) -> bool:
         """See `Verifier`. True after 20 s in any case: a restart would not bring the issuer back."""
         return await self._keys.warm()
-
-
-def _refused(error: Exception) -> None:
-    _log.info("token refused", reason=type(error).__name__)
 
 
 class IssuerKeys:
