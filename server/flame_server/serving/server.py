@@ -12,9 +12,9 @@ from flame_server.errors import FlameMcpError
 from flame_server.logs import configure_logging
 from flame_server.search.factory import open_search_service
 from flame_server.serving.edge.stack import create_verifier, with_edge
-from flame_server.serving.listener import KEPT_WAITING, run_server
+from flame_server.serving.listeners.bounded_http import KEPT_WAITING, run_server
+from flame_server.serving.listeners.metrics_port import serve_metrics
 from flame_server.serving.metrics import Metrics
-from flame_server.serving.metrics_listener import serve_metrics
 from flame_server.serving.readiness import Readiness
 from flame_server.settings import Settings
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from flame_server.serving.edge.envelope import _problem
 from flame_server.serving.edge.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES, InFlight
-from flame_server.serving.listener import BoundedHttp
+from flame_server.serving.listeners.bounded_http import BoundedHttp
 from flame_server.serving.metrics import Metrics
 from tests.support.server.asgi import edge, fetch
 

@@ -33,6 +33,7 @@ class Crowd:
     def __init__(self, most: int, gave_up: Callable[[Reason], None]) -> None:
         self._most = most
         self._gave_up = gave_up
+        self._closing = False
         self._members: dict[Member, Doing] = {}
         # Dictionaries keep their order: the first is the oldest.
         self._unfinished: dict[Member, None] = {}
@@ -42,7 +43,9 @@ class Crowd:
         return len(self._members)
 
     def enter(self, member: Member) -> bool:
-        """Adds a new connection; False when all others have requests that are being answered."""
+        """Adds a new connection; False when all others have requests that are being answered, or at the end."""
+        if self._closing:
+            return False
         while len(self._members) >= self._most:
             oldest = next(iter(self._unfinished or self._idle), None)
             if oldest is None:
@@ -52,6 +55,10 @@ class Crowd:
         self._members[member] = "unfinished"
         self._unfinished[member] = None
         return True
+
+    def let_nobody_in(self) -> None:
+        """Turns away what was accepted just before the listener was closed."""
+        self._closing = True
 
     def move(self, member: Member, doing: Doing) -> None:
         """Notes what a connection does now; its age counts from here."""

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flame_server.errors import FlameMcpError
-from flame_server.serving.crowd import Crowd, Reason
+from flame_server.serving.listeners.crowd import Crowd, Reason
 from flame_server.serving.metrics import Metrics
 
 MAX_CONNECTIONS = 32

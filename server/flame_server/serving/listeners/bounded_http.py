@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from flame_server.serving.crowd import MAX_CONNECTIONS, Crowd, Doing
 from flame_server.serving.edge.limits import BODY_SECONDS, MAX_HEADER_BYTES, MAX_HEADERS
+from flame_server.serving.listeners.crowd import MAX_CONNECTIONS, Crowd, Doing
 from flame_server.serving.metrics import Metrics
 
 HEAD_SECONDS = 5.0
@@ -210,11 +210,19 @@ class BoundedConnection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, members: Crowd) -> None:
+        super().__init__(config)
+        self._crowd = members
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # asyncio uses one number for both: how many it accepts in a turn, and how many the kernel keeps.
         for listener in sockets or ():
             listener.listen(KEPT_WAITING)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._crowd.let_nobody_in()
+        await super().shutdown(sockets)
 
 
 def run_server(app: ASGIApp, listener: socket.socket, metrics: Metrics, grace_seconds: int) -> None:
@@ -236,4 +244,4 @@ def run_server(app: ASGIApp, listener: socket.socket, metrics: Metrics, grace_se
         timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=grace_seconds,
     )
-    _Server(config).run(sockets=[listener])
+    _Server(config, members).run(sockets=[listener])
