@@ -71,6 +71,8 @@ class _Scan:
             name, attributes = mark["name"].lower(), attributes_of(mark["rest"])
             if hides(name, attributes) or selected_by(self._selectors, name, attributes):
                 end = self._end(name, mark.start(), mark.end())
+                if end is None:
+                    continue
                 kept.append(self._text[at : mark.start()])
                 at = end
         return "".join([*kept, self._text[at:]])
@@ -112,8 +114,8 @@ class _Scan:
         blank = _BLANK_LINE.search(self._text, after, runs[found])
         return after if blank else runs[found] + len(ticks)
 
-    def _end(self, name: str, start: int, end: int) -> int:
-        """Where the element that begins at `start` ends; `end` is the end of its opening tag."""
+    def _end(self, name: str, start: int, end: int) -> int | None:
+        """Where a hidden element ends that begins at `start`, with a tag up to `end`; None if it is Dart."""
         if name in VOID:
             return end
         limit = len(self._text)
@@ -123,7 +125,7 @@ class _Scan:
         if closing is not None and closing <= limit:
             return closing
         attributes = attributes_of(self._text[start + 1 + len(name) : end - 1])
-        return limit if name in _SWALLOWING or hides("div", attributes) else end
+        return limit if name in _SWALLOWING or hides("div", attributes) else None
 
 
 def _ends(marks: Sequence[re.Match[str]]) -> Mapping[int, int]:
@@ -174,7 +176,8 @@ def _collect(  # noqa: PLR0913, PLR0917 - one step of a recursion
         elif token.type in FENCES:
             found = directive(token.info, token.content)
             if found and found.name not in no_markdown and depth < _DEEPEST:
-                # The first line of the content follows the line that opens the fence.
+                # The lines that open and close the fence are no inline code. Its content is between them.
+                code.extend([(start, start + 1), (end - 1, end)] if end > start + 1 else [(start, end)])
                 _collect(token.content, start + 1, no_markdown, code, html, depth + 1)
             else:
                 code.append((start, end))
