@@ -31,8 +31,9 @@ HIDING = [
 SHOWN = [
     "", 'class="note"', 'style="color:red"', 'style="font-size:0.9em"', 'style="font-size:12px"',
     'style="display:block"', 'style="opacity:0.8"', 'style="color:white;background:red"',
-    'aria-hidden="false"', 'style="line-height:1"', 'style="margin-left:-4px"', 'title="hidden"', "data-hidden", 'id="hidden"',
-    'style="width:0"', 'style="color:#fff;background-color:#000"', 'style="line-height:0.9"',
+    'aria-hidden="false"', 'style="line-height:1"', 'style="margin-left:-4px"', 'title="hidden"',
+    "data-hidden", 'id="hidden"', 'style="width:0"', 'style="color:#fff;background-color:#000"',
+    'style="line-height:0.9"',
 ]  # fmt: skip
 UNSEEN = ["script", "style", "template", "noscript", "video", "audio", "canvas", "object", "svg", "datalist"]
 

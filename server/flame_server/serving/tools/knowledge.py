@@ -137,10 +137,9 @@ def _results(hit: Found) -> Iterator[Result]:
     yield result
     shorter = [bounded(name, 60) for name in result.breadcrumb[-2:]]
     yield result.model_copy(update={"id": "", "title": bounded(result.title, 60), "breadcrumb": shorter})
-    page = result.url.partition("#")[0]
-    yield result.model_copy(
-        update={"id": "", "title": bounded(result.title, 30), "breadcrumb": [], "url": page}
-    )
+    least = {"id": "", "title": bounded(result.title, 30), "breadcrumb": []}
+    yield result.model_copy(update={**least, "url": result.url.partition("#")[0]})
+    yield result.model_copy(update={**least, "url": ""})
 
 
 def _infos(index: Mapping[str, Any]) -> Iterator[IndexInfo]:
