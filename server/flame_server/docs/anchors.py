@@ -7,6 +7,8 @@ The site is built by Sphinx, whose ids come from docutils: `make_id` of the head
 import re
 import unicodedata
 
+# A longer one would fill the address of every result; a link to it leads to the top of the page instead.
+MAX_ANCHOR_CHARS = 200
 _NON_ID = re.compile(r"[^a-z0-9]+")
 _NON_ID_ENDS = re.compile(r"^[-0-9]+|-+$")
 # Letters that docutils replaces although Unicode has no decomposition for them.
@@ -31,7 +33,7 @@ class PageAnchors:
 
     def next(self, text: str) -> str:
         """The anchor of the page's next heading, unique on the page."""
-        anchor = make_id(text)
+        anchor = make_id(text)[:MAX_ANCHOR_CHARS]
         while not anchor or anchor in self._taken:
             self._counter += 1
             anchor = f"id{self._counter}"

@@ -6,12 +6,17 @@ from dataclasses import dataclass, field, replace
 
 from markdown_it.token import Token
 
+from flame_server.docs.hidden import hides
 from flame_server.docs.inline import Link, Resolver, rewrite
 from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse, without_unseen
+from flame_server.docs.visible import without_hidden
 
 DartdocLookup = Callable[[Mapping[str, str], Mapping[str, str]], str]
 
-_DROPPED = {"toctree", "contents", "index", "raw", "tableofcontents", "literalinclude", "include"}
+_DROPPED = {
+    "toctree", "contents", "index", "raw", "tableofcontents", "literalinclude", "include", "comment", "meta",
+    "title", "highlight", "sectionauthor", "codeauthor", "currentmodule", "todo", "ifconfig", "substitution",
+}  # fmt: skip
 _CODE = {
     "code", "code-block", "code-cell", "csv-table", "eval-rst", "graphviz", "math", "mermaid", "sourcecode",
 }  # fmt: skip
@@ -29,15 +34,31 @@ _LABELS = {
 # Directives whose body is not markdown of the page.
 NO_MARKDOWN = _DROPPED | _CODE | {"dartdoc", "flutter-app"}
 # The arguments of these directives are names of styles.
-_UNNAMED = {"container", "div", "class", "rst-class", "tab-set", "grid"}
+_UNNAMED = {"container", "div", "class", "rst-class", "tab-set", "grid", "only"}
 _GONE = {"myst_target", "myst_line_comment", "myst_block_break"}
 # Real pages are not nested deeper; a doc comment that includes itself would never end.
 _DEEPEST = 10
 _MARKER = re.compile(r"`{3,}|~{3,}|:{3,}")
 # Lists, quotes, tables, headings and fences must begin on a line of their own.
 _BLOCK = re.compile(r"\s|[-+*]\s|[#>|~]|```|\d+[.)]\s|!\[")
+# The builders whose pages people read: what `{only}` gives to others is hidden.
+_ONLY_HTML = re.compile(r"(?:builder_|format_)?html|not (?:latex|pdf|epub|man|text|builder_(?!\w*html)\w+)")
+_DOT_COMMENT = re.compile(
+    r"/\*.*?(?:\*/|\Z)|^\s*(?:#|//)[^\n]*$|(?<=[\s;{}])//[^\n]*$", re.DOTALL | re.MULTILINE
+)
+# A line that begins with two dots is a comment in reStructuredText, with what is indented below it, unless it
+# names a directive, a target, a footnote or a substitution.
+_RST_COMMENT = re.compile(
+    r"^([ \t]*)\.\.(?:[ \t]+(?!\[|_|\||[\w:.+-]+::)[^\n]*)?$(?:\n(?:[ \t]*|\1[ \t]+[^\n]*)$)*", re.MULTILINE
+)
+_PLAIN_NAME = re.compile(r"[\w./&=-]{1,40}")
 _MERMAID_STYLE = re.compile(r"^\s*(?:%%|classDef\b|class\s|style\s|linkStyle\b)")
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+
+
+def visible(text: str) -> str:
+    """The markdown of a page without what raw HTML hides in it."""
+    return without_hidden(text, NO_MARKDOWN)
 
 
 def _as_it_is(destination: str) -> Link:
@@ -134,25 +155,42 @@ def _fenced(token: Token, first_line: str, context: Context) -> list[str]:
 def resolve(found: Directive, context: Context) -> str:
     """A directive as markdown; empty for directives that only control the site."""
     match found.name:
-        case name if name in _DROPPED:
+        case name if name in _DROPPED or _is_hidden(found):
             text = ""
         case _ if context.depth > _DEEPEST:
             text = fence(found.body)
         case name if name in _CODE:
             text = _code(found)
         case "flutter-app":
-            text = f"(The docs page runs a live example here: {found.options.get('page', 'demo')}.)"
+            text = live_example(found.options.get("page", ""))
         case "dartdoc":
             references = {**context.references, **parse(found.body).references}
-            text = render(context.dartdoc(found.options, references), replace(context, references=references))
+            doc = visible(context.dartdoc(found.options, references))
+            text = render(doc, replace(context, references=references))
         case "list-table":
             text = render(_table(found.body), context)
         case "image" | "figure":
-            image = f"![{found.options.get('alt', '')}]({found.argument})"
-            text = f"{image}\n\n{render(found.body, context)}".strip()
+            # Nobody sees the alternative text of an image that is shown.
+            text = f"![]({found.argument})\n\n{render(found.body, context)}".strip()
         case _:
             text = _unwrapped(found, context)
     return text
+
+
+def _is_hidden(found: Directive) -> bool:
+    """Whether the site shows nothing of a directive."""
+    if found.name == "only":
+        return not _ONLY_HTML.fullmatch(found.argument.strip())
+    classes = found.options.get("class", "")
+    if found.name in _UNNAMED:
+        classes = f"{classes} {found.argument}"
+    tags = found.options.get("tags", "") if found.name == "code-cell" else ""
+    return hides("div", {"class": classes, "style": found.options.get("style", "")}) or "remove" in tags
+
+
+def live_example(name: str) -> str:
+    """What stands for a running example; readers do not see its name, so only a plain one is told."""
+    return f"(The docs page runs a live example here: {name if _PLAIN_NAME.fullmatch(name) else 'demo'}.)"
 
 
 def _unwrapped(found: Directive, context: Context) -> str:
@@ -178,6 +216,10 @@ def _code(found: Directive) -> str:
     if found.name == "mermaid":
         kept = [line for line in found.body.split("\n") if line.strip() and not _MERMAID_STYLE.match(line)]
         return fence("\n".join(kept), "mermaid")
+    if found.name == "graphviz":
+        return fence(_DOT_COMMENT.sub("", found.body), "dot")
+    if found.name == "eval-rst":
+        return fence(_RST_COMMENT.sub("", found.body), "rst")
     return fence(found.body, _CODE_LANGUAGES.get(found.name) or found.argument.split(" ")[0])
 
 

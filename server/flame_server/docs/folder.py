@@ -12,6 +12,7 @@ from typing import Literal
 
 from flame_server.docs import dartdoc
 from flame_server.docs.markdown import FENCES, clean, directive, parse
+from flame_server.docs.names import MAX_PATH_CHARS
 from flame_server.errors import FlameMcpError
 from flame_server.sources import git
 
@@ -24,6 +25,7 @@ _MAX_INCLUDE_DEPTH = 5
 _GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
 _HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
 _ODD_NAME = FlameMcpError("its name is not printable UTF-8, so no link could lead there")
+_LONG_NAME = FlameMcpError(f"its path is longer than {MAX_PATH_CHARS} characters")
 PageFormat = Literal["markdown", "html"]
 AskedFormat = Literal["auto", "markdown", "html"]
 _ENDINGS: dict[PageFormat, str] = {"markdown": ".md", "html": ".html"}
@@ -69,6 +71,9 @@ class Tree:
             relative = path.relative_to(self.docs).as_posix()
             if not relative.isprintable():
                 self.skip(relative.encode("unicode_escape").decode(), _ODD_NAME)
+                continue
+            if len(relative) > MAX_PATH_CHARS:
+                self.skip(f"{relative[:MAX_PATH_CHARS]}...", _LONG_NAME)
                 continue
             try:
                 text = self._read(path)

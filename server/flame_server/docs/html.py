@@ -2,15 +2,18 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 from markdownify import MarkdownConverter
 
-from flame_server.docs.directives import labelled
+from flame_server.docs.anchors import MAX_ANCHOR_CHARS
+from flame_server.docs.directives import labelled, live_example
 from flame_server.docs.folder import MAX_HEADINGS, Page
+from flame_server.docs.hidden import hides, hiding_selectors, selected_by
 from flame_server.docs.markdown import clean, fence, with_closed_fences
+from flame_server.docs.names import bounded
 from flame_server.docs.sections import Cut, Section, with_breadcrumbs
 from flame_server.docs.site import title_of
 from flame_server.errors import FlameMcpError
@@ -34,6 +37,9 @@ _INLINE_CODE = ", ".join(
 # Marks the places of headings: private use characters, which are removed from the page before.
 _MARK = re.compile(r"^[ \t]*\ue000(\d+)\ue001[ \t]*$", re.MULTILINE)
 _PRIVATE = re.compile("[\ue000\ue001]")
+_MAX_SELECTORS = 200
+# What becomes a remark about the example that runs there.
+_CONVERTED = {"iframe"}
 _PLAIN = {"default", "none", "text"}
 _FENCE_LIKE = re.compile(r"`{3,}|~{3,}")
 
@@ -49,6 +55,7 @@ def sections_of_html(page: Page, address: str) -> Iterator[Section]:
         FlameMcpError: It is nested too deeply or has too many tags or headings to be a page of docs.
     """
     main = _main(page.text)
+    _drop_hidden(main)
     for dropped in main.select(_DROPPED):
         dropped.decompose()
     _name_admonitions(main)
@@ -66,7 +73,7 @@ def sections_of_html(page: Page, address: str) -> Iterator[Section]:
     }
     cuts = [Cut(*heading, bodies.get(number, "")) for number, heading in enumerate(headings)]
     title = next((cut.text for cut in cuts if cut.level == 1 and cut.text), "") or title_of(page.path)
-    yield Section("", (title,), "", with_closed_fences(above.strip("\n")))
+    yield Section("", (bounded(title),), "", with_closed_fences(above.strip("\n")))
     yield from with_breadcrumbs(title, cuts)
 
 
@@ -87,8 +94,33 @@ def _main(text: str) -> Tag:
     return next((found for pattern in _MAIN if (found := soup.select_one(pattern))), soup)
 
 
+def _drop_hidden(main: Tag) -> None:
+    """Removes what a browser does not show: by names, attributes, styles, or the page's own stylesheets."""
+    page = [*main.parents][-1] if main.parent else main
+    styles = [style.get_text() for style in page.find_all("style")]
+    selectors = [selector for style in styles for selector in hiding_selectors(style)][:_MAX_SELECTORS]
+    unseen = [tag for tag in main.find_all(True) if _is_hidden(tag, selectors)]
+    for tag in unseen:
+        if not tag.decomposed:
+            tag.decompose()
+    if any(_is_hidden(tag, selectors) for tag in [main, *main.parents] if tag.parent):
+        main.clear()
+
+
+def _is_hidden(tag: Tag, selectors: Sequence[str]) -> bool:
+    if tag.name in _CONVERTED:
+        return False
+    attributes = {
+        name.lower(): " ".join(value) if isinstance(value, list) else str(value)
+        for name, value in tag.attrs.items()
+    }
+    return hides(tag.name, attributes) or selected_by(selectors, tag.name, attributes)
+
+
 def _name_admonitions(main: Tag) -> None:
     """Moves the titles of admonitions into an attribute, where the converter finds them."""
+    for claimed in main.select("[data-label]"):
+        del claimed["data-label"]
     for box in main.select(".admonition"):
         title = box.find(class_="admonition-title")
         if isinstance(title, Tag):
@@ -100,9 +132,7 @@ def _name_apps(main: Tag) -> None:
     for frame in main.select("iframe"):
         parts = urlsplit(str(frame.get("src", "")))
         frame.name = "p"
-        frame.string = (
-            f"(The docs page runs a live example here: {parts.query or 'demo'}.)" if parts.path else ""
-        )
+        frame.string = live_example(parts.query) if parts.path else ""
 
 
 def _marked_headings(main: Tag, converter: "_Converter") -> list[tuple[int, str, str, str]]:
@@ -112,7 +142,7 @@ def _marked_headings(main: Tag, converter: "_Converter") -> list[tuple[int, str,
     for heading in main.find_all(_HEADINGS):
         anchor = _anchor(heading)
         # Without an id of its own no link can lead to it, so it stays part of the section before.
-        if not anchor or anchor in taken or _is_in_text(heading):
+        if not anchor or len(anchor) > MAX_ANCHOR_CHARS or anchor in taken or _is_in_text(heading):
             continue
         taken.add(anchor)
         text = " ".join(clean(heading.get_text()).split())
@@ -170,11 +200,13 @@ class _Converter(MarkdownConverter):
         return f"[{text.strip()}]({url})" if url.startswith(("https:", "http:", "mailto:")) else text
 
     def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:
-        """An image with an absolute URL; only its alternative text for embedded data."""
+        """An image with an absolute URL; nothing for embedded data.
+
+        Nobody sees the alternative text of an image that is shown.
+        """
         del text, parent_tags
         url = urljoin(self._address, str(el.get("src") or ""))
-        alt = " ".join(str(el.get("alt") or "").split())
-        return f"![{alt}]({url})" if url.startswith(("https:", "http:")) else alt
+        return f"![]({url})" if url.startswith(("https:", "http:")) else ""
 
     def convert_code(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         """Inline code, always on one line."""

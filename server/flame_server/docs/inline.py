@@ -29,7 +29,7 @@ _DESTINATION = re.compile(
 _LABEL = re.compile(r"\[((?:[^\[\]\\]|\\.){0,999})\]")
 _LONGEST_LABEL = 999
 _TAG = re.compile(r"<(/?)([A-Za-z][\w-]*)([^<>]*)>")
-_ATTRIBUTE = re.compile(r"""\b(href|alt)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_ATTRIBUTE = re.compile(r"""\b(href)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 # Tags that only format. Anything else in angle brackets may be Dart (`List<int>`) or Yarn (`<<jump>>`).
 _FORMATTING = frozenset(
     """
@@ -39,6 +39,8 @@ _FORMATTING = frozenset(
 )
 _LINK_ROLES = {"any", "doc", "numref", "ref"}
 _CODE_ROLES = {"code", "command", "eval", "file", "literal", "math", "option", "samp"}
+_NEEDS_BRACKETS = re.compile(r"[\s()]")
+_LONG_FORM = re.compile(r"\s*\([^()]*\)\Z")
 _ROLE_TARGET = re.compile(r"(.*?)\s*<([^<>]*)>\s*", re.DOTALL)
 
 
@@ -124,7 +126,9 @@ class _Rewriting:
         if link:
             self._out.append(f"[{words if words != target else link.title}]({link.url})")
         else:
-            self._out.append(self._text[end:close] if kind in _CODE_ROLES else words)
+            # The long form of an abbreviation is shown only to a mouse that rests on it.
+            shown = _LONG_FORM.sub("", words) if kind == "abbr" else words
+            self._out.append(self._text[end:close] if kind in _CODE_ROLES else shown)
         return close
 
     def _comment_or_tag(self, found: str, start: int) -> int:
@@ -143,7 +147,8 @@ class _Rewriting:
         if name == "a" and tag:
             self._anchor(attributes.get("href", ""), closes=bool(tag[1]))
         elif name == "img":
-            self._out.append(attributes.get("alt", ""))
+            # Nobody sees the alternative text of an image that is shown.
+            pass
         elif name == "code":
             self._out.append("`")
         elif name not in _FORMATTING:
@@ -169,11 +174,11 @@ class _Rewriting:
             self._out.append("]")
             return start + 1
         target, end = found
-        words = "".join(self._out[opener.out + 1 :])
         if opener.image:
-            inline = self._text.startswith("(", start + 1)
-            made = self._text[opener.start : end] if inline else f"![{words}]({target})"
+            # Nobody sees the alternative text or the title of an image that is shown.
+            made = f"![](<{target}>)" if _NEEDS_BRACKETS.search(target) else f"![]({target})"
         else:
+            words = "".join(self._out[opener.out + 1 :])
             link = self._resolve(target)
             made = f"[{words.strip() or link.title}]({link.url})" if link else words or target
             # As in CommonMark, links cannot contain other links.

@@ -36,6 +36,8 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\{([\w:.-]+)\}\s*(.*)$")
 _OPTION = re.compile(r"^:([\w-]+):\s*(.*)$")
 _MARKED_OPTION = re.compile(r"^([\w-]+):\s*(.*)$")
+_LONGEST_OPENING = 200
+_LANGUAGE = re.compile(r"[\w+#.,:={}-]{1,30}")
 _FENCE_OPENING = re.compile(r"^[\s>]*(?:(?:[-*+]|\d+[.)])\s[\s>]*)*(`{3,}(?=[^`]*$)|~{3,})")
 
 
@@ -136,11 +138,13 @@ def _text_of(tokens: list[Token]) -> str:
 
 def _visible(tokens: list[Token]) -> Iterator[str]:
     for token in tokens:
+        if token.type == "image":
+            continue  # nobody sees the alternative text of an image that is shown
         if token.type in {"softbreak", "hardbreak"}:
             yield " "
         elif token.children:
             yield from _visible(token.children)
-        elif token.type in {"text", "code_inline", "text_special", "image"}:
+        elif token.type in {"text", "code_inline", "text_special"}:
             yield token.content
 
 
@@ -166,8 +170,9 @@ def fence(content: str, language: str = "") -> str:
     """`content` in a closed fence; its marker is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall(r"`{3,}", content)), default=2)
     marker = "`" * (longest + 1)
-    # A backtick in the language would prevent the line from opening a fence.
-    return f"{marker}{language.replace('`', '')}\n{content.rstrip(chr(10))}\n{marker}"
+    # No reader sees the language, and a backtick in it would prevent the line from opening a fence.
+    named = language if _LANGUAGE.fullmatch(language) else ""
+    return f"{marker}{named}\n{content.rstrip(chr(10))}\n{marker}"
 
 
 def split_blocks(text: str) -> list[str]:
@@ -210,8 +215,23 @@ def open_fence(text: str, before: OpenFence | None = None) -> OpenFence | None:
         elif opening := _FENCE_OPENING.match(line):
             # Lines after a list marker are indented by its width; quote markers are repeated.
             closing = re.sub(r"[^>\s]", " ", line[: opening.start(1)]) + opening[1]
-            fence = OpenFence(line, closing)
+            # A hostile opening line would be repeated in each part of the fence.
+            short = line if len(line) <= _LONGEST_OPENING else closing
+            fence = OpenFence(short, closing)
     return fence
+
+
+def excerpt(text: str, before: OpenFence | None = None) -> tuple[str, OpenFence | None]:
+    """A part of a longer text, with the fences at its ends opened and closed; and the fence open at its end.
+
+    Args:
+        text: The part.
+        before: The fence that is open where it begins.
+    """
+    after = open_fence(text, before)
+    opening = f"{before.line}\n" if before else ""
+    closing = f"\n{after.closing}" if after else ""
+    return opening + text.strip("\n") + closing, after
 
 
 def with_closed_fences(text: str) -> str:

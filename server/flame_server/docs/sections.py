@@ -8,12 +8,16 @@ from functools import partial
 from flame_server.docs.directives import Context, DartdocLookup, render
 from flame_server.docs.expansion import expected_questions
 from flame_server.docs.folder import Page
-from flame_server.docs.markdown import has_fence, split_blocks, without_unseen
+from flame_server.docs.markdown import excerpt, has_fence, split_blocks, without_unseen
+from flame_server.docs.names import bounded, group_of
 from flame_server.docs.site import Site
 
 # Measured: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500
 PASSAGE_CHARS = 500
+# A fence stays whole up to this length, which no fence of the Flame docs has. It bounds all chunks.
+MAX_FENCE_CHARS = 8_000
+_LONGEST_OPENING = 200
 _ADDRESS = re.compile(r"(?<=\])\(https?://[^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)")
 
 
@@ -64,7 +68,7 @@ def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Sect
     lines = page.text.split("\n")
     starts = [heading.start for heading, _ in outline.headings]
     yield Section(
-        "", (outline.title,), "", render("\n".join(lines[: starts[0] if starts else None]), context)
+        "", (bounded(outline.title),), "", render("\n".join(lines[: starts[0] if starts else None]), context)
     )
     yield from with_breadcrumbs(
         outline.title,
@@ -94,17 +98,19 @@ class Cut:
 
 def with_breadcrumbs(title: str, cuts: Iterable[Cut]) -> Iterator[Section]:
     """The sections of a page with this title, each with the headings above it as its breadcrumb."""
+    title = bounded(title)
     trail: list[tuple[int, str]] = []
     for cut in cuts:
         trail = [entry for entry in trail if entry[0] < cut.level]
-        trail.append((cut.level, cut.text or cut.source or title))
+        trail.append((cut.level, bounded(cut.text or cut.source or title)))
         names = tuple(name for _, name in trail)
-        yield Section(cut.source, names if names[0] == title else (title, *names), cut.anchor, cut.body)
+        breadcrumb = names if names[0] == title else (title, *names)
+        yield Section(bounded(cut.source), breadcrumb, cut.anchor, cut.body)
 
 
 def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Chunk]:
     """The chunks of the page at `path`; a heading without text gives none."""
-    group = path.split("/", maxsplit=1)[0] if "/" in path else "general"
+    group = group_of(path)
     for section in sections:
         anchor = f"#{section.anchor}" if section.anchor else ""
         for part, content in enumerate(split_chunks(section.body)):
@@ -128,7 +134,8 @@ def chunks_of(path: str, sections: Iterable[Section], site: Site) -> Iterator[Ch
 def split_chunks(body: str) -> list[str]:
     """A section's body in parts of at most `CHUNK_CHARS` characters, cut at blank lines.
 
-    A fence stays whole, however long. A single paragraph that is too long is cut between words.
+    A fence stays whole up to `MAX_FENCE_CHARS`; a longer one is cut between lines, and each part is a fence
+    of its own. A single paragraph that is too long is cut between words.
     """
     return ["\n\n".join(group) for group in _packed(_bounded_blocks(body, CHUNK_CHARS), CHUNK_CHARS)]
 
@@ -156,10 +163,33 @@ def passages(chunk: Chunk) -> list[str]:
 
 def _bounded_blocks(body: str, limit: int) -> Iterator[str]:
     for block in split_blocks(body):
-        if len(block) <= limit or has_fence(block):
+        if has_fence(block):
+            yield from [block] if len(block) <= _fence_limit(block) else _cut_fence(block)
+        elif len(block) <= limit:
             yield block
         else:
             yield from _cut(block, limit)
+
+
+def _fence_limit(block: str) -> int:
+    """How many characters a block with a fence may have: at most 16 kB, whatever its script."""
+    return MAX_FENCE_CHARS if block.isascii() else MAX_FENCE_CHARS // 2
+
+
+def _cut_fence(block: str) -> Iterator[str]:
+    """Cuts a block with a long fence between lines, else within one; opens the fence again in each part."""
+    start, fence = 0, None
+    # The lines that close and open a fence again are as long as those of the block at most.
+    most = _fence_limit(block) - 2 * _LONGEST_OPENING
+    while start < len(block):
+        end = len(block)
+        if end - start > most:
+            line = block.rfind("\n", start + 1, start + most)
+            end = line + 1 if line >= 0 else start + most
+        part, fence = excerpt(block[start:end], fence)
+        if part.strip():
+            yield part
+        start = end
 
 
 def _packed(blocks: Iterator[str] | list[str], limit: int) -> Iterator[list[str]]:

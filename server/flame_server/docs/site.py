@@ -24,6 +24,7 @@ from flame_server.docs.markdown import (
 
 SITE = "https://docs.flame-engine.org"
 _DEEPEST = 10
+_IN_FRAGMENTS = "/:.,()$+=~@!*;"
 _EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 # Characters that MyST drops when it makes slugs of headings, like GitHub.
@@ -119,7 +120,8 @@ class Site:
     def address(self, path: str, anchor: str = "") -> str:
         """The URL of a page, or of a section on it."""
         url = f"{SITE}/{self.version}/{quote(path.removesuffix('.md'))}.html"
-        return f"{url}#{anchor}" if anchor else url
+        # The ids of a page in HTML may contain anything.
+        return f"{url}#{quote(anchor, safe=_IN_FRAGMENTS)}" if anchor else url
 
     def resolve(self, destination: str, page: str) -> Link | None:
         """The target of a link on `page`; None when it leads neither to another site nor to a known page."""

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import re
 import secrets
 import shutil
 import time
@@ -16,7 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from flame_server.docs.directives import visible
 from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
+from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import (
     Chunk,
     Section,
@@ -45,11 +46,11 @@ from flame_server.index.reuse import passage_texts, question_texts
 from flame_server.index.versions import joined, without
 from flame_server.sources.git import without_password
 from flame_server.text import lexical
-from flame_server.text.wordpiece import TokenCounter, load_tokenizer
+from flame_server.text.wordpiece import TokenCounter, as_sent, load_tokenizer
 
 Report = Callable[[str], None]
 EmbeddingChoice = Literal["local", "none"] | Embedder
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_NAMED_FOLDERS = 20
 _GENERATION = "generation-"
 _PROGRESS_SECONDS = 5.0
 
@@ -83,8 +84,11 @@ def build_index(  # noqa: PLR0913 - the options of the command, by name
         FlameMcpError: The source has no usable page, the index in `out` cannot be kept, or `out` cannot be
             written.
     """
-    if not _VERSION.fullmatch(version):
-        raise FlameMcpError(f"version {version!r} cannot be part of a link: give one like 1.38.0 or latest")
+    if not is_safe(version) or not version[0].isalnum():
+        raise FlameMcpError(
+            f"version {version!r} cannot be part of a link or of a tool's description: give one like 1.38.0 "
+            "or latest, with at most 40 characters"
+        )
     with open_tree(source, ref, path, page_format) as tree, new_generation(out) as folder:
         embedder = embedder_of(embedding)
         others = _other_versions(out, version, embedder) if keep_versions else None
@@ -152,6 +156,9 @@ def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
+    if tree.format == "markdown":
+        pages = [replace(page, text=visible(page.text)) for page in pages]
+    tree.warnings += _odd_folders(pages)
     site = Site(version, pages if tree.format == "markdown" else [])
     for page in pages:
         try:
@@ -165,6 +172,19 @@ def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk
         report(f"warning: {warning}")
     report(f"{documents} pages, {len(chunks)} chunks, {tree.skipped} pages skipped")
     return documents, chunks
+
+
+def _odd_folders(pages: Sequence[Page]) -> list[str]:
+    """Warnings about folders whose names no tool may show, see `group_of`."""
+    folders = {page.path.partition("/")[0] for page in pages if "/" in page.path}
+    odd = sorted(folder for folder in folders if not is_safe(folder))
+    told = [
+        f"{folder[:80]!r}: no name for a section of the docs (letters, digits, '.', '_', '-', at most 40): "
+        f"its pages are in {GENERAL!r}"
+        for folder in odd[:_NAMED_FOLDERS]
+    ]
+    more = len(odd) - len(told)
+    return [*told, f"{more} more folders have such names"] if more else told
 
 
 def _sections(tree: Tree, page: Page, site: Site) -> Iterator[Section]:
@@ -193,7 +213,7 @@ def index_data(
     question_counts = [1 + len(chunk.asks) if embedder else 0 for chunk in chunks]
     embedded = _embed([*passage_texts(chunks), *question_texts(chunks)], embedder, known, report)
     return IndexData(
-        chunks=[StoredChunk(**vars(chunk), tokens=count(chunk.content)) for chunk in chunks],
+        chunks=[StoredChunk(**vars(chunk), tokens=count(as_sent(chunk.content))) for chunk in chunks],
         terms=Rows(np.array([term for vector in vectors for term in vector], dtype=np.uint32), term_offsets),
         weights=Rows(
             np.array([weight for vector in vectors for weight in vector.values()], dtype=np.float32),

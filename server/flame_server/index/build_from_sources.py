@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flame_server.docs.folder import open_tree
+from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import Chunk
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
@@ -120,7 +121,8 @@ def _tree(one: Fetched, report: Report) -> _Docs:
 
 
 def _of_section(chunk: Chunk, name: str) -> Chunk:
-    return replace(chunk, id=f"{name}:{chunk.id}", group=name, source_path=f"{name}/{chunk.source_path}")
+    group = name if is_safe(name) else GENERAL
+    return replace(chunk, id=f"{name}:{chunk.id}", group=group, source_path=f"{name}/{chunk.source_path}")
 
 
 def _plain(chunk: StoredChunk) -> Chunk:

@@ -24,7 +24,7 @@ VECTORS = "vectors.npz"
 
 @dataclass(frozen=True)
 class StoredChunk(Chunk):
-    """A chunk with the length of its content in tokens."""
+    """A chunk with the length of its content in tokens, as answers contain it: see `wordpiece.as_sent`."""
 
     tokens: int
 
@@ -111,7 +111,9 @@ def read(folder: Path) -> IndexData:
         with np.load(folder / VECTORS, allow_pickle=False) as arrays:
             rows = {name: Rows(arrays[name], arrays[f"{name}_offsets"]) for name in _ROWS}
     # numpy raises any of these for a damaged archive.
-    except (OSError, ValueError, TypeError, KeyError, EOFError, ImportError, SyntaxError) as error:
+    except (
+        FlameMcpError, OSError, ValueError, TypeError, KeyError, EOFError, ImportError, SyntaxError,
+    ) as error:  # fmt: skip
         raise FlameMcpError(f"the index files in {folder} are damaged ({error})") from error
     if any(len(found.offsets) != len(chunks) + 1 for found in rows.values()):
         raise FlameMcpError(f"the index files in {folder} do not fit together")
@@ -137,6 +139,42 @@ def checksum(path: Path) -> str:
 
 
 def stored_chunk(fields: Mapping[str, Any]) -> StoredChunk:
-    """A chunk from its fields as `asdict` returns them."""
-    lists = {name: tuple(fields[name]) for name in ("breadcrumb", "asks")}
-    return StoredChunk(**{**fields, **lists})
+    """A chunk from its fields as `asdict` returns them, within the bounds that builds keep.
+
+    Raises:
+        FlameMcpError: They are not the fields of a chunk; anybody may have written an index in Qdrant.
+    """
+    if not isinstance(fields, Mapping):
+        raise _NO_CHUNK
+    lists: dict[str, Any] = {name: _texts(fields.get(name)) for name in ("breadcrumb", "asks")}
+    texts: dict[str, Any] = {name: _text(fields.get(name), most) for name, most in _MOST_CHARS.items()}
+    numbers: dict[str, Any] = {name: _number(fields.get(name)) for name in ("part", "tokens")}
+    if not lists["breadcrumb"] or set(fields) != {*lists, *texts, *numbers}:
+        raise _NO_CHUNK
+    return StoredChunk(**lists, **texts, **numbers)
+
+
+# Builds write less than this; what is longer is cut.
+_MOST_CHARS = {"id": 600, "title": 200, "heading": 200, "anchor": 200, "url": 3_000, "source_path": 300,
+               "version": 64, "group": 64, "content": 16_000}  # fmt: skip
+_MOST_TEXTS = 20
+_NO_CHUNK = FlameMcpError("these are not the fields of a chunk of this release")
+_MOST_NUMBER = 10**9
+
+
+def _text(value: object, most: int) -> str:
+    if not isinstance(value, str):
+        raise _NO_CHUNK
+    return value if len(value) <= most else value[:most]
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _NO_CHUNK
+    return tuple(_text(one, 400) for one in value[:_MOST_TEXTS])
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _MOST_NUMBER:
+        raise _NO_CHUNK
+    return value

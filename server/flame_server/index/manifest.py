@@ -1,20 +1,27 @@
 """The manifest: what an index was built from and with, and which generation of its files is in use."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from flame_server.docs.names import bounded, is_safe
 from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError
 
 # Raise when the layout of the files, the chunks or the lexical terms change.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 NAME = "manifest.json"
 LATEST = "latest"
+# What a manifest says stands in each answer, and that of an index in Qdrant may come from anybody who writes
+# there.
+_MOST_VERSIONS = 500
+_MOST = 10**12
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,12 @@ class Manifest:
         return {
             "version": told.version,
             "versions": [known.version for known in self.versions],
-            "revision": told.revision,
-            "generation": self.generation,
-            "created": self.created,
+            "revision": told.revision and bounded(told.revision),
+            "generation": bounded(self.generation),
+            "created": bounded(self.created, 40),
             "documents": sum(known.documents for known in counted),
             "chunks": sum(known.chunks for known in counted),
-            "embedding": self.embedding.model or self.embedding.type,
+            "embedding": bounded(self.embedding.model or self.embedding.type),
         }
 
 
@@ -125,16 +132,59 @@ def parse_manifest(data: object, where: str, remedy: str) -> Manifest:
         found = data.get("format") if isinstance(data, dict) else None
         raise FlameMcpError(f"{where} has format {found}, this release reads {FORMAT_VERSION}: {remedy}")
     try:
-        versions = tuple(DocsVersion(**version) for version in data["versions"])
+        versions = _versions(data["versions"], where)
         embedding = EmbeddingIdentity(**data["embedding"])
         manifest = Manifest(**{**data, "versions": versions, "embedding": embedding})
     except (KeyError, TypeError) as error:
         raise FlameMcpError(f"the manifest of {where} is incomplete: {remedy}") from error
+    if not (_is_plausible(manifest) and _is_plausible(embedding) and all(map(_is_plausible, versions))):
+        raise FlameMcpError(f"the manifest of {where} has values of other kinds: {remedy}")
     if not versions:
         raise FlameMcpError(f"{where} names no version of the docs: {remedy}")
     if Path(manifest.generation).name != manifest.generation:
         raise FlameMcpError(f"{where} names a generation outside its folder: {remedy}")
     return manifest
+
+
+def _versions(data: Any, where: str) -> tuple[DocsVersion, ...]:  # noqa: ANN401 - JSON
+    """The versions, without those whose names no tool may show.
+
+    Raises:
+        TypeError: They are not a list of objects with the fields of versions.
+    """
+    if not isinstance(data, list):
+        raise TypeError
+    found = [DocsVersion(**version) for version in data[:_MOST_VERSIONS]]
+    safe = safe_names(where, [version.version for version in found])
+    return tuple(version for version in found if version.version in safe)
+
+
+def safe_names(where: str, names: Iterable[object]) -> list[str]:
+    """The names of groups or versions that tools may show; the log tells how many others there are."""
+    told = list(names)
+    safe = [name for name in told if isinstance(name, str) and is_safe(name)]
+    if len(safe) < len(told):
+        _log.warning("%s: left out %d names of versions or sections", where, len(told) - len(safe))
+    return safe
+
+
+def _is_plausible(part: Manifest | DocsVersion | EmbeddingIdentity) -> bool:
+    """Whether the fields have their types: what somebody else wrote must not become a bug later."""
+    return all(_has_type(getattr(part, one.name), str(one.type)) for one in fields(part))
+
+
+def _has_type(value: object, declared: str) -> bool:
+    match declared:
+        case "str" | "<class 'str'>":
+            return isinstance(value, str)
+        case "int" | "<class 'int'>":
+            return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+        case "str | None":
+            return value is None or isinstance(value, str)
+        case "dict[str, str]":
+            return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        case _:
+            return True
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -16,7 +16,7 @@ from flame_server.embedding.service import ServiceModel
 from flame_server.errors import FlameMcpError
 from flame_server.index import files
 from flame_server.index.files import IndexData, StoredChunk
-from flame_server.index.manifest import Manifest, check_embedding, read_manifest, rebuild_hint
+from flame_server.index.manifest import Manifest, check_embedding, read_manifest, rebuild_hint, safe_names
 from flame_server.index.store import Store
 from flame_server.lru_cache import LruCache
 from flame_server.search.pages import PageEntry, page_entries
@@ -56,9 +56,18 @@ class Searcher:
         self.manifest = manifest
         self.index: dict[str, Any] | None = manifest.summary()
         self.versions: Sequence[str] = tuple(known.version for known in manifest.versions)
-        self.groups: Sequence[str] = tuple(sorted({chunk.group for chunk in data.chunks}))
+        groups = sorted({chunk.group for chunk in data.chunks})
+        self.groups: Sequence[str] = tuple(safe_names("the index", groups))
         self.count_tokens = count_tokens
         self._chunks = data.chunks
+        # By page, because a list of all chunks would be searched on the event loop.
+        self._by_page: dict[tuple[str, str], list[StoredChunk]] = {}
+        for chunk in data.chunks:
+            self._by_page.setdefault((chunk.source_path, chunk.version), []).append(chunk)
+        self._pages = {
+            version: page_entries(chunk for chunk in data.chunks if chunk.version == version)
+            for version in self.versions
+        }
         self._embedder = embedder
         self._query_embedder = query_embedder
         self._store = Store(data)
@@ -117,11 +126,11 @@ class Searcher:
 
     async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
         """See `SearchService`."""
-        return [chunk for chunk in self._chunks if (chunk.source_path, chunk.version) == (path, version)]
+        return self._by_page.get((path, version), [])
 
     async def pages(self, version: str) -> Sequence[PageEntry]:
         """See `SearchService`."""
-        return page_entries(chunk for chunk in self._chunks if chunk.version == version)
+        return self._pages.get(version, [])
 
     async def check(self) -> None:
         """See `SearchService`. The index is in memory, so there is nothing to check."""

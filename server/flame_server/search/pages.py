@@ -84,19 +84,25 @@ def section_chunks(chunks: Sequence[_Chunk], section: str) -> Sequence[_Chunk]:
     return [chunk for chunk in chunks if chunk.breadcrumb[:depth] == top.breadcrumb]
 
 
-def as_markdown(chunks: Sequence[Chunk]) -> str:
-    """The markdown of chunks of a page, in their order and with their headings."""
-    blocks: list[str] = []
+def headings_above(chunks: Sequence[Chunk]) -> list[str]:
+    """For each chunk of a page, the markdown of the headings right before its content; maybe empty."""
+    found: list[str] = []
     above: tuple[str, ...] = ()
     for chunk in chunks:
+        new = range(0)
         if chunk.part == 0:
             shared = _shared(above, chunk.breadcrumb)
             # A heading without text of its own has no chunk, so it is added here.
             new = range(min(shared, len(chunk.breadcrumb) - 1), len(chunk.breadcrumb))
-            blocks += [f"{'#' * min(level + 1, 6)} {chunk.breadcrumb[level]}" for level in new]
             above = chunk.breadcrumb
-        blocks.append(chunk.content)
-    return "\n\n".join(blocks)
+        found.append("\n\n".join(f"{'#' * min(level + 1, 6)} {chunk.breadcrumb[level]}" for level in new))
+    return found
+
+
+def as_markdown(chunks: Sequence[Chunk]) -> str:
+    """The markdown of chunks of a page, in their order and with their headings."""
+    blocks = zip(headings_above(chunks), chunks, strict=True)
+    return "\n\n".join(f"{above}\n\n{chunk.content}" if above else chunk.content for above, chunk in blocks)
 
 
 def _shared(first: Sequence[str], second: Sequence[str]) -> int:

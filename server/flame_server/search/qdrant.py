@@ -10,7 +10,7 @@ import structlog
 from flame_server.embedding.identity import EmbeddingIdentity, QueryEmbedder, Vectors
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.files import StoredChunk, stored_chunk
-from flame_server.index.manifest import Manifest, check_embedding, parse_manifest
+from flame_server.index.manifest import Manifest, check_embedding, parse_manifest, safe_names
 from flame_server.index.ranking import (
     ASKS,
     CANDIDATES,
@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 5
 # How long the alias is trusted: a new collection is noticed after this time, as probes come more often.
 _FRESH_SECONDS = 10.0
-_SCROLLED = 200
+# A hundred chunks are decoded in some milliseconds, on the event loop.
+_SCROLLED = 100
+# Of one version: a hundred times as many as Flame has.
+_MOST_CHUNKS = 100_000
+_MOST_GROUPS = 1_000
 _log = structlog.get_logger(__name__)
 
 
@@ -105,7 +109,7 @@ class QdrantSearcher:
             self._checked_at = self._clock() - _FRESH_SECONDS
             raise
         points = sorted(response.points, key=lambda point: (-bounded_score(point.score), point.id))
-        found = [Found(stored_chunk(point.payload or {}), bounded_score(point.score)) for point in points]
+        found = [Found(self._chunk(point.payload), bounded_score(point.score)) for point in points]
         return Answer(found, degraded)
 
     async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
@@ -132,9 +136,17 @@ class QdrantSearcher:
                     limit=_SCROLLED,
                     offset=following,
                 )
-                found += [stored_chunk(point.payload or {}) for point in points]
+                found += [self._chunk(point.payload) for point in points]
                 if following is None:
                     return found
+                if len(found) > _MOST_CHUNKS:
+                    raise UnavailableError(f"{_where(self._target)} has too many chunks for one answer")
+
+    def _chunk(self, payload: Mapping[str, Any] | None) -> StoredChunk:
+        try:
+            return stored_chunk(payload or {})
+        except FlameMcpError as error:
+            raise UnavailableError(f"{_where(self._target)}: {error}") from error
 
     async def check(self) -> None:
         """See `SearchService`."""
@@ -204,7 +216,8 @@ def _read(kept: object, target: QdrantTarget) -> tuple[Manifest, Sequence[str]]:
     if not isinstance(kept, Mapping) or not isinstance(kept.get("groups"), list):
         raise UnavailableError(f"{_where(target)} holds no index of this server: {remedy}")
     try:
-        return parse_manifest(kept.get("manifest"), _where(target), remedy), tuple(kept["groups"])
+        manifest = parse_manifest(kept.get("manifest"), _where(target), remedy)
+        return manifest, tuple(safe_names(_where(target), kept["groups"][:_MOST_GROUPS]))
     except FlameMcpError as error:
         raise MismatchError(str(error)) from error
 

@@ -11,10 +11,13 @@ from fastmcp.tools import ToolResult
 from mcp.types import CallToolRequestParams
 
 from flame_server.serving.metrics import Metrics
-from flame_server.serving.tools.arguments import renamed
+from flame_server.serving.tools.arguments import renamed, shortened
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+
+_MOST_PROBLEMS = 5
 
 
 class CallMetrics(Middleware):
@@ -62,9 +65,9 @@ class ArgumentHandling(Middleware):
             cause = error.__cause__
             if not isinstance(cause, pydantic.ValidationError):
                 raise
-            problems = [_problem(problem, known) for problem in cause.errors()]
+            problems = [_problem(problem, known) for problem in cause.errors()[:_MOST_PROBLEMS]]
             # Without a cause: the mistake is the caller's (see CallMetrics).
-            raise ToolError("; ".join(problems)) from None
+            raise ToolError(shortened("; ".join(problems))) from None
 
     async def _known(self, context: MiddlewareContext[CallToolRequestParams]) -> list[str]:
         server = context.fastmcp_context

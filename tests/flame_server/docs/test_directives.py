@@ -47,7 +47,7 @@ CONTEXT = Context(dartdoc=dartdoc)
         ("```{admonition} Mind\nText.\n```", "**Mind:** Text."),
         (":::{container} wide\nText.\n:::", "Text."),
         ("```{dropdown} More\nText.\n```", "**More:** Text."),
-        ("```{image} a.png\n:alt: A cat\n```", "![A cat](a.png)"),
+        ("```{image} a.png\n:alt: A cat\n```", "![](a.png)"),
         ("```{figure} a.png\n\nA *cat*\n```", "![](a.png)\n\nA *cat*"),
         ("```{math}\nx^2\n```", "```latex\nx^2\n```"),
         ("```{csv-table}\na,b\n```", "```csv\na,b\n```"),
@@ -58,7 +58,7 @@ CONTEXT = Context(dartdoc=dartdoc)
         ("| a | b |\n| - | - |\n| [x](https://x.dev) | `[y](z)` |", None),
         (
             '<div align="center">\n  <a href="https://x.dev"><img alt="logo" src="l.png"></a>\n</div>',
-            "[logo](https://x.dev)",
+            "[](https://x.dev)",
         ),
         ("<style>\n.x {}\n</style>\n\ntext", "text"),
         ("```dart\nopen();", "```dart\nopen();\n```"),

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flame_server.docs.markdown import fences_are_closed
-from flame_server.serving.tools.budget import Place, fit, take
+from flame_server.serving.tools.budget import Content, Place, fit, take
 
 FENCED = "intro\n\n```dart\n" + "a b c\n\n" * 50 + "```"
 
@@ -11,8 +11,8 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def sized(*texts: str) -> list[tuple[str, int]]:
-    return [(text, words(text)) for text in texts]
+def sized(*texts: str) -> list[Content]:
+    return [Content(text, words(text)) for text in texts]
 
 
 def parts_of(text: str, budget: int) -> list[str]:

@@ -34,6 +34,7 @@ async def test_the_tool_is_described_for_models(client: Client[Any]) -> None:
     tool = tools[0]
     assert tool.output_schema
     assert set(tool.output_schema["properties"]) == {
+        "note",
         "results",
         "truncated",
         "next_cursor",
@@ -135,9 +136,10 @@ async def test_answers_keep_the_token_budget(tmp_path: Path) -> None:
     build_index(str(tmp_path / "docs"), tmp_path / "index", embedding="none", report=print)
     searcher = open_searcher(tmp_path / "index", "None")
     async with Client(create_server(searcher, Settings())) as client:
-        arguments = {"query": "camera", "limit": 6, "max_tokens": 500}
-        answer = (await client.call_tool("get_flame_knowledge", arguments)).structured_content
+        arguments = {"query": "camera", "limit": 6, "max_tokens": 1000}
+        result = await client.call_tool("get_flame_knowledge", arguments)
+    answer = result.structured_content
     assert answer
     assert answer["truncated"]
-    used = sum(searcher.count_tokens(result["content"]) for result in answer["results"])
-    assert 250 < used <= 500
+    assert 800 < searcher.count_tokens(result.content[0].text) <= 1000
+    assert 500 < sum(searcher.count_tokens(one["content"]) for one in answer["results"])

@@ -1,17 +1,24 @@
 """Checks and cleans the arguments of tools: other names that models use, empty, long or unknown values."""
 
 import difflib
+import itertools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from fastmcp.exceptions import ToolError
 
+from flame_server.docs.names import bounded
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
 
 MAX_QUERY_CHARS = 512
 MAX_PATH_CHARS = 300
+# A token has a byte at least, so an error keeps the smallest budget, too.
+MAX_ERROR_BYTES = MIN_TOKENS
+_LISTED = 20
+_CANDIDATES = 500
+_COMPARED_CHARS = 100
 # Names that models use because they know them from tools of other servers.
 ALIASES: Mapping[str, Sequence[str]] = MappingProxyType(
     {
@@ -33,7 +40,22 @@ ALIASES: Mapping[str, Sequence[str]] = MappingProxyType(
 
 def mistake(text: str) -> ToolError:
     """The error for a mistake of the caller: it is answered and counted, but not logged as a failure."""
-    return ToolError(text, log_level=logging.DEBUG)
+    return ToolError(shortened(text), log_level=logging.DEBUG)
+
+
+def shortened(text: str) -> str:
+    """The text of an error, cut to what the smallest token budget allows, whatever names it repeats."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= MAX_ERROR_BYTES:
+        return text
+    return raw[: MAX_ERROR_BYTES - 3].decode("utf-8", "ignore") + "..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some of these names, for an error or a description: at most 20, each cut to 60 characters."""
+    told = list(itertools.islice(names, _LISTED + 1))
+    more = ", ... (list_flame_docs has all)" if len(told) > _LISTED else ""
+    return ", ".join(bounded(name, 60) for name in told[:_LISTED]) + more
 
 
 def renamed(arguments: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
@@ -83,13 +105,20 @@ def checked_tokens(max_tokens: int | None, settings: Settings) -> int:
 def check_known(name: str, value: str | None, known: Sequence[str]) -> None:
     """Refuses a value that is not one of the known ones."""
     if value is not None and value not in known:
-        raise mistake(f"there is no {name} {value[:80]!r}: give one of {', '.join(known)}, or leave it out")
+        raise mistake(f"there is no {name} {value[:80]!r}: give one of {listed(known)}, or leave it out")
 
 
-def closest(wanted: str, known: Sequence[str]) -> str:
-    """The known values most similar to the wanted one, as part of an error message."""
-    # Matching takes quadratic time, so a hostile text must be cut.
-    found = difflib.get_close_matches(wanted[:100], known, n=3, cutoff=0.5)
-    last = wanted.rsplit("/", 1)[-1]
-    found += [name for name in known if last and last in name and name not in found][: 3 - len(found)]
-    return f"the closest are {', '.join(found)}" if found else "list_flame_docs lists those there are"
+def closest(wanted: str, known: Iterable[str]) -> str:
+    """The known values most similar to the wanted one, as part of an error message.
+
+    Takes some milliseconds, so never call it on the event loop.
+    """
+    last = wanted.rsplit("/", 1)[-1][:_COMPARED_CHARS]
+    named = list(itertools.islice((name for name in known if last and last in name), _CANDIDATES))
+    # Matching takes quadratic time in the lengths, and once for each name: so all of them are bounded.
+    others = itertools.islice(known, _CANDIDATES - len(named))
+    candidates = {name[:_COMPARED_CHARS]: name for name in [*others, *named]}
+    similar = difflib.get_close_matches(wanted[:_COMPARED_CHARS], candidates, n=3, cutoff=0.5)
+    found = [candidates[name] for name in similar]
+    found += [name for name in named if name not in found][: 3 - len(found)]
+    return f"the closest are {listed(found)}" if found else "list_flame_docs lists those there are"

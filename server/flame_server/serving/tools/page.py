@@ -1,22 +1,37 @@
 """The tool `get_flame_page`: a whole page, or one section of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from flame_server.docs.sections import Chunk
-from flame_server.search.pages import as_markdown, requested_page, section_chunks
+from flame_server.docs.markdown import excerpt
+from flame_server.docs.names import bounded
+from flame_server.index.files import StoredChunk
+from flame_server.search.pages import PageEntry, as_markdown, headings_above, requested_page, section_chunks
+from flame_server.search.results import NOTE
 from flame_server.search.service import SearchService
 from flame_server.serving.tools.arguments import MAX_PATH_CHARS, check_known, checked_tokens, closest, mistake
-from flame_server.serving.tools.budget import take
+from flame_server.serving.tools.budget import Content, Count, Place, fitted, most_names, shortest
 from flame_server.serving.tools.cursors import Cursor, foreign_cursor, key_of, read_cursor
+from flame_server.serving.tools.worker import in_worker
 from flame_server.settings import Settings
+from flame_server.text.wordpiece import as_sent
+
+# Of a resource, which has no budget: ten times the longest page of Flame.
+_MOST_CHARS = 400_000
+_MOST_TITLES = 40
+# The tokens of a blank line between two texts, as sent.
+_BETWEEN = 4
 
 
 class Page(BaseModel):
     """A page of the docs, or a part of it."""
 
+    note: Annotated[str, Field(description="What the texts below are")] = NOTE
     title: str
     url: Annotated[str, Field(description="Link to the page or section on docs.flame-engine.org")]
     source_path: Annotated[str, Field(description="Markdown file, relative to the docs root")]
@@ -42,30 +57,105 @@ async def page(  # noqa: PLR0913, PLR0917 - the tool's arguments
         UnavailableError: The index cannot be reached now.
     """
     budget, place = checked_tokens(max_tokens, settings), read_cursor(cursor)
-    whole = await whole_page(searcher, path, version, section)
-    about = searcher.about(whole.version)
-    key = key_of("page", whole.source_path, whole.version, whole.url, section, about["generation"])
-    start = 0
+    chosen = await _chosen(searcher, path, version, section)
+    about = searcher.about(chosen.version)
+    first = chosen.chunks[0]
+    key = key_of("page", first.source_path, chosen.version, chosen.url, section, about["generation"])
     if place:
         place.check(key)
-        start = place.at
-        if start >= len(whole.content):
-            raise foreign_cursor()
-    part = take(whole.content, start, budget, searcher.count_tokens)
-    following = None if part.end is None else str(Cursor(key, 0, part.end))
-    return whole.model_copy(
-        update={"content": part.text, "truncated": following is not None, "next_cursor": following}
-    )
+    start = Place(place.number, place.at) if place else Place(0, 0)
+    return await in_worker(partial(_part, chosen, key, start, budget, searcher.count_tokens))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The chunks that a call asks for, and the names of the page or section that they are."""
+
+    chunks: Sequence[StoredChunk]
+    version: str
+    title: str
+    url: str
+
+    def page(self, content: str, following: Cursor | None = None) -> Page:
+        return Page(
+            title=self.title,
+            url=self.url,
+            source_path=self.chunks[0].source_path,
+            version=self.version,
+            content=content,
+            truncated=following is not None,
+            next_cursor=str(following) if following else None,
+        )
+
+
+def _part(chosen: _Chosen, key: str, start: Place, budget: int, count: Count) -> Page:
+    """The part of a page that fits into the budget. Takes some milliseconds, so it runs in a thread."""
+    blocks = list(zip(headings_above(chosen.chunks), chosen.chunks, strict=True))
+    if start.number >= len(blocks):
+        raise foreign_cursor()
+    contents = list(_contents(blocks[start.number :], budget, count))
+    if start.at >= len(contents[0].text):
+        raise foreign_cursor()
+    named = shortest(_named(chosen), most_names(budget), count)
+
+    def made(kept: list[str], stopped: Place | None) -> Page:
+        number = start.number + (stopped.number if stopped else len(kept))
+        following = Cursor(key, number, stopped.at if stopped else 0) if number < len(blocks) else None
+        content = "\n\n".join(kept)
+        return named.model_copy(
+            update={
+                "content": content,
+                "truncated": following is not None,
+                "next_cursor": str(following) if following else None,
+            }
+        )
+
+    return fitted(contents, budget, count, start.at, made)
+
+
+def _contents(blocks: Sequence[tuple[str, StoredChunk]], budget: int, count: Count) -> Iterator[Content]:
+    """The leading texts of a page, more than fit into the budget; the counts of chunks are stored."""
+    left = budget
+    for above, chunk in blocks:
+        tokens = chunk.tokens + (count(as_sent(above)) + _BETWEEN if above else 0)
+        yield Content(f"{above}\n\n{chunk.content}" if above else chunk.content, tokens, _BETWEEN)
+        # At least one, so that no chunk counts for nothing, whatever an index in Qdrant says.
+        left -= max(tokens, 1)
+        if left < 0:
+            return
+
+
+def _named(chosen: _Chosen) -> Iterator[Page]:
+    """The page without its content, each time with shorter names."""
+    page = chosen.page("")
+    yield page
+    yield page.model_copy(update={"title": bounded(page.title, 60)})
+    yield page.model_copy(update={"title": bounded(page.title, 30), "url": page.url.partition("#")[0]})
+    yield page.model_copy(update={"title": "", "url": ""})
 
 
 async def whole_page(
     searcher: SearchService, path: str, version: str | None = None, section: str | None = None
 ) -> Page:
-    """A whole page, or one whole section of it.
+    """A whole page, or one whole section of it; after `_MOST_CHARS` characters it tells how to read on.
 
     Raises:
         ToolError: There is no such page or section; the text suggests similar ones.
     """
+    chosen = await _chosen(searcher, path, version, section)
+    return await in_worker(partial(_whole, chosen))
+
+
+def _whole(chosen: _Chosen) -> Page:
+    content = as_markdown(chosen.chunks)
+    if len(content) > _MOST_CHARS:
+        content = (
+            excerpt(content[:_MOST_CHARS])[0] + "\n\n(This page is longer: read it with get_flame_page.)"
+        )
+    return chosen.page(content)
+
+
+async def _chosen(searcher: SearchService, path: str, version: str | None, section: str | None) -> _Chosen:
     if not path.strip():
         raise mistake("path is empty: give one that list_flame_docs names, e.g. flame/camera.md")
     if len(path) > MAX_PATH_CHARS or len(section or "") > MAX_PATH_CHARS:
@@ -77,32 +167,43 @@ async def whole_page(
     check_known("version", version, searcher.versions)
     version = version or searcher.versions[0]
     chunks = await _chunks(searcher, wanted.path, version, path)
-    section = section or wanted.anchor
-    if section:
-        part = section_chunks(chunks, section)
-        if not part:
-            titles = list(dict.fromkeys(chunk.title for chunk in chunks))
-            where = f"{chunks[0].source_path} has no section {section[:80]!r}"
-            raise mistake(f"{where}: give one of {'; '.join(titles[:40])}")
-        chunks = part
-    first = chunks[0]
-    return Page(
-        title=first.title if section else first.breadcrumb[0],
-        url=first.url if section else first.url.split("#", maxsplit=1)[0],
-        source_path=first.source_path,
-        version=version,
-        content=as_markdown(chunks),
-    )
+    return await in_worker(partial(_of_section, chunks, version, section or wanted.anchor))
 
 
-async def _chunks(searcher: SearchService, path: str, version: str, asked: str) -> Sequence[Chunk]:
+def _of_section(chunks: Sequence[StoredChunk], version: str, section: str | None) -> _Chosen:
+    """The page, or one section of it.
+
+    Raises:
+        ToolError: It has no such section.
+    """
+    if not section:
+        first = chunks[0]
+        return _Chosen(chunks, version, first.breadcrumb[0], first.url.split("#", maxsplit=1)[0])
+    part = section_chunks(chunks, section)
+    if not part:
+        titles = dict.fromkeys(bounded(chunk.title, 60) for chunk in chunks)
+        where = f"{bounded(chunks[0].source_path, 80)} has no section {section[:80]!r}"
+        raise mistake(f"{where}: give one of {'; '.join(islice(titles, _MOST_TITLES))}")
+    return _Chosen(part, version, part[0].title, part[0].url)
+
+
+async def _chunks(searcher: SearchService, path: str, version: str, asked: str) -> Sequence[StoredChunk]:
     found = await searcher.page(path, version)
     if found:
         return found
     known = await searcher.pages(version)
+    same = await in_worker(partial(_same_address, path, known, asked))
+    return await searcher.page(same, version)
+
+
+def _same_address(path: str, known: Sequence[PageEntry], asked: str) -> str:
+    """The page whose address stands for that path.
+
+    Raises:
+        ToolError: There is none; the text suggests similar ones.
+    """
     # In an index of several sources, paths begin with the name of the source, and addresses do not.
     same = next((entry.path for entry in known if requested_page(entry.url).path == path), None)
     if same is None:
-        paths = [entry.path for entry in known]
-        raise mistake(f"there is no page {asked[:80]!r}: {closest(path, paths)}")
-    return await searcher.page(same, version)
+        raise mistake(f"there is no page {asked[:80]!r}: {closest(path, [entry.path for entry in known])}")
+    return same

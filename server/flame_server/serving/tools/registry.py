@@ -13,7 +13,7 @@ from pydantic import Field
 from flame_server.errors import UnavailableError
 from flame_server.search.results import Knowledge
 from flame_server.search.service import SearchService
-from flame_server.serving.tools.arguments import MAX_PATH_CHARS, MAX_QUERY_CHARS
+from flame_server.serving.tools.arguments import MAX_PATH_CHARS, MAX_QUERY_CHARS, listed, shortened
 from flame_server.serving.tools.knowledge import knowledge
 from flame_server.serving.tools.listing import Listing, listing
 from flame_server.serving.tools.page import Page, page, whole_page
@@ -110,7 +110,7 @@ def _with_index(searcher: SearchService, answer: Callable[_P, Awaitable[_R]]) ->
                 await searcher.check()
             return await answer(*args, **kwargs)
         except UnavailableError as error:
-            raise ToolError(str(error), log_level=logging.WARNING) from error
+            raise ToolError(shortened(str(error)), log_level=logging.WARNING) from error
 
     return answered
 
@@ -123,9 +123,10 @@ def _reads(title: str) -> ToolAnnotations:
 
 def _version_text(searcher: SearchService) -> str:
     known = searcher.versions
-    return f"Docs version, one of {', '.join(known)}; default {known[0]}" if known else "Docs version"
+    return f"Docs version, one of {listed(known)}; default {known[0]}" if known else "Docs version"
 
 
 def _section_text(searcher: SearchService) -> str:
-    known = f": {', '.join(searcher.groups)}" if searcher.groups else ""
+    # Only safe names are known (see docs.names): models trust what tools say of themselves.
+    known = f": {listed(searcher.groups)}" if searcher.groups else ""
     return f"Only one part of the docs{known}"

@@ -1,0 +1,121 @@
+"""Pages that hold the event loop, and with it the probes (attacks 11 and 60, findings M4 and L12)."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastmcp import Client
+
+from flame_server.docs.markdown import fences_are_closed
+from flame_server.search.local import Searcher
+from flame_server.serving.tools.arguments import closest
+from tests.support.server.hostile_docs import Lag, connected, indexed, sent
+
+# What the loop may compute at a stretch, in seconds; half of it is what the client of the test itself takes.
+MOST_LAG = 0.1
+MOST_CPU = 0.5
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def searcher(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+    words = "# Words\n\n" + "\n\n".join("The camera follows a player. " * 25 for _ in range(2600))
+    lines = "".join(f"  final camera{n % 60} = {n};\n" for n in range(49_000))
+    headings = "# Headings\n\n" + "".join(f"## Heading {n}\n\ntext {n}\n\n" for n in range(1_500))
+    assert 1_850_000 < len(words) < 2_000_000
+    assert 1_200_000 < len(lines) < 2_000_000
+    return indexed(
+        tmp_path_factory.mktemp("large"),
+        {
+            "flame/words.md": words,
+            "flame/fence.md": f"# Fence\n\n```dart\n{lines}```\n",
+            "flame/headings.md": headings,
+        },
+    )[0]
+
+
+@pytest.fixture
+async def client(searcher: Searcher) -> AsyncIterator[Client[Any]]:
+    async with connected(searcher) as opened:
+        await sent(opened, "get_flame_knowledge", query="warm up")
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("get_flame_page", {"path": "flame/words.md"}),
+        ("get_flame_page", {"path": "flame/words.md", "max_tokens": 10_000}),
+        ("get_flame_page", {"path": "flame/fence.md"}),
+        ("get_flame_page", {"path": "flame/fence.md", "max_tokens": 500}),
+        ("get_flame_page", {"path": "flame/headings.md"}),
+        ("get_flame_page", {"path": "flame/headings.md", "section": "no such heading"}),
+        ("get_flame_page", {"path": "flame/headings.md", "section": "Heading 1499"}),
+        ("get_flame_knowledge", {"query": "final camera47 = 47"}),
+        ("get_flame_knowledge", {"query": "final camera59", "limit": 20, "max_tokens": 10_000}),
+        ("list_flame_docs", {}),
+    ],
+)
+async def test_a_question_about_a_large_page(
+    client: Client[Any], tool: str, arguments: dict[str, object]
+) -> None:
+    """Attack 11: get_flame_page took 4 to 5 s, a search that hit the fence 2.3 to 3.2 s, all on the loop."""
+    started = time.process_time()
+    async with Lag().watched() as lag:
+        text = await sent(client, tool, **arguments)
+    assert text
+    assert lag.seconds < MOST_LAG
+    assert time.process_time() - started < MOST_CPU
+
+
+async def test_the_last_part_of_a_large_page(client: Client[Any]) -> None:
+    """A cursor far down the page costs no more than the first part."""
+    said: list[str] = []
+    cursor: str | None = None
+    for _ in range(100):
+        started = time.process_time()
+        answer = json.loads(
+            await sent(client, "get_flame_page", path="flame/fence.md", max_tokens=10_000, cursor=cursor)
+        )
+        assert time.process_time() - started < MOST_CPU
+        assert fences_are_closed(answer["content"])
+        said.append(answer["content"])
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            break
+    text = "\n".join(said)
+    numbers = [line.split()[-1] for line in text.splitlines() if line.startswith("  final")]
+    assert numbers[:500] == [f"{n};" for n in range(500)]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_a_fence_is_split_between_lines(searcher: Searcher) -> None:
+    chunks = [found.chunk for found in searcher.search("final camera7 fence", 100).found]
+    fences = [chunk for chunk in chunks if chunk.source_path == "flame/fence.md"]
+    assert len(fences) > 50
+    for chunk in fences:
+        assert len(chunk.content.encode()) <= 16_000
+        assert chunk.content.startswith("```dart\n")
+        assert chunk.content.endswith("\n```")
+
+
+async def test_the_resource_of_a_large_page_is_bounded(client: Client[Any]) -> None:
+    async with Lag().watched() as lag:
+        (content,) = await client.read_resource("flame://latest/flame/words.md")
+    text = content.text  # type: ignore[union-attr]  # a text, as its type says
+    assert len(text) < 401_000
+    assert text.endswith("(This page is longer: read it with get_flame_page.)")
+    assert lag.seconds < MOST_LAG
+
+
+def test_suggestions_among_fifty_thousand_long_paths() -> None:
+    """Attack 60: 0.5 s at 5,000 long paths, on the event loop."""
+    known = [f"flame/{'abcdefgh' * 24}{number}.md" for number in range(50_000)]
+    started = time.thread_time()
+    text = closest("flame/" + "hgfedcba" * 24 + ".md", known)
+    assert time.thread_time() - started < 0.3
+    assert len(text) < 400
+    assert "flame/camera.md" in closest("flame/camra.md", ["flame/camera.md", *known])
+    assert "flame/camera.md" in closest("camera", [*known, "flame/camera.md"])
