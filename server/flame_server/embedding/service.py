@@ -92,7 +92,7 @@ class EmbeddingService:
             rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
             sizes = sorted({len(row) for row in rows})
             tokens, named = int(answer.usage.prompt_tokens), _word(answer.model) or self.model.model
-        except (openai.OpenAIError, *_JUNK) as error:
+        except (openai.OpenAIError, AnswerError, *_JUNK) as error:
             raise _explained(error, self.model) from error
         wanted = self.model.dimensions or (len(rows[0]) if rows else 0)
         if len(rows) != len(texts) or not wanted or any(len(row) != wanted for row in rows):

@@ -75,7 +75,8 @@ class _Copying:
     size: int = 0
     seen: int = 0
     left_out: int = 0
-    files: set[str] = field(default_factory=set)
+    files: int = 0
+    tried: set[str] = field(default_factory=set)
 
     def folder(self, start: str, pages: str) -> str:
         """Copies what is below a folder; returns the digest of it."""
@@ -87,8 +88,9 @@ class _Copying:
             folders[:] = sorted(name for name in folders if _is_wanted(folder, name, pages))
             for name in sorted(names):
                 path = os.path.normpath(f"{folder}/{name}")
-                if name.startswith(".") or path in self.files:
+                if name.startswith(".") or path in self.tried:
                     continue
+                self.tried.add(path)
                 if (data := self._read(path)) is not None:
                     self._write(path, data)
                     digest.update(os.fsencode(f"{os.path.relpath(path, start)}\0"))
@@ -108,8 +110,8 @@ class _Copying:
 
     def _write(self, path: str, data: bytes) -> None:
         self.size += len(data)
-        self.files.add(path)
-        if len(self.files) > MAX_FILES or self.size > MAX_BYTES:
+        self.files += 1
+        if self.files > MAX_FILES or self.size > MAX_BYTES:
             raise _FullError
         place = self.target / path
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from typing import Any
 
 import pytest
 
@@ -28,7 +27,7 @@ RESERVED = [
     "100.100.100.200",
     "168.63.129.16",
     "192.0.0.192",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - nothing is bound
     "0",
     "255.255.255.255",
     "224.0.0.1",
@@ -99,7 +98,7 @@ def test_others_can_be_named(host: str) -> None:
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:
-    def found(host: str, port: int, **_: Any) -> list[Any]:
+    def found(host: str, port: int, **_: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (names[host], port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)

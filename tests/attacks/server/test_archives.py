@@ -29,6 +29,10 @@ except FlameMcpError as error:
 
 def refused(tmp_path: Path, data: bytes) -> str:
     (tmp_path / "archive").write_bytes(data)
+    return unpacked(tmp_path)
+
+
+def unpacked(tmp_path: Path) -> str:
     peak, said = peak_of(UNPACK, tmp_path / "archive", tmp_path / "out")
     assert peak <= MOST
     return said
@@ -64,9 +68,6 @@ def test_a_tar_xz_with_a_dictionary_of_a_gigabyte(tmp_path: Path) -> None:
         info = tarfile.TarInfo("a.md")
         info.size = 6_400_000
         made.addfile(info, io.BytesIO(os.urandom(info.size)))
-        info = tarfile.TarInfo("b.md")
-        info.size = 600 * 1024**2
-        made.addfile(info, io.BytesIO(bytes(info.size)))
     data = bytearray(lzma.compress(out.getvalue(), preset=0))
     # The header of the block: its size, flags, the filter, the size of the dictionary, and a CRC.
     size = (data[12] + 1) * 4
@@ -85,19 +86,30 @@ def test_xz_in_pieces_is_read_as_before(tmp_path: Path) -> None:
             info.size = 1_500_000
             made.addfile(info, io.BytesIO(os.urandom(info.size)))
     data, half = out.getvalue(), len(out.getvalue()) // 2
-    parts = lzma.compress(data[:half], preset=0) + bytes(8) + lzma.compress(data[half:], preset=9)
+    parts = lzma.compress(data[:half], preset=0) + bytes(8) + lzma.compress(data[half:], preset=6)
     assert refused(tmp_path, parts) == "unpacked"
     assert sorted(path.stat().st_size for path in (tmp_path / "out").iterdir()) == [1_500_000, 1_500_000]
 
 
-def test_global_headers_and_long_names_are_not_kept(tmp_path: Path) -> None:
-    """The kind of attack 21: tar headers that a library keeps until the end, here half a gigabyte of them."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.GNU_FORMAT, compresslevel=1) as made:
-        for number in range(10_000):
-            made.addfile(tarfile.TarInfo("x" * 50_000 + str(number)))
-    # Refused by name: no file system takes it. What counts is the memory.
-    assert refused(tmp_path, out.getvalue())
+def test_long_names_are_not_kept(tmp_path: Path) -> None:
+    """The kind of attack 21: names of members that a library keeps until the end, here 300 MB of them."""
+    with tarfile.open(tmp_path / "archive", mode="w", format=tarfile.GNU_FORMAT) as made:
+        for number in range(6_000):
+            info = tarfile.TarInfo("x" * 50_000 + str(number))
+            info.type = tarfile.SYMTYPE
+            made.addfile(info)
+            made.members.clear()  # type: ignore[attr-defined]  # an attribute of long standing
+    assert unpacked(tmp_path) == "unpacked"
+
+
+def test_global_headers_are_not_kept(tmp_path: Path) -> None:
+    """The kind of attack 21: headers for all members, each with another key."""
+    header = tarfile.TarInfo().create_pax_global_header
+    with (tmp_path / "archive").open("wb") as file:
+        for number in range(6_000):
+            file.write(header({f"key-{number}": "x" * 50_000}))
+            file.write(tarfile.TarInfo("a.md").tobuf())
+    assert "global headers are too long" in unpacked(tmp_path)
 
 
 def test_many_names_in_a_zip(tmp_path: Path) -> None:

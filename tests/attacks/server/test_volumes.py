@@ -95,7 +95,7 @@ def test_a_copy_of_what_is_swapped(root: Path, tmp_path: Path, kind: str) -> Non
 
 
 def test_links_of_every_kind_stay_inside(root: Path, tmp_path: Path) -> None:
-    """The kind of attack 13: absolute, upwards, through a folder, in a circle; pipes and devices do not block."""
+    """The kind of attack 13: absolute, upwards, through a folder, in a circle; pipes do not block."""
     docs = root / "docs"
     (docs / "absolute.md").symlink_to(tmp_path / "keys" / "page.md")
     (docs / "up.md").symlink_to("../../keys/page.md")

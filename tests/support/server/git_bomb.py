@@ -5,6 +5,7 @@ import ssl
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def pack_of(objects: Sequence[bytes]) -> bytes:
     return data + hashlib.sha1(data, usedforsecurity=False).digest()
 
 
+@cache
 def zeros(size: int) -> bytes:
     """So many zeros, compressed: a thousandth."""
     made, piece = zlib.compressobj(9), bytes(1024**2)
@@ -70,6 +72,7 @@ def zeros(size: int) -> bytes:
     return b"".join(parts) + made.flush()
 
 
+@cache
 def zeros_name(size: int) -> bytes:
     digest, piece = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False), bytes(1024**2)
     for at in range(0, size, len(piece)):
