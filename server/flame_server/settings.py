@@ -151,6 +151,7 @@ def load_settings(**options: str) -> Settings:
     Raises:
         SettingsError: A value has the wrong type or is out of range, or a related setting is missing.
     """
+    _refuse_other_case()
     _refuse_unknown_auth()
     try:
         return Settings(**options)  # type: ignore[arg-type]  # it parses them like variables
@@ -158,13 +159,21 @@ def load_settings(**options: str) -> Settings:
         raise SettingsError("; ".join(_problem(problem) for problem in error.errors())) from error
 
 
+def _refuse_other_case() -> None:
+    """Refuses variables that are ours in another case: the library would let them replace the right ones."""
+    for name in sorted(os.environ):
+        if name.upper().startswith((PREFIX, "FASTMCP_")) and name != name.upper():
+            raise SettingsError(
+                f"{name} must be written {name.upper()}: variables of this server are in capital letters"
+            )
+
+
 def _refuse_unknown_auth() -> None:
     """Refuses unknown FLAME_MCP_AUTH_* variables: a misspelt one would leave the server unprotected."""
     for name in os.environ:
-        upper = name.upper()
         if (
-            upper.startswith(variable("auth_"))
-            and upper.removeprefix(PREFIX).lower() not in Settings.model_fields
+            name.startswith(variable("auth_"))
+            and name.removeprefix(PREFIX).lower() not in Settings.model_fields
         ):
             known = ", ".join(variable(field) for field in Settings.model_fields if field.startswith("auth_"))
             raise SettingsError(f"{name} is not a setting of this server: give one of {known}")

@@ -24,6 +24,7 @@ BOUNDS: Json = {
     "maxReplicas": 3,
     "maxStorageSize": "20Gi",
     "hosts": {"enabled": True, "allowed": ["{namespace}.apps.example.com", "open.example.com"]},
+    "env": {"enabled": True, "allowed": ["TZ", "OTEL_*"]},
 }
 ROUTE = {"parentRefs": [{"name": "public"}]}
 EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/hostname"
@@ -77,6 +78,7 @@ ACCEPTED: list[Json] = [
     {"image": "registry.example.com/flame/server:1"},
     {"replicas": 3},
     {"replicas": 0},
+    {"env": [{"name": "TZ", "value": "UTC"}, {"name": "OTEL_SERVICE_NAME", "value": "docs"}]},
     {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
     {"vectorStore": {"type": "Managed"}},
     managed(image="qdrant/qdrant:v1", replicas=3, storage={"size": "20Gi"}),
@@ -98,6 +100,10 @@ REFUSED: list[tuple[Json, str]] = [
     ({"image": "docker.io/evil/server:1"}, f"spec.image is docker.io/evil/server:1, and {IMAGES}"),
     ({"image": "registry.example.com/flame-evil/server"}, IMAGES),
     (managed(image="evil/qdrant:1"), f"spec.vectorStore.managed.image is evil/qdrant:1, and {IMAGES}"),
+    (
+        {"env": [{"name": "TZ"}, {"name": "HTTPS_PROXY", "value": "http://evil:3128"}, {"name": "tz"}]},
+        "a server may not set the variable HTTPS_PROXY, tz; it may set TZ, OTEL_*; remove it from spec.env",
+    ),
     ({"replicas": 4}, "a server may have at most 3 replicas"),
     ({"autoscaling": {"minReplicas": 1, "maxReplicas": 4}}, "a server may have at most 3 replicas"),
     ({"autoscaling": {}}, "spec.autoscaling.maxReplicas lower"),  # 10 when left out

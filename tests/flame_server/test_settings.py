@@ -48,7 +48,7 @@ def test_by_default_everything_optional_is_off() -> None:
         ({"AUTH_TOKEN_FILE": "/t"}, "FLAME_MCP_AUTH_TOKEN_FILE is set, but FLAME_MCP_AUTH_TYPE is None"),
         ({"AUTH_OIDC_REQUIRED_SCOPES": "a"}, "_REQUIRED_SCOPES is set, but FLAME_MCP_AUTH_TYPE is None"),
         ({"AUTH_TOKEN": "s3cret"}, "FLAME_MCP_AUTH_TOKEN is not a setting of this server"),
-        ({"auth_typ": "Bearer"}, "FLAME_MCP_auth_typ is not a setting of this server"),
+        ({"auth_typ": "Bearer"}, "FLAME_MCP_auth_typ must be written FLAME_MCP_AUTH_TYP"),
         (
             {"AUTH_TYPE": "OIDC", "AUTH_OIDC_AUDIENCE": "a"},
             "FLAME_MCP_AUTH_TYPE is OIDC, which needs FLAME_MCP_AUTH_OIDC_ISSUER",

@@ -67,6 +67,14 @@
 - name: foreignHosts
   expression: variables.hosts.filter(host, !variables.allowedHosts.exists(allowed, host == allowed || host.endsWith('.' + allowed)))
 {{- end }}
+{{- if $guardrails.env.enabled }}
+- name: allowedEnv
+  expression: {{ include "flame-mcp-operator.celList" $guardrails.env.allowed | quote }}
+- name: foreignEnv
+  expression: >-
+    variables.isScale || !has(variables.spec.env) ? [] : variables.spec.env.map(one, one.name).filter(name,
+    !variables.allowedEnv.exists(allowed, name == allowed || (allowed.endsWith('*') && name.startsWith(allowed.replace('*', '')))))
+{{- end }}
 {{- end }}
 
 {{- define "flame-mcp-operator.guardrailRules" -}}
@@ -103,5 +111,12 @@
     variables.isScale || !has(variables.spec.httpRoute) ||
     (has(variables.spec.httpRoute.hostnames) && variables.spec.httpRoute.hostnames.size() > 0)
   message: spec.httpRoute without hostnames takes every name of the gateway; name the hosts in spec.httpRoute.hostnames
+{{- end }}
+{{- if $guardrails.env.enabled }}
+- expression: variables.foreignEnv.size() == 0
+  message: a server may not set an environment variable that the spec sets
+  messageExpression: >-
+    'a server may not set the variable ' + variables.foreignEnv.join(', ') + '; ' +
+    (variables.allowedEnv.size() == 0 ? 'it may set none' : 'it may set ' + variables.allowedEnv.join(', ')) + '; remove it from spec.env'
 {{- end }}
 {{- end }}

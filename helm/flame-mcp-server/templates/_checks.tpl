@@ -221,8 +221,11 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- end }}
 {{- $names := list }}
 {{- range .spec.env }}
-{{- if regexMatch "^(FLAME_MCP|FASTMCP)_" .name }}
-- env {{ .name }}: variables that start with FLAME_MCP_ or FASTMCP_ are set by the operator; use the field of the spec for that setting
+{{- if regexMatch "(?i)^(FLAME_MCP|FASTMCP)_" .name }}
+- env {{ .name }}: variables that start with FLAME_MCP_ or FASTMCP_, in any case, are set by the operator; use the field of the spec for that setting
+{{- end }}
+{{- if regexMatch "(?i)^((PYTHON|LD_|GIT_|OPENSSL_).*|BROWSER|PATH|BASH_ENV|GCONV_PATH|SSLKEYLOGFILE)$" .name }}
+- env {{ .name }}: PYTHON*, LD_*, GIT_*, OPENSSL_*, BROWSER, PATH, BASH_ENV, GCONV_PATH and SSLKEYLOGFILE could run other code in the server or give its secrets away; remove the variable, or build an image of your own that sets it
 {{- end }}
 {{- if has .name $names }}
 - env has {{ .name }} twice; remove one of them

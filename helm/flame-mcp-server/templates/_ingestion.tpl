@@ -113,9 +113,6 @@ volumeMounts:
   {{- if .files }}
   - {{- include "flame-mcp-server.credentialsMount" . | nindent 4 }}
   {{- end }}
-  {{- if .work }}
-  {{- include "flame-mcp-server.docsMounts" .spec | nindent 2 }}
-  {{- end }}
 {{- end }}
 
 {{/* The container that connects to the sources. It has their credentials and no others. */}}
@@ -128,12 +125,8 @@ env:
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: work, mountPath: /work}
-  {{- include "flame-mcp-server.docsMounts" .spec | nindent 2 }}
-  {{- range dig "ingestion" "sources" list .spec }}
-  {{- if include "flame-mcp-server.sourceFiles" . }}
-  - {name: auth-{{ .name }}, mountPath: /etc/flame-mcp/sources/{{ .name }}, readOnly: true}
-  {{- end }}
-  {{- end }}
+  {{- /* Only here: who writes to a volume must not reach the container that holds the keys. */}}
+  {{- include "flame-mcp-server.sourceMounts" .spec | nindent 2 }}
 {{- end }}
 
 {{- define "flame-mcp-server.stepHead" -}}

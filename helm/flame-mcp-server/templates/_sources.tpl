@@ -68,9 +68,12 @@
 {{- end }}
 {{- end }}
 
-{{/* The mounts of docs that are volumes. */}}
-{{- define "flame-mcp-server.docsMounts" -}}
+{{/* The mounts of those volumes. */}}
+{{- define "flame-mcp-server.sourceMounts" -}}
 {{- range dig "ingestion" "sources" list . }}
+{{- if include "flame-mcp-server.sourceFiles" . }}
+- {name: auth-{{ .name }}, mountPath: /etc/flame-mcp/sources/{{ .name }}, readOnly: true}
+{{- end }}
 {{- if or .configMapRef .persistentVolumeClaimRef }}
 - {name: docs-{{ .name }}, mountPath: /run/flame-mcp/sources/{{ .name }}, readOnly: true}
 {{- end }}

@@ -180,7 +180,8 @@ def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:
     as_json = json.dumps(sources_as_json(server), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     sources = literal(as_json)
     container["env"].append({"name": "FLAME_MCP_SOURCES", "value": sources})
-    container["volumeMounts"] += source_mounts(server, credentials=True)
+    # Only here: who writes to a volume must not reach the container that holds the keys.
+    container["volumeMounts"] += source_mounts(server)
     return container
 
 
@@ -214,7 +215,6 @@ def _container(  # noqa: PLR0913 - all of it describes one container
                 if credentials and files
                 else []
             ),
-            *(source_mounts(server, credentials=False) if work else []),
         ],
     }
 

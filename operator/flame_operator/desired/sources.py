@@ -60,14 +60,14 @@ def source_volumes(server: Server) -> list[dict[str, Any]]:
     return found
 
 
-def source_mounts(server: Server, *, credentials: bool) -> list[dict[str, Any]]:
-    """The mounts of the volumes of `source_volumes`: those with credentials, or those with docs."""
+def source_mounts(server: Server) -> list[dict[str, Any]]:
+    """The mounts of the volumes of `source_volumes`, all of them read-only."""
     found: list[dict[str, Any]] = []
     for source in _given(server):
-        if credentials and _credentials(source):
+        if _credentials(source):
             path = f"{CREDENTIALS_PATH}/{source.name}"
             found.append({"name": f"auth-{source.name}", "mountPath": path, "readOnly": True})
-        if not credentials and (source.config_map_ref or source.persistent_volume_claim_ref):
+        if source.config_map_ref or source.persistent_volume_claim_ref:
             path = f"{MOUNTS_PATH}/{source.name}"
             found.append({"name": f"docs-{source.name}", "mountPath": path, "readOnly": True})
     return found

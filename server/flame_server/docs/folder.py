@@ -1,11 +1,9 @@
 """Reads the pages of a docs source, a folder or a git repository, and skips pages that are unusable."""
 
-import os
 import re
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +13,7 @@ from flame_server.docs.markdown import FENCES, clean, directive, parse
 from flame_server.docs.names import MAX_PATH_CHARS
 from flame_server.errors import FlameMcpError
 from flame_server.sources import git
+from flame_server.sources.below import OutsideError, files_below, opened
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 # The largest Flame page has 60 headings and 1,009 lines; a page beyond these is generated, hostile or broken.
@@ -67,7 +66,7 @@ class Tree:
 
     def pages(self) -> Iterator[Page]:
         """Every usable page, sorted by path; an unusable one becomes a warning."""
-        for path in _page_files(self.docs, _ENDINGS[self.format]):
+        for path in _page_files(self.root, self.docs, _ENDINGS[self.format]):
             relative = path.relative_to(self.docs).as_posix()
             if not relative.isprintable():
                 self.skip(relative.encode("unicode_escape").decode(), _ODD_NAME)
@@ -99,28 +98,17 @@ class Tree:
         packages = self.root / "packages"
         for library in (packages / package / "lib", packages / f"flame_{package}" / package / "lib"):
             path = library / file
-            if package and file and self._inside(path) and path.is_file():
-                found = dartdoc.doc_of(self._read(path), symbol, references)
-                if found:
+            with suppress(FlameMcpError, OSError):
+                if package and file and (found := dartdoc.doc_of(self._read(path), symbol, references)):
                     return found
         self.warnings.append(f"{page}: no doc comment found for {symbol} of package {package} ({file})")
         return ""
 
-    def _inside(self, path: Path) -> bool:
-        # Not Path.resolve, which raises RuntimeError for a link to itself.
-        return Path(os.path.realpath(path)).is_relative_to(self.root)
-
     def _read(self, path: Path) -> str:
-        if not self._inside(path):
-            raise FlameMcpError("it is a link to a file outside the docs source")
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise FlameMcpError("it is not a regular file")
-        if status.st_size > MAX_PAGE_BYTES:
-            raise FlameMcpError(
-                f"it has {status.st_size / 1e6:.1f} MB; the limit is {MAX_PAGE_BYTES / 1e6:.1f} MB a page"
-            )
-        raw = path.read_bytes()
+        if not path.is_relative_to(self.root):
+            raise OutsideError("it is a link to a file outside the docs source")
+        with opened(self.root, str(path.relative_to(self.root))) as file:
+            raw = file.read(MAX_PAGE_BYTES)
         if b"\0" in raw:
             raise FlameMcpError("it is binary, not text")
         try:
@@ -202,11 +190,12 @@ def _tree(root: Path, path: str | None, source: str, revision: str | None, page_
         raise FlameMcpError(f"--path {path} leads outside {source}")
     if not docs.is_dir():
         raise FlameMcpError(f"{source} has no folder {path}: give the folder of the pages with --path")
-    return Tree(root.resolve(), docs, _format(docs) if page_format == "auto" else page_format, revision)
+    root = root.resolve()
+    return Tree(root, docs, _format(root, docs) if page_format == "auto" else page_format, revision)
 
 
-def _format(docs: Path) -> PageFormat:
-    has = {found: any(_page_files(docs, ending)) for found, ending in _ENDINGS.items()}
+def _format(root: Path, docs: Path) -> PageFormat:
+    has = {found: any(_page_files(root, docs, ending)) for found, ending in _ENDINGS.items()}
     return "html" if has["html"] and not has["markdown"] else "markdown"
 
 
@@ -218,12 +207,12 @@ def _is_git_url(source: str) -> bool:
     return False
 
 
-def _page_files(docs: Path, ending: str) -> Iterator[Path]:
-    for folder, folders, files in os.walk(docs, followlinks=False):
+def _page_files(root: Path, docs: Path, ending: str) -> Iterator[Path]:
+    for folder, folders, files in files_below(root, str(docs.relative_to(root))):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "_")) and f not in _SKIPPED_FOLDERS)
         for name in sorted(files):
             if name.lower().endswith(ending) and not name.startswith(".") and name not in _NO_PAGES:
-                yield Path(folder) / name
+                yield root / folder / name
 
 
 def _reason(error: Exception) -> str:

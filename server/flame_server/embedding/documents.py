@@ -45,7 +45,7 @@ class DocumentEmbedder:
         return np.concatenate([part.vectors for part in parts])
 
     async def _embed(self, texts: Sequence[str], progress: Progress) -> list[Embedded]:
-        service = EmbeddingService(self._model, _RETRIES, _SECONDS)
+        service = EmbeddingService(self._model, _RETRIES, _SECONDS, MAX_TEXTS)
         parts: list[Embedded] = []
         done = 0
         try:

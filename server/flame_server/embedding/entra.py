@@ -11,12 +11,14 @@ from pathlib import Path
 
 import httpx2
 
+from flame_server.answers import AnswerError, Bounds, bound
 from flame_server.embedding.errors import EmbeddingError
 
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _VARIABLES = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 _TIMEOUT_SECONDS = 5.0
+_BOUNDS = Bounds(bytes=64 * 1024, nodes=64)
 # Entra tokens are valid for an hour or more.
 _RENEW_BEFORE_SECONDS = 300.0
 
@@ -54,8 +56,9 @@ class WorkloadIdentity:
         if self._clock() >= self._renew_at:
             try:
                 async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+                    bound(client, _BOUNDS)
                     response = await client.post(self._url, data=self._request())
-            except httpx2.HTTPError as error:
+            except (httpx2.HTTPError, AnswerError) as error:
                 text = f"Microsoft Entra does not answer: {type(error).__name__}"
                 raise EmbeddingError("connection", text) from error
             self._token, seconds = _read(response)
@@ -85,7 +88,8 @@ def _read(response: httpx2.Response) -> tuple[str, float]:
             return str(body["access_token"]), float(body["expires_in"])
         # The first sentence names the cause (AADSTS...); the rest are ids of the request.
         problem = str(body.get("error_description", body.get("error", ""))).partition(". ")[0]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        problem = "".join(character for character in problem if character.isprintable())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         problem = "no OAuth answer"
     raise EmbeddingError(
         "credentials" if response.status_code < 500 else "service",

@@ -1,5 +1,6 @@
 """A client of embedding services: Azure OpenAI, or any service with an OpenAI-compatible API."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from flame_server.answers import AnswerError, Bounds, bound
 from flame_server.embedding.entra import WorkloadIdentity
 from flame_server.embedding.errors import EmbeddingError, Reason
 from flame_server.embedding.identity import PASSAGES, EmbeddingIdentity, Vectors
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 # OpenAI's client requires a key, even for services that need none.
 _NO_KEY = "none"
+# Of the largest model of OpenAI, when the settings leave it to the model.
+_USUAL_DIMENSIONS = 3_072
+_WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
+# What reading an answer raises that is not one of a service.
+_JUNK = (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -62,14 +69,15 @@ class EmbeddingService:
         retries: How often a request is repeated after a failure that may pass, with backoff or after the
             Retry-After of the service (up to two minutes).
         seconds: Timeout of one attempt.
+        texts: How many texts a request has at most; the service accepts 2,048.
     """
 
-    def __init__(self, model: ServiceModel, retries: int, seconds: float) -> None:
+    def __init__(self, model: ServiceModel, retries: int, seconds: float, texts: int = 1) -> None:
         self.model = model
-        self._client = _client(model, retries, seconds)
+        self._client = _client(model, retries, seconds, answer_bounds(model, texts))
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """One unit vector for each text, in one request. At most 2,048 texts, none empty.
+        """One unit vector for each text, in one request. None may be empty.
 
         Raises:
             EmbeddingError: The service fails, or returns vectors of another size than requested.
@@ -81,29 +89,45 @@ class EmbeddingService:
             answer = await self._client.embeddings.create(
                 input=list(texts), model=self.model.model, dimensions=size
             )
-        except (openai.OpenAIError, ValueError) as error:
+            rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
+            sizes = sorted({len(row) for row in rows})
+            tokens, named = int(answer.usage.prompt_tokens), _word(answer.model) or self.model.model
+        except (openai.OpenAIError, AnswerError, *_JUNK) as error:
             raise _explained(error, self.model) from error
-        rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
         wanted = self.model.dimensions or (len(rows[0]) if rows else 0)
         if len(rows) != len(texts) or not wanted or any(len(row) != wanted for row in rows):
-            sizes = sorted({len(row) for row in rows})
             raise EmbeddingError(
                 "dimensions",
-                f"{self.model.model} gave {len(rows)} vectors of {sizes} dimensions for {len(texts)} texts, "
-                f"{wanted} were expected: set the dimensions to what the model gives",
+                f"{self.model.model} gave {len(rows)} vectors of {sizes[:3]} dimensions for {len(texts)} "
+                f"texts, {wanted} were expected: set the dimensions to what the model gives",
             )
-        vectors = np.array(rows, dtype=np.float32)
+        try:
+            vectors = np.array(rows, dtype=np.float32)
+        except _JUNK as error:
+            raise _explained(error, self.model) from error
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return Embedded(vectors / np.maximum(norms, 1e-12), answer.usage.prompt_tokens, answer.model)
+        if not np.isfinite(norms).all():
+            raise _explained(ValueError(), self.model)
+        return Embedded(vectors / np.maximum(norms, 1e-12), tokens, named)
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
 
 
-def _client(model: ServiceModel, retries: int, seconds: float) -> "AsyncOpenAI":
+def answer_bounds(model: ServiceModel, texts: int) -> Bounds:
+    """What an answer for so many texts may have: 24 bytes a number, a few lists and objects a text."""
+    numbers = texts * (model.dimensions or _USUAL_DIMENSIONS)
+    return Bounds(bytes=1024**2 + 24 * numbers, nodes=64 + 4 * texts)
+
+
+def _client(model: ServiceModel, retries: int, seconds: float, bounds: Bounds) -> "AsyncOpenAI":
+    import httpx2  # noqa: PLC0415
     from openai import AsyncAzureOpenAI, AsyncOpenAI  # noqa: PLC0415
 
+    # A redirect could lead anywhere, also to addresses that the cloud keeps to itself.
+    http = httpx2.AsyncClient(timeout=seconds, follow_redirects=False)
+    bound(http, bounds)
     if model.type == "AzureOpenAI":
         return AsyncAzureOpenAI(
             azure_endpoint=model.url,
@@ -112,9 +136,14 @@ def _client(model: ServiceModel, retries: int, seconds: float) -> "AsyncOpenAI":
             azure_ad_token_provider=None if model.api_key else WorkloadIdentity(),
             max_retries=retries,
             timeout=seconds,
+            http_client=http,
         )
     return AsyncOpenAI(
-        base_url=model.url, api_key=model.api_key or _NO_KEY, max_retries=retries, timeout=seconds
+        base_url=model.url,
+        api_key=model.api_key or _NO_KEY,
+        max_retries=retries,
+        timeout=seconds,
+        http_client=http,
     )
 
 
@@ -127,6 +156,8 @@ def _explained(error: Exception, model: ServiceModel) -> EmbeddingError:
     while cause is not None:
         if isinstance(cause, EmbeddingError):
             return cause
+        if isinstance(cause, AnswerError):
+            return EmbeddingError("service", f"{where} gave no usable answer: {cause}")
         cause = cause.__cause__
     if isinstance(error, openai.APITimeoutError):
         return EmbeddingError("timeout", f"{where} did not answer in time")
@@ -134,12 +165,20 @@ def _explained(error: Exception, model: ServiceModel) -> EmbeddingError:
         return EmbeddingError("connection", f"{where} cannot be reached: check the address and the network")
     if isinstance(error, openai.APIStatusError):
         reason, advice = _status(error.status_code)
-        code = f", {error.code}" if error.code else ""
+        word = _word(error.code)
+        code = f", {word}" if word else ""
         return EmbeddingError(reason, f"{where} answered HTTP {error.status_code}{code}: {advice}")
     return EmbeddingError("service", f"{where} gave no usable answer ({type(error).__name__})")
 
 
+def _word(given: object) -> str:
+    """A word that the service says, such as a code; empty if it is none: it may be anything, even the key."""
+    return given if isinstance(given, str) and _WORD.fullmatch(given) else ""
+
+
 def _status(status: int) -> tuple[Reason, str]:
+    if 300 <= status < 400:
+        return "refused", "it leads elsewhere, where requests do not follow; give the address itself"
     if status in (401, 403):
         return "credentials", "check the API key, or the workload identity's role"
     if status == 404:

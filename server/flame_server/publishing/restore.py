@@ -160,8 +160,9 @@ def _accepted(target: QdrantTarget, what: str) -> Iterator[None]:
 def _words(cause: BaseException | None) -> str:
     """The error message in the server's answer."""
     try:
-        return str(json.loads(getattr(cause, "content", b""))["status"]["error"])[:300]
-    except (ValueError, KeyError, TypeError):
+        said = str(json.loads(getattr(cause, "content", b""))["status"]["error"])[:300]
+        return "".join(character for character in said if character.isprintable())
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from flame_server.answers import Bounds, bound
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.qdrant.connection import QdrantTarget, explained, trusted
 from flame_server.qdrant.generations import alias_target, generations
 from flame_server.qdrant.retries import retrying_client
 
 if TYPE_CHECKING:
+    import httpx
     from qdrant_client import AsyncQdrantClient
 
 Report = Callable[[str], None]
@@ -157,6 +159,12 @@ async def _download(target: QdrantTarget, snapshot: Snapshot, folder: Path, repo
     return file
 
 
+def _bounded(client: "httpx.AsyncClient", size: int) -> "httpx.AsyncClient":
+    # With what chunks of the transfer may add.
+    bound(client, Bounds(bytes=size + size // 64, nodes=None))
+    return client
+
+
 async def _received(target: QdrantTarget, snapshot: Snapshot, part: Path) -> str:
     """Writes the server's answer to `part` and returns its SHA-256."""
     import httpx  # noqa: PLC0415 - see connect
@@ -171,13 +179,15 @@ async def _received(target: QdrantTarget, snapshot: Snapshot, part: Path) -> str
             async with (
                 # Qdrant's client would parse the file as JSON.
                 httpx.AsyncClient(verify=trusted(target), headers=headers, timeout=TIMEOUT_SECONDS) as client,
-                client.stream("GET", url) as response,
+                _bounded(client, snapshot.size).stream("GET", url) as response,
             ):
                 if response.status_code != 200:
-                    await response.aread()
-                    raise UnexpectedResponse.for_response(response)
+                    # Without its body: one could be as long as the snapshot.
+                    raise UnexpectedResponse(
+                        response.status_code, response.reason_phrase, b"", response.headers
+                    )
                 with part.open("wb") as out:
-                    async for block in response.aiter_bytes(_BLOCK):
+                    async for block in response.aiter_raw(_BLOCK):
                         digest.update(block)
                         out.write(block)
                     out.flush()

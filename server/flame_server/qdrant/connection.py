@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_server.answers import AnswerError, Bounds, bound
 from flame_server.credentials import Credentials
 from flame_server.errors import FlameMcpError, Kind, UnavailableError
 from flame_server.settings import Settings
@@ -15,8 +16,15 @@ from flame_server.settings import Settings
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
+# Of a running server: at most 200 chunks, or a collection's description.
+QUERY_BOUNDS = Bounds(bytes=8 * 1024**2, nodes=200_000)
+# Of commands: at most 64 chunks with their vectors, or lists of all collections.
+COMMAND_BOUNDS = Bounds(bytes=64 * 1024**2, nodes=400_000)
 # The key of our own entry in the metadata of a collection.
 METADATA = "flame_mcp"
+_JUNK = (
+    ValueError, TypeError, AttributeError, LookupError, AssertionError, RecursionError, OverflowError,
+)  # fmt: skip
 # Statuses that do not change when a request is repeated.
 _REFUSALS = {400, 401, 403, 404, 405, 409, 413, 422}
 
@@ -46,8 +54,8 @@ def qdrant_target(settings: Settings, credentials: Credentials) -> QdrantTarget:
     )
 
 
-def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
-    """A client, which connects when it is first used. For one event loop.
+def connect(target: QdrantTarget, seconds: int, bounds: Bounds = QUERY_BOUNDS) -> "AsyncQdrantClient":
+    """A client, which connects when it is first used. For one event loop. Answers have `bounds`.
 
     Raises:
         FlameMcpError: The CA file cannot be used.
@@ -63,7 +71,7 @@ def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
     with warnings.catch_warnings():
         # The client warns about an API key over http; docs/server.md does, too.
         warnings.simplefilter("ignore", UserWarning)
-        return AsyncQdrantClient(
+        client = AsyncQdrantClient(
             url=target.url,
             port=None,
             api_key=target.api_key,
@@ -71,6 +79,8 @@ def connect(target: QdrantTarget, seconds: int) -> "AsyncQdrantClient":
             check_compatibility=False,
             **options,
         )
+    bound(client.http.client._async_client, bounds)  # noqa: SLF001 - there is no other way to it
+    return client
 
 
 def trusted(target: QdrantTarget) -> "ssl.SSLContext | bool":
@@ -107,6 +117,7 @@ def explained(target: QdrantTarget) -> Iterator[None]:
     Raises:
         UnavailableError: Qdrant cannot be reached, or refuses the request.
     """
+    import httpx  # noqa: PLC0415 - see connect
     from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse  # noqa: PLC0415
 
@@ -118,12 +129,23 @@ def explained(target: QdrantTarget) -> Iterator[None]:
         message = f"{where} answered HTTP {error.status_code}: {_advice(error, target)}"
         raise _KINDS.get(error.status_code or 0, UnavailableError)(message, kind) from error
     except ResponseHandlingException as error:
+        if not isinstance(error.source, httpx.HTTPError):
+            raise _unusable(where, error.source) from error
         reason = str(error.source) or type(error.source).__name__
         # Any other failure may pass.
         kind = "user" if "CERTIFICATE_VERIFY_FAILED" in reason else "world"
         raise UnavailableError(f"{where} cannot be reached: {reason[:200]}", kind) from error
     except QdrantException as error:
         raise UnavailableError(f"{where} has too many requests") from error
+    # What the client raises for answers that are not Qdrant's.
+    except _JUNK as error:
+        raise _unusable(where, error) from error
+
+
+def _unusable(where: str, error: BaseException) -> UnavailableError:
+    # Never the text of other errors, which may repeat the answer.
+    reason = str(error) if isinstance(error, AnswerError) else type(error).__name__
+    return UnavailableError(f"{where} gave no usable answer: {reason}")
 
 
 def _advice(error: Any, target: QdrantTarget) -> str:  # noqa: ANN401 - its type is imported only when used

@@ -80,7 +80,7 @@ async def generations(client: "AsyncQdrantClient", alias: str) -> Sequence[Gener
 async def _generation(client: "AsyncQdrantClient", alias: str, name: str) -> Generation | None:
     kept = ((await client.get_collection(name)).config.metadata or {}).get(METADATA, {})
     # Another alias may have the same prefix, so the alias in the metadata decides.
-    if kept.get("alias") != alias:
+    if not isinstance(kept, dict) or kept.get("alias") != alias:
         return None
     try:
         manifest = parse_manifest(kept.get("manifest"), name, "")

@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from flame_server.errors import UnavailableError
-from flame_server.qdrant.connection import ExistsError, QdrantTarget, connect, explained
+from flame_server.qdrant.connection import (
+    COMMAND_BOUNDS,
+    ExistsError,
+    QdrantTarget,
+    connect,
+    explained,
+)
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
@@ -71,7 +77,7 @@ async def retrying_client(
     Raises:
         UnavailableError: Qdrant refuses, or is still unavailable after `RETRY_SECONDS`.
     """
-    client = connect(target, seconds)
+    client = connect(target, seconds, COMMAND_BOUNDS)
     try:
         yield cast("AsyncQdrantClient", _RetryingClient(client, target, report, sleep))
     finally:

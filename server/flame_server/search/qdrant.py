@@ -104,12 +104,14 @@ class QdrantSearcher:
         try:
             with explained(self._target):
                 response = await self._connected().query_points(self._target.collection, **request)
+                points = sorted(response.points, key=lambda point: (-bounded_score(point.score), point.id))
+                found = [
+                    Found(self._chunk(point.payload or {}), bounded_score(point.score)) for point in points
+                ]
         except UnavailableError:
             # Whatever the cause, the collection is checked again before the next query.
             self._checked_at = self._clock() - _FRESH_SECONDS
             raise
-        points = sorted(response.points, key=lambda point: (-bounded_score(point.score), point.id))
-        found = [Found(self._chunk(point.payload), bounded_score(point.score)) for point in points]
         return Answer(found, degraded)
 
     async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
@@ -177,10 +179,10 @@ class QdrantSearcher:
     async def _look(self) -> None:
         with explained(self._target):
             info = await self._connected().get_collection(self._target.collection)
-        kept = (info.config.metadata or {}).get(METADATA)
-        manifest, groups = _read(kept, self._target)
-        self._refuse_other(manifest)
-        summary = manifest.summary()
+            kept = (info.config.metadata or {}).get(METADATA)
+            manifest, groups = _read(kept, self._target)
+            self._refuse_other(manifest)
+            summary = manifest.summary()
         if summary != self.index:
             self._pages.clear()
             self._on_change(summary)

@@ -20,7 +20,8 @@ from urllib.parse import urljoin
 import httpx
 
 from flame_server.errors import FlameMcpError, UnavailableError
-from flame_server.sources.web import may_pass, refuse_redirect
+from flame_server.sources.web import may_pass, proxy_of, refuse_peer, refuse_redirect
+from flame_server.sources.xz import Xz
 
 SECONDS = 60.0
 MAX_DOWNLOAD = 512 * 1024**2
@@ -34,13 +35,13 @@ _PIECE = 1024 * 1024
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 # The size of the end of a zip with the longest possible comment.
 _ZIP_END_BYTES = 22 + 65_535 + 20
-_MAX_ZIP_NAMES = 32 * 1024**2
+_MAX_ZIP_NAMES = 12 * 1024**2
 _TAR_NAMES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, *tarfile.GNU_TYPES[:2])
-_MAX_TAR_NAME = 1024**2
+_MAX_TAR_NAME = 64 * 1024
 _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
+    (b"\xfd7zXZ\x00", Xz),
 )
 
 
@@ -75,7 +76,7 @@ def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) 
     place = url
     for _ in range(MAX_REDIRECTS + 1):
         refuse_redirect(url, place)
-        with client.stream("GET", place) as response:
+        with client.stream("GET", place, extensions=_watched(place)) as response:
             if response.has_redirect_location:
                 place = urljoin(place, response.headers["location"])
                 continue
@@ -87,6 +88,16 @@ def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) 
             raise FlameMcpError(f"{url} has the SHA-256 {found}, not {sha256}: check which of both is right")
         return found
     raise FlameMcpError(f"{url} is redirected more than {MAX_REDIRECTS} times")
+
+
+def _watched(place: str) -> dict[str, Any]:
+    """Has the address of the server checked when the connection is made, before anything is sent to it."""
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            refuse_peer(str(info["return_value"].get_extra_info("server_addr")[0]))
+
+    return {} if proxy_of(place) else {"trace": trace}
 
 
 def _save(response: httpx.Response, target: Path, url: str) -> str:
@@ -139,6 +150,9 @@ def _unpack_zip(file: IO[bytes], folder: Path, space: "_Space") -> None:
             # The upper half is the Unix file mode: links are stored as files that contain their target.
             if member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
                 continue
+            # Others need up to 4 GiB of memory, which the archive asks for.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise NotImplementedError(f"zip method {member.compress_type}: use deflate")
             space.count()
             with _place(folder, member.filename) as target, opened.open(member) as source:
                 space.copy(source, target)
@@ -173,6 +187,9 @@ class _TarInfo(tarfile.TarInfo):
         if self.type in _TAR_NAMES and self.size > _MAX_TAR_NAME:
             raise tarfile.ReadError("it has a name that is too long")
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # made to be overridden
+        # The library keeps all of these until the end.
+        if sum(len(key) + len(value) for key, value in archive.pax_headers.items()) > _MAX_TAR_NAME:
+            raise tarfile.ReadError("its global headers are too long")
         return member
 
 
@@ -180,6 +197,8 @@ def _unpack_tar(stream: IO[bytes], folder: Path, space: "_Space") -> None:
     # As a stream: otherwise the library would read all headers, perhaps millions, before the first member.
     with tarfile.open(fileobj=_Counted(stream, space), mode="r|", tarinfo=_TarInfo) as opened:
         for member in opened:
+            # The library would keep all members, whose names may be long.
+            opened.members.clear()  # type: ignore[attr-defined]  # an attribute of long standing
             space.count()
             if not member.isreg() or member.issparse():
                 continue

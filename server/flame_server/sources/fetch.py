@@ -1,8 +1,6 @@
 """Fetches the sources of an ingestion, each to a folder: `flame-mcp index fetch`, the first step."""
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from flame_server.errors import FlameMcpError
-from flame_server.sources import archive, git
+from flame_server.sources import archive, git, volume
 from flame_server.sources.web import check_address
 
 FETCHED = "sources.json"
@@ -198,7 +196,9 @@ def _fetched(source: Source, folder: Path, mount: Path, secrets: Path, report: R
     if mounted:
         if not mount.is_dir():
             raise FlameMcpError(f"{mount} isn't there: mount the docs at that folder")
-        return Fetched(source.name, str(mount), mounted.path or ".", _digest(mount, mounted.path), "a volume")
+        with _writing(folder):
+            copied = volume.copy(mount, mounted.path, folder, lambda line: report(f"{source.name}: {line}"))
+        return Fetched(source.name, str(folder), copied.path, copied.revision, "a volume")
     return Fetched(source.name, "", None, "", "the docs of the image")
 
 
@@ -233,33 +233,3 @@ def _secret(path: Path) -> str | None:
         raise FlameMcpError(f"{path} cannot be read: {type(error).__name__}") from error
     # Only the final newline is removed: blanks may be part of a password.
     return text.removesuffix("\n").removesuffix("\r") or None
-
-
-def _digest(mount: Path, path: str | None) -> str:
-    """A digest of all files, as the revision of a volume, which has none of its own.
-
-    Raises:
-        FlameMcpError: The path leads out of the volume, or there is no such folder.
-    """
-    root, top = Path(os.path.realpath(mount)), Path(os.path.realpath(mount / (path or ".")))
-    if not top.is_relative_to(root):
-        raise FlameMcpError(f"path {path} leads outside the volume")
-    if not top.is_dir():
-        raise FlameMcpError(f"the volume has no folder {path}")
-    digest = hashlib.sha256()
-    for folder, folders, names in os.walk(top):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(os.path.realpath(Path(folder) / name))
-            if not name.startswith(".") and file.is_relative_to(root) and file.is_file():
-                digest.update(os.fsencode(f"{Path(folder).relative_to(top) / name}\0"))
-                digest.update(_content(file))
-    return f"sha256:{digest.hexdigest()[:12]}"
-
-
-def _content(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").digest()
-    except OSError:
-        return b""  # the build skips such a page with a warning

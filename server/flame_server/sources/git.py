@@ -1,30 +1,29 @@
 """Fetches one commit of a git repository, without a git program, so that images need none."""
 
-import os
 import re
-import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from flame_server.errors import FlameMcpError, UnavailableError
+from flame_server.sources.checkout import check_out, find_commit
+from flame_server.sources.pack import Pack, TooLargeError
 
 if TYPE_CHECKING:
     from dulwich.client import GitClient
     from dulwich.objects import ObjectID
     from dulwich.refs import Ref
-    from dulwich.repo import Repo
 
 SECONDS = 60.0
 """The timeout of network reads."""
-MAX_FILES = 100_000
 MAX_BYTES = 1024**3
-# Larger files are not pages, and only pages are read.
-MAX_FILE_BYTES = 2 * 1024 * 1024
+MAX_REFS_BYTES = 32 * 1024**2
+"""What a server may send before it is told what is wanted: the list of branches and tags."""
 _MAX_REASON = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -55,21 +54,59 @@ def clone(url: str, ref: str | None, folder: Path, access: Access = Access()) ->
         FlameMcpError: There is no such repository or ref, access is denied, or it is too large.
         UnavailableError: The server is unavailable for now.
     """
-    from dulwich.repo import Repo  # noqa: PLC0415 - 20 MiB that only git sources need
+    from dulwich.pack import apply_delta  # noqa: PLC0415 - 20 MiB that only git sources need
 
     folder.mkdir(parents=True, exist_ok=True)
-    with _explained(url), Repo.init_bare(str(folder / ".git"), mkdir=True) as repository:
-        client, path = _client(url, access)
+    where = without_password(url)
+    with _explained(url), TemporaryFile(dir=folder) as file:
+        received = _Received(MAX_REFS_BYTES)
+        client, path = _client(url, access, received)
         wanted: list[ObjectID] = []
 
         def choose(refs: "dict[Ref, ObjectID]", depth: int | None = None) -> "list[ObjectID]":  # noqa: ARG001
             wanted.append(_chosen(refs, ref, url))
+            received.limit = MAX_BYTES
             return wanted
 
-        client.fetch(path, repository, determine_wants=choose, depth=1)  # type: ignore[arg-type]
-        commit = _commit(repository, wanted[0])
-        _write(repository, commit, folder, url)
-        return commit.decode()
+        def write(data: bytes) -> int:
+            if file.tell() + len(data) > MAX_BYTES:
+                raise FlameMcpError(f"{where} sends more than {MAX_BYTES // 1024**2} MiB")
+            return file.write(data)
+
+        client.fetch_pack(path, choose, _Nothing(), write, depth=1)  # type: ignore[arg-type]
+        try:
+            pack = Pack(file, apply_delta)
+            commit, tree = find_commit(pack, bytes.fromhex(wanted[0].decode()))
+            check_out(pack, tree, folder)
+        except TooLargeError as error:
+            raise FlameMcpError(f"{where} is too large: {error}") from error
+        return commit.hex()
+
+
+class _Nothing:
+    """What the server is told about commits that are here already: there are none."""
+
+    def __next__(self) -> None:
+        """See dulwich's graph walkers."""
+
+    def ack(self, sha: bytes) -> None:
+        """See dulwich's graph walkers."""
+
+    def nak(self) -> None:
+        """See dulwich's graph walkers."""
+
+
+@dataclass
+class _Received:
+    """Counts the bytes of answers."""
+
+    limit: int
+    size: int = 0
+
+    def count(self, size: int, url: str) -> None:
+        self.size += size
+        if self.size > self.limit:
+            raise FlameMcpError(f"{url} sends more than {self.limit // 1024**2} MiB")
 
 
 def revision(folder: Path) -> str | None:
@@ -84,7 +121,7 @@ def revision(folder: Path) -> str | None:
         return None
 
 
-def _client(url: str, access: Access) -> "tuple[GitClient, str]":
+def _client(url: str, access: Access, received: _Received) -> "tuple[GitClient, str]":
     from dulwich.client import get_transport_and_path  # noqa: PLC0415 - see clone
 
     if not url.startswith("https://"):
@@ -93,10 +130,12 @@ def _client(url: str, access: Access) -> "tuple[GitClient, str]":
     if parts.username and not access.password:
         access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
     # From here on the URL is used in requests and messages, so a password in it is removed.
-    return _https_client(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), access), ""
+    return _https_client(
+        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), access, received
+    ), ""
 
 
-def _https_client(url: str, access: Access) -> "GitClient":
+def _https_client(url: str, access: Access, received: _Received) -> "GitClient":
     from dulwich.client import Urllib3HttpGitClient  # noqa: PLC0415 - see clone
     from dulwich.errors import GitProtocolError  # noqa: PLC0415 - see clone
 
@@ -105,12 +144,10 @@ def _https_client(url: str, access: Access) -> "GitClient":
     class Client(Urllib3HttpGitClient):
         """Limits the size of answers, and refuses answers that are not from a git server."""
 
-        received = 0
-
         def _http_request(self, *args: Any, **kwargs: Any) -> tuple[Any, Callable[[int], bytes]]:  # noqa: ANN401 - as the library has it
             response, read = super()._http_request(*args, **{**kwargs, "raise_for_status": False})
             try:
-                _refuse(response.status, response.headers.get("Content-Type") or "", url)
+                _refuse(response.status, response.headers, url)
             except FlameMcpError:
                 response.close()
                 raise
@@ -123,10 +160,7 @@ def _https_client(url: str, access: Access) -> "GitClient":
                 if not data and head[4:8] == b"ERR ":
                     # The library would report a lost connection, as if another try could help.
                     raise GitProtocolError(head[8:].decode(errors="replace"))
-                self.received += len(data)
-                if self.received > MAX_BYTES:
-                    response.close()
-                    raise FlameMcpError(f"{url} sends more than {MAX_BYTES // 1024**2} MiB")
+                received.count(len(data), url)
                 return data
 
             return response, bounded
@@ -142,7 +176,7 @@ def _https_client(url: str, access: Access) -> "GitClient":
     )
 
 
-def _refuse(status: int, content: str, where: str) -> None:
+def _refuse(status: int, headers: Mapping[str, str], where: str) -> None:
     from flame_server.sources.web import may_pass  # noqa: PLC0415 - see clone
 
     if status in (401, 403):
@@ -154,10 +188,12 @@ def _refuse(status: int, content: str, where: str) -> None:
     if may_pass(status):
         raise UnavailableError(f"{where} cannot be read: it answered HTTP {status}")
     # Otherwise any web page would be read as a "dumb" git repository, however long it is.
-    if status != 200 or "application/x-git-" not in content:
+    if status != 200 or "application/x-git-" not in headers.get("Content-Type", ""):
         raise FlameMcpError(
             f"{where} answered HTTP {status}, but not like a git repository: check the address"
         )
+    if headers.get("Content-Encoding", "identity") != "identity":
+        raise FlameMcpError(f"{where} sends a compressed answer, which it was not asked for")
 
 
 def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID":
@@ -178,46 +214,6 @@ def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID
     raise FlameMcpError(f"{where} has no branch, tag or commit {ref or 'HEAD'}; it has {shown}")
 
 
-def _commit(repository: "Repo", found: "ObjectID") -> "ObjectID":
-    """The commit that a tag points to, or the commit itself."""
-    from dulwich.objects import Commit, Tag  # noqa: PLC0415 - see clone
-
-    thing = repository[found]
-    while isinstance(thing, Tag):
-        thing = repository[thing.object[1]]
-    if not isinstance(thing, Commit):
-        raise FlameMcpError(f"{found.decode()} is not a commit")
-    return thing.id
-
-
-def _write(repository: "Repo", commit: "ObjectID", folder: Path, url: str) -> None:
-    tree = repository[commit].tree  # type: ignore[attr-defined]  # a commit, see `_commit`
-    total = files = 0
-    for path, mode, sha in _entries(repository, tree):
-        files += 1
-        data = repository[sha].as_raw_string() if stat.S_ISREG(mode) else b""
-        total += len(data)
-        if files > MAX_FILES or total > MAX_BYTES:
-            raise FlameMcpError(
-                f"{without_password(url)} has more than {MAX_FILES} files or {MAX_BYTES // 1024**2} MiB"
-            )
-        if not stat.S_ISREG(mode) or len(data) > MAX_FILE_BYTES:
-            continue
-        target = folder / os.fsdecode(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-
-
-def _entries(repository: "Repo", tree: "ObjectID") -> "Iterator[tuple[bytes, int, ObjectID]]":
-    from dulwich.index import validate_path  # noqa: PLC0415 - see clone
-    from dulwich.object_store import iter_tree_contents  # noqa: PLC0415 - see clone
-
-    for entry in iter_tree_contents(repository.object_store, tree):
-        # Skips `..`, `.git` and the like, which only attacks contain.
-        if entry.path and entry.mode and entry.sha and validate_path(entry.path):
-            yield entry.path, entry.mode, entry.sha
-
-
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
     """Turns the exceptions of dulwich into plain errors, without passwords from URLs.
@@ -227,7 +223,6 @@ def _explained(url: str) -> Iterator[None]:
         UnavailableError: It may pass by itself.
     """
     from dulwich import errors  # noqa: PLC0415 - see clone
-    from dulwich.object_store import MaxTreeDepthExceeded  # noqa: PLC0415 - see clone
     from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see clone
 
     where = without_password(url)
@@ -239,7 +234,7 @@ def _explained(url: str) -> Iterator[None]:
     except (
         errors.GitProtocolError, HTTPError, OSError, ValueError, KeyError, AssertionError, zlib.error,
         errors.ChecksumMismatch, errors.FileFormatException, errors.WrongObjectException,
-        errors.ObjectMissing, errors.ApplyDeltaError, MaxTreeDepthExceeded,
+        errors.ObjectMissing, errors.ApplyDeltaError,
     ) as error:  # fmt: skip
         raise _of(error, where) from error
 

@@ -1,6 +1,5 @@
 """Decides which addresses may be requested for sources: the URL of the user, and redirects of servers."""
 
-import ipaddress
 import socket
 import ssl
 import urllib.request
@@ -10,9 +9,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 
 from flame_server.errors import FlameMcpError
+from flame_server.sources.addresses import (
+    address_of,
+    addresses_of,
+    is_local,
+    is_private,
+    is_reserved,
+    is_reserved_host,
+)
 
+_KEPT = "that the cloud or the cluster keeps to itself"
 _REDIRECTS = 5
 _PASSING = {408, 425, 429}
 _LASTING = {501, 505}
@@ -25,42 +34,57 @@ def may_pass(status: int) -> bool:
 
 
 def refuse_redirect(start: str, place: str) -> None:
-    """Checks that a request that began at `start` may be redirected to `place`.
+    """Checks that `place` may be requested, by a request that began at `start`.
 
     Raises:
-        FlameMcpError: `place` is not https, or another host redirects to a loopback or link-local address.
+        FlameMcpError: `place` is not https, or is an address that the cloud or the cluster keeps to itself,
+            or another host redirects into this machine or from the internet into a private network.
     """
     first, parts = urlsplit(start), urlsplit(place)
     if parts.scheme != "https":
         raise FlameMcpError(f"{first.hostname} leads to {parts.scheme}://{parts.hostname}, which isn't https")
-    if parts.hostname == first.hostname:
-        return
+    host, begun = parts.hostname or "", first.hostname or ""
     # A name that cannot be resolved here is for the proxy to resolve, or the request fails anyway.
-    with suppress(OSError, ValueError):
-        for found in socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM):
-            if _is_inside(str(found[4][0])):
-                raise FlameMcpError(
-                    f"{first.hostname} leads to {parts.hostname}, which is inside the machine"
-                )
+    found = addresses_of(host)
+    if is_reserved_host(host) or any(is_reserved(address) for address in found):
+        raise FlameMcpError(f"{begun} leads to {host}, which is an address {_KEPT}")
+    if host == begun:
+        return
+    if any(is_local(address) for address in found):
+        raise FlameMcpError(f"{begun} leads to {host}, which is inside the machine")
+    if any(is_private(address) for address in found):
+        around = addresses_of(begun)
+        if around and not any(is_private(address) for address in around):
+            raise FlameMcpError(
+                f"{begun} is on the internet and leads to {host}, which is in a private network"
+            )
+
+
+def refuse_peer(peer: str) -> None:
+    """Checks the address that a connection was really made to: a name may resolve to another one each time.
+
+    Raises:
+        FlameMcpError: The cloud or the cluster keeps it to itself.
+    """
+    with suppress(ValueError):
+        if is_reserved(address_of(peer)):
+            raise FlameMcpError(f"{peer} is an address {_KEPT}")
 
 
 def check_address(url: str) -> str:
-    """Checks the URL of a source.
+    """Checks the URL of a source, without a look-up.
 
     Raises:
-        ValueError: It is not https, has no host, or has a user: passwords belong into files.
+        ValueError: It is not https, has no host, or has a user: passwords belong into files. Or its host is
+            an address that is never requested.
     """
     parts = urlsplit(url)
     named = parts.hostname and parts.port != 0 and not any(c.isspace() or not c.isprintable() for c in url)
     if parts.scheme != "https" or not named or parts.username is not None:
         raise ValueError("give an address like https://host/path, without a user")
+    if is_reserved_host(parts.hostname or ""):
+        raise ValueError(f"{parts.hostname} is an address {_KEPT}: give that of a server with docs")
     return url
-
-
-def _is_inside(text: str) -> bool:
-    address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
 
 
 class _Guarded:
@@ -74,12 +98,38 @@ class _Guarded:
         return super().urlopen(method, url, redirect=redirect, **kw)  # type: ignore[misc]  # of the other base class
 
 
+class _Connection(HTTPSConnection):
+    """Checks the address of the server before anything is sent to it."""
+
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        try:
+            refuse_peer(str(made.getpeername()[0]))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+
+class _Connections(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
 class _Direct(_Guarded, urllib3.PoolManager):  # type: ignore[misc]  # its own types say the same
-    pass
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as urllib3 has it
+        super().__init__(**options)
+        # Plain HTTP is refused before it gets here.
+        self.pool_classes_by_scheme = {"https": _Connections}
 
 
 class _Proxied(_Guarded, urllib3.ProxyManager):  # type: ignore[misc]  # likewise
     pass
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy of the environment for a URL, if any."""
+    proxy = urllib.request.getproxies().get("https")
+    return proxy if proxy and not urllib.request.proxy_bypass(urlsplit(url).hostname or "") else None
 
 
 def pool(start: str, ca_file: Path | None) -> urllib3.PoolManager:
@@ -93,12 +143,8 @@ def pool(start: str, ca_file: Path | None) -> urllib3.PoolManager:
         # No retries here: a failure is reported at once, and the Job tries again.
         "retries": urllib3.Retry(_REDIRECTS, connect=0, read=0, other=0, redirect=_REDIRECTS),
     }
-    proxy = urllib.request.getproxies().get("https")
-    made: _Direct | _Proxied
-    if proxy and not urllib.request.proxy_bypass(urlsplit(start).hostname or ""):
-        made = _Proxied(proxy, **options)
-    else:
-        made = _Direct(**options)
+    proxy = proxy_of(start)
+    made = _Proxied(proxy, **options) if proxy else _Direct(**options)
     made.start = start
     return made
 

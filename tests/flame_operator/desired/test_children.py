@@ -221,6 +221,7 @@ def test_modes(spec: dict[str, Any], kind: str) -> None:
         ({"replicas": 51}, "spec.replicas: Input should be less than or equal to 50"),
         ({"embedding": {"type": "Remote"}}, "spec.embedding.type: Input should be 'Local', 'None'"),
         ({"env": [{"name": "FASTMCP_X"}]}, "set by the operator"),
+        ({"env": [{"name": "flame_mcp_auth_token_file"}]}, "set by the operator"),
         ({"resources": {"limits": {"cpu": "lots"}}}, "spec.resources.limits.cpu"),
         ({"novelty": 1}, "spec.novelty: Extra inputs are not permitted"),
     ],

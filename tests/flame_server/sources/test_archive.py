@@ -175,7 +175,7 @@ def test_a_download_is_checked_and_follows_https_only(
             ("/loop", None, "redirected more than", "user"),
             ("/down", None, "isn't https", "user"),
             ("/inside", None, "inside the machine", "user"),
-            ("/metadata", None, "inside the machine", "user"),
+            ("/metadata", None, "keeps to itself", "user"),
             ("/odd", None, "Invalid URL in location", "world"),
             ("/nowhere", None, "HTTP 304", "user"),
             ("/gone", None, "HTTP 404", "user"),

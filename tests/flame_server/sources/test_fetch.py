@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from flame_server.errors import FlameMcpError, UnavailableError
-from flame_server.sources import git
+from flame_server.sources import checkout, git
 from flame_server.sources.fetch import fetch, read_fetched, read_sources
 from tests.git_server import repository
 from tests.harness.pki import Authority
@@ -105,7 +105,7 @@ def test_files_are_counted_whatever_they_are(
     for number in range(3):
         (docs / "doc" / f"link-{number}").symlink_to("page.md")
     repository.commit(docs, "links")
-    monkeypatch.setattr(git, "MAX_FILES", 2)
+    monkeypatch.setattr(checkout, "MAX_FILES", 2)
     with served(docs, certificate) as url, pytest.raises(FlameMcpError, match="more than 2 files"):
         git.clone(url, "main", tmp_path / "a", git.Access(ca_file=authority.certificate))
 

@@ -94,8 +94,14 @@ def _key(schema: dict[str, Any]) -> Any:
     return (lambda item: tuple(item.get(key) for key in keys)) if keys else repr
 
 
+# More than the CRD refuses; the others are drawn often enough.
+_RESERVED = re.compile(
+    "(FLAME_MCP|FASTMCP|PYTHON|LD|GIT|OPENSSL|BROWSER|PATH|BASH|GCONV|SSLKEY)", re.IGNORECASE
+)
+
+
 def _reserved(spec: dict[str, Any]) -> bool:
-    return any(env["name"].startswith(("FLAME_MCP_", "FASTMCP_")) for env in spec.get("env", []))
+    return any(_RESERVED.match(env["name"]) for env in spec.get("env", []))
 
 
 names = st.from_regex(

@@ -18,7 +18,8 @@ from flame_operator.resource.spec.common import (
 
 
 def _not_ours(name: str) -> str:
-    if name.startswith(("FLAME_MCP_", "FASTMCP_")):
+    # In any case: the server's settings don't tell cases apart.
+    if name.upper().startswith(("FLAME_MCP_", "FASTMCP_")):
         raise ValueError("variables that start with FLAME_MCP_ or FASTMCP_ are set by the operator")
     return name
 
