@@ -7,6 +7,7 @@ what has arrived is looked at, so that a pod can't send faster than the operator
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Self
 
@@ -56,11 +57,12 @@ class HeldBytes:
             self.release(oldest)
             oldest.give_up()
 
-    def release(self, wire: "Wire") -> None:
-        """Forget the bytes of a check, which stays the oldest if it was."""
+    def release(self, wire: "Wire", most: int = sys.maxsize) -> None:
+        """Count bytes that a check no longer holds: all or `most`. It stays the oldest if it was."""
         if wire in self._held:
-            self._total -= self._held[wire]
-            self._held[wire] = 0
+            count = min(self._held[wire], most)
+            self._total -= count
+            self._held[wire] -= count
 
     def forget(self, wire: "Wire") -> None:
         """Forget a check."""
@@ -191,6 +193,7 @@ class Wire:
                 raise ConnectionError
         line = bytes(self._data[:end])
         del self._data[: end + 1]
+        self._held.release(self, end + 1)
         return line.removesuffix(b"\r")
 
     async def some(self, most: int) -> bytes:
