@@ -18,11 +18,11 @@ import key_value.aio.adapters.pydantic
 import key_value.aio.stores.memory  # noqa: F401
 from fastmcp import FastMCP
 
-from flame_server.errors import UnavailableError
 from flame_server.search.service import SearchService
 from flame_server.serving.calls import ArgumentHandling, CallMetrics
 from flame_server.serving.metrics import Metrics
 from flame_server.serving.page.routes import register as register_page
+from flame_server.serving.readiness import Readiness
 from flame_server.serving.tools.registry import register as register_tools
 from flame_server.settings import Settings
 
@@ -33,8 +33,14 @@ _INSTRUCTIONS = (
 )
 
 
-def create_server(searcher: SearchService, settings: Settings, metrics: Metrics | None = None) -> FastMCP:
+def create_server(
+    searcher: SearchService,
+    settings: Settings,
+    metrics: Metrics | None = None,
+    readiness: Readiness | None = None,
+) -> FastMCP:
     """The MCP server that answers from an opened search service."""
+    readiness = readiness or Readiness(searcher)
     mcp = FastMCP(
         "flame-mcp",
         middleware=[CallMetrics(metrics or Metrics()), ArgumentHandling()],
@@ -51,10 +57,9 @@ def create_server(searcher: SearchService, settings: Settings, metrics: Metrics 
 
     @mcp.custom_route("/health/ready", methods=["GET"])
     async def ready(_: Request) -> JSONResponse:
-        try:
-            await searcher.check()
-        except UnavailableError as error:
-            return JSONResponse({"status": "not ready", "problem": str(error)}, 503)
+        problem = await readiness.problem()
+        if problem:
+            return JSONResponse({"status": "not ready", "problem": problem}, 503)
         return JSONResponse({"status": "ready", "index": searcher.index})
 
     register_page(mcp, settings)

@@ -1,14 +1,8 @@
 """Prometheus metrics, served on a port of their own that clients need not reach."""
 
-import json
-import socket
-import threading
 from collections.abc import Callable
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 from prometheus_client import (
     PROCESS_COLLECTOR,
@@ -21,14 +15,14 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from flame_server.embedding.errors import REASONS, Reason
-from flame_server.errors import FlameMcpError
 
 # Finest around the target: 100 ms at the 99th percentile.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _REASONS = (
     "host", "origin", "headers", "body", "timeout", "no_token", "bad_token", "scope", "issuer_away", "rate",
-    "message",
+    "busy", "message",
 )  # fmt: skip
+_CLOSED = ("head", "body", "write", "full")
 _OUTCOMES = ("answered", "degraded", "refused", "failed")
 Index = dict[str, Any]
 
@@ -50,6 +44,13 @@ class Metrics:
         self._refused = self._counter(
             "refused_requests", "Requests that were turned away", "reason", _REASONS
         )
+        self._closed = self._counter(
+            "closed_connections",
+            "Connections that were closed before their client was done",
+            "reason",
+            _CLOSED,
+        )
+        self._connections = Gauge("flame_mcp_connections", "Open connections", registry=self.registry)
         self._embedding_errors = self._counter(
             "embedding_errors", "Questions that an embedding service gave no vector", "reason", REASONS
         )
@@ -88,6 +89,18 @@ class Metrics:
         """Counts a request that was turned away before it reached MCP."""
         self._refused.labels(reason).inc()
 
+    def gave_up(self, reason: str) -> None:
+        """Counts a connection that was closed before its client was done."""
+        self._closed.labels(reason).inc()
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """Asks `count` for the number of open connections whenever metrics are read."""
+        self._connections.set_function(count)
+
+    def text(self) -> tuple[str, bytes]:
+        """All metrics and their content type, as Prometheus reads them."""
+        return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
+
     def embedding_failed(self, reason: Reason) -> None:
         """Counts a query that got no vector."""
         self._embedding_errors.labels(reason).inc()
@@ -100,61 +113,3 @@ class Metrics:
         self._index_chunks.set(index["chunks"])
         self._index_documents.set(index["documents"])
         self._index_created.set(datetime.fromisoformat(index["created"]).timestamp())
-
-
-def serve_metrics(
-    host: str, port: int, metrics: Metrics, details: Callable[[], Index]
-) -> ThreadingHTTPServer:
-    """Serves `/metrics`, and `/details` as JSON, from a thread of its own until the process ends.
-
-    In a thread, so that a scrape succeeds even while the server is busy or finishes its last requests.
-
-    Raises:
-        FlameMcpError: The port is taken.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        # Seconds: no client may hold a thread for ever.
-        timeout = 10
-
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            if path == "/metrics":
-                self._reply(200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(metrics.registry))
-            elif path == "/details":
-                self._reply(200, "application/json", json.dumps(details()).encode())
-            else:
-                self._reply(404, "text/plain", b"there are /metrics and /details\n")
-
-        def _reply(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            """Logs nothing: scrapes are not worth a line."""
-
-    try:
-        server = (_ServerIPv6 if ":" in host else _Server)((host, port), Handler)
-    except OSError as error:
-        raise FlameMcpError(
-            f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_METRICS_PORT"
-        ) from error
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 16
-
-    def server_bind(self) -> None:
-        # The inherited method looks up this machine's name in the DNS, which can take seconds.
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-
-class _ServerIPv6(_Server):
-    address_family = socket.AF_INET6

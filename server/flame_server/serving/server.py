@@ -6,18 +6,18 @@ import socket
 from types import FrameType
 
 import structlog
-import uvicorn
 
 from flame_server.credentials import Credentials
 from flame_server.errors import FlameMcpError
 from flame_server.logs import configure_logging
 from flame_server.search.factory import open_search_service
-from flame_server.serving.edge.stack import with_edge
-from flame_server.serving.metrics import Metrics, serve_metrics
+from flame_server.serving.edge.stack import create_verifier, with_edge
+from flame_server.serving.listeners.bounded_http import KEPT_WAITING, run_server
+from flame_server.serving.listeners.metrics_port import serve_metrics
+from flame_server.serving.metrics import Metrics
+from flame_server.serving.readiness import Readiness
 from flame_server.settings import Settings
 
-# Higher than the limits of a request allow: it only keeps a single line from growing without end.
-_MAX_UNPARSED_BYTES = 65_536
 _log = structlog.get_logger(__name__)
 
 
@@ -35,28 +35,21 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
     # (measured).
     from flame_server.serving.app import create_server  # noqa: PLC0415
 
-    app = create_server(searcher, settings, metrics).http_app(
+    verifier = create_verifier(settings, credentials)
+    readiness = Readiness(searcher, verifier)
+    app = create_server(searcher, settings, metrics, readiness).http_app(
         path="/mcp", stateless_http=True, json_response=True, host_origin_protection=False
     )
-    edge = with_edge(app, settings, credentials, metrics)
+    edge = with_edge(app, settings, credentials, metrics, verifier)
     traces = None
     if settings.tracing_endpoint is not None:
         from flame_server.serving.tracing import Traced, start_tracing  # noqa: PLC0415 - only where it is asked for
 
         traces = start_tracing(settings.tracing_endpoint)
         edge = Traced(edge)
-    config = uvicorn.Config(
-        edge,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        h11_max_incomplete_event_size=_MAX_UNPARSED_BYTES,
-        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
-    )
     listener = _listen(settings.host, settings.port)
     if settings.metrics_port is not None:
-        serve_metrics(settings.host, settings.metrics_port, metrics, lambda: searcher.index or {})
+        serve_metrics(settings.host, settings.metrics_port, metrics, readiness.details)
     # uvicorn raises the signal again when it is done; being asked to stop is not a failure.
     signal.signal(signal.SIGTERM, _already_handled)
     signal.signal(signal.SIGINT, _already_handled)
@@ -66,7 +59,7 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
         auth=settings.auth_type,
         **(searcher.index or {}),
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    run_server(edge, listener, metrics, settings.shutdown_grace_seconds)
     if traces is not None:
         traces.shutdown()
     _log.info("stopped")
@@ -88,7 +81,7 @@ def serve_stdio(settings: Settings, credentials: Credentials) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=KEPT_WAITING)
     except OSError as error:
         raise FlameMcpError(
             f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"

@@ -61,7 +61,8 @@ def test_a_token_limits_metrics_and_request_ids(lexical_index: Path, tmp_path: P
         "AUTH_TOKEN_FILE": str(tmp_path / "token"),
         "METRICS_PORT": metrics_port,
         "RATE_LIMIT_PER_MINUTE": "1",
-        "RATE_LIMIT_BURST": "4",
+        # Two for those whose token is not valid, and two for those whose token is.
+        "RATE_LIMIT_BURST": "2",
     }
     question: dict[str, object] = {"query": "viewport"}
     allowed = {"Authorization": "Bearer s3cret"}

@@ -40,6 +40,10 @@ class Verifier(Protocol):
         """
         ...
 
+    async def warm(self) -> bool:
+        """Fetches what checks need, if it is missing; whether the server may be called ready."""
+        ...
+
 
 class BearerVerifier:
     """Accepts one token that all clients share."""
@@ -53,6 +57,10 @@ class BearerVerifier:
     async def verify(self, token: str) -> Caller | None:
         """See `Verifier`. Compares digests, so that timing reveals nothing about the token."""
         return Caller() if hmac.compare_digest(_digest(token), self._digest) else None
+
+    async def warm(self) -> bool:
+        """See `Verifier`: a digest needs nothing."""
+        return True
 
 
 def _digest(token: str) -> bytes:

@@ -14,6 +14,8 @@ _PARSE_ERROR = -32_700
 _INVALID_REQUEST = -32_600
 # Deeper than any MCP request, and far below the recursion limit of parsers.
 _MAX_DEPTH = 64
+# Far more values than any MCP request has. Each may cost a hundred times its bytes once it is parsed.
+_MAX_VALUES = 2_000
 
 
 class Envelope:
@@ -40,6 +42,9 @@ class Envelope:
 
 
 def _problem(body: bytes) -> tuple[int, str] | None:
+    # Counted before parsing; commas and brackets within texts count too.
+    if sum(body.count(mark) for mark in b",[{") > _MAX_VALUES:
+        return _PARSE_ERROR, f"the body is not JSON in UTF-8 with at most {_MAX_VALUES} values"
     try:
         message = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):

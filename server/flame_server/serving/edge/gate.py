@@ -1,4 +1,10 @@
-"""Authentication, then the rate limit. In this order, because the caller decides whose limit applies."""
+"""Authentication, then the rate limit. In this order, because the caller decides whose limit applies.
+
+Callers with a valid token have buckets of their own: a subject's, or with a shared token the peer's. All
+others of a peer share another one, so that nobody behind the same proxy can use up what belongs to a valid
+token. A token is checked even when that bucket is empty: only the check tells whose request it is, it takes
+some hundred microseconds, and keys are fetched no more often for it.
+"""
 
 import math
 
@@ -14,6 +20,7 @@ from flame_server.serving.metrics import Metrics
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 _METADATA_PATHS = frozenset({METADATA_PATH, f"{METADATA_PATH}/mcp"})
 _RETRY_SECONDS = 10
+_ISSUER_AWAY = "issuer_away"
 
 
 class _RefusedError(Exception):
@@ -22,14 +29,14 @@ class _RefusedError(Exception):
     Args:
         reason: Label for the metrics; empty for an answer that is not a refusal.
         response: The answer to the client.
-        client: The client whose rate limit the request counts against, if not the peer.
+        caller: The owner of the request's token, if it is valid.
     """
 
-    def __init__(self, reason: str, response: Response, client: str | None = None) -> None:
+    def __init__(self, reason: str, response: Response, caller: Caller | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.response = response
-        self.client = client
+        self.caller = caller
 
 
 class Gate:
@@ -41,6 +48,7 @@ class Gate:
         self._app = app
         self._verifier = verifier
         self._limiter = limiter
+        self._strangers = limiter.twin() if limiter and verifier else limiter
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,33 +56,41 @@ class Gate:
         if scope["type"] != "http" or is_open(scope) or is_page(scope):
             await self._app(scope, receive, send)
             return
-        app, reason, client = self._app, "", None
+        app, reason, caller = self._app, "", None
         if self._verifier is not None:
             try:
-                client = await _client(scope, self._verifier)
+                caller = await _allowed(scope, self._verifier)
             except _RefusedError as refused:
-                app, reason, client = refused.response, refused.reason, refused.client
-        # Refused requests count too, so nobody can guess tokens faster than the limit.
-        wait = self._limiter.take(client or peer_of(scope.get("client"))) if self._limiter else 0.0
+                app, reason, caller = refused.response, refused.reason, refused.caller
+        # Refused requests count too, so nobody can guess tokens faster than the limit. While the issuer is
+        # away, nobody knows which tokens are valid: then none is told to wait for another reason.
+        wait = 0.0 if reason == _ISSUER_AWAY else self._take(scope, caller)
         if wait:
             app, reason = _too_many(wait), "rate"
         if reason:
             self._metrics.refused(reason)
         await app(scope, receive, send)
 
+    def _take(self, scope: Scope, caller: Caller | None) -> float:
+        limiter = self._strangers if caller is None else self._limiter
+        if limiter is None:
+            return 0.0
+        if caller is not None and caller.subject is not None:
+            return limiter.take(f"subject:{caller.subject}")
+        return limiter.take(peer_of(scope.get("client")))
 
-async def _client(scope: Scope, verifier: Verifier) -> str | None:
-    """The client whose rate limit an authenticated request counts against; None when all share one token."""
+
+async def _allowed(scope: Scope, verifier: Verifier) -> Caller:
+    """The caller, who has all scopes."""
     if verifier.issuer and scope["path"] in _METADATA_PATHS:
         raise _RefusedError("", _metadata(scope, verifier))
     caller = await _caller(scope, verifier)
-    client = None if caller.subject is None else f"subject:{caller.subject}"
     missing = [name for name in verifier.required_scopes if name not in caller.scopes]
     if missing:
         text = f"the token lacks the scope {' '.join(missing)}"
         response = _challenge(scope, verifier, 403, "insufficient_scope", text)
-        raise _RefusedError("scope", response, client)
-    return client
+        raise _RefusedError("scope", response, caller)
+    return caller
 
 
 async def _caller(scope: Scope, verifier: Verifier) -> Caller:
@@ -90,7 +106,7 @@ async def _caller(scope: Scope, verifier: Verifier) -> Caller:
     except IssuerAwayError as error:
         text = "tokens cannot be checked now: the issuer does not answer"
         response = refusal(503, "temporarily_unavailable", text, {"Retry-After": str(_RETRY_SECONDS)})
-        raise _RefusedError("issuer_away", response) from error
+        raise _RefusedError(_ISSUER_AWAY, response) from error
     if caller is None:
         text = "the token is not valid here, or no longer"
         raise _RefusedError("bad_token", _challenge(scope, verifier, 401, "invalid_token", text))

@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flame_server.serving.edge.replies import refusal
+from flame_server.serving.edge.replies import is_open, refusal
 from flame_server.serving.metrics import Metrics
 
 # A question has at most 512 characters; initialize with everything that clients announce is about 2 kB.
@@ -15,6 +15,10 @@ MAX_BODY_BYTES = 65_536
 MAX_HEADER_BYTES = 16_384
 MAX_HEADERS = 100
 BODY_SECONDS = 10.0
+# One search takes some 20 ms on one core: whoever came later would wait longer than clients do.
+MAX_IN_FLIGHT = 256
+MAX_PROBES = 32
+_BUSY_SECONDS = "5"
 
 
 class RequestLimits:
@@ -48,6 +52,37 @@ class RequestLimits:
         await self._app(
             scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send
         )
+
+
+class InFlight:
+    """Bounds the requests that are being answered: their memory, and how long the last one waits.
+
+    Probes have places of their own, so that a busy server is not taken for a broken one.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, requests: int = MAX_IN_FLIGHT, probes: int = MAX_PROBES
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._free = {False: requests, True: probes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        probe = is_open(scope)
+        if not self._free[probe]:
+            self._metrics.refused("busy")
+            headers = {"Retry-After": _BUSY_SECONDS}
+            await refusal(503, "busy", "too many requests are being answered", headers)(scope, receive, send)
+            return
+        self._free[probe] -= 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._free[probe] += 1
 
 
 def _headers_problem(scope: Scope) -> Response | None:

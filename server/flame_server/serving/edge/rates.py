@@ -26,6 +26,12 @@ class RateLimiter:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def twin(self) -> "RateLimiter":
+        """A limiter with the same limits and buckets of its own."""
+        other = RateLimiter(1, 1, self._clock)
+        other._per_second, other._burst = self._per_second, self._burst
+        return other
+
     def take(self, client: str) -> float:
         """Takes one request from a client's bucket. Returns 0, or the seconds to wait for an empty bucket."""
         now = self._clock()

@@ -8,15 +8,22 @@ from flame_server.serving.edge.auth import BearerVerifier, Verifier
 from flame_server.serving.edge.envelope import Envelope
 from flame_server.serving.edge.gate import Gate
 from flame_server.serving.edge.hosts import HostGuard
-from flame_server.serving.edge.limits import RequestLimits
+from flame_server.serving.edge.limits import InFlight, RequestLimits
 from flame_server.serving.edge.rates import RateLimiter
 from flame_server.serving.metrics import Metrics
 from flame_server.settings import Settings
 
 
-def with_edge(app: ASGIApp, settings: Settings, credentials: Credentials, metrics: Metrics) -> ASGIApp:
-    """`app` behind the checks that the settings ask for."""
-    gate = Gate(Envelope(app, metrics), create_verifier(settings, credentials), _limiter(settings), metrics)
+def with_edge(
+    app: ASGIApp,
+    settings: Settings,
+    credentials: Credentials,
+    metrics: Metrics,
+    verifier: Verifier | None = None,
+) -> ASGIApp:
+    """`app` behind the checks that the settings ask for; with a verifier of its own unless there is one."""
+    verifier = verifier or create_verifier(settings, credentials)
+    gate = Gate(InFlight(Envelope(app, metrics), metrics), verifier, _limiter(settings), metrics)
     limits = RequestLimits(gate, metrics)
     return AccessLog(HostGuard(limits, settings.host, settings.allowed_hosts, metrics), metrics)
 
