@@ -20,6 +20,7 @@ IDLE_SECONDS = 5.0
 # The check of bodies answers 408 first; this is for clients that were refused earlier and go on sending.
 REQUEST_SECONDS = BODY_SECONDS + 2
 WRITE_SECONDS = 10.0
+_LINGER_SECONDS = 0.2
 # Bodies in smaller parts than a network ever makes cost more than their bytes.
 MAX_PARTS = 4_096
 # One connection's turn on the event loop: asyncio would read 256 KiB at once.
@@ -78,6 +79,7 @@ class BoundedConnection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = BoundedHttp()
+        self._refused = False
         self._step: tuple[str, object] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
@@ -106,9 +108,14 @@ class BoundedConnection(H11Protocol):
         """See `Member`."""
         self.transport.abort()
 
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if not self._refused:
+            super().data_received(data)
+
     def handle_events(self) -> None:
         """See `H11Protocol`."""
-        if not self.transport.is_closing():
+        if not self._refused and not self.transport.is_closing():
             super().handle_events()
             self._watch()
 
@@ -205,7 +212,12 @@ class BoundedConnection(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        if self.cycle is None or self.cycle.response_complete:
+            # What the client still sends is read and dropped: left unread, it would take the answer with it.
+            self._refused = True
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
         self._expect_reading()
 
 

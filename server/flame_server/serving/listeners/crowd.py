@@ -43,7 +43,7 @@ class Crowd:
         return len(self._members)
 
     def enter(self, member: Member) -> bool:
-        """Adds a new connection; False when all others have requests that are being answered, or at the end."""
+        """Adds a new connection; False when all others are being answered, or the server stops."""
         if self._closing:
             return False
         while len(self._members) >= self._most:
