@@ -12,7 +12,7 @@ from flame_operator.desired.ingestion_job import inputs, job, job_key
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.run import Run, run_of
 from flame_operator.errors import Conflict, Refused, Unavailable
-from flame_operator.formats.shape import text
+from flame_operator.formats.shape import at, number, text
 from flame_operator.formats.times import seconds_between
 from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
@@ -139,7 +139,7 @@ class Pipeline:
         ready = True
         if managed_qdrant(server):
             found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
-            ready = bool(found and (found.get("status") or {}).get("readyReplicas"))
+            ready = bool(number(at(found, "status", "readyReplicas")))
         return Store(ready, missing)
 
     async def _look(

@@ -96,7 +96,8 @@ async def passes(kube: FakeKube) -> None:
 def test_any_child_with_anything_in_it_ends_in_a_status(data: st.DataObject) -> None:
     kube = copied(at_rest(data.draw(st.integers(0, len(SPECS) - 1))))
     slots = sorted(slot for slot in kube.objects if slot[0] != SERVER.kind)
-    slot = data.draw(st.sampled_from(slots))
+    with_status = [slot for slot in slots if "status" in kube.objects[slot]]
+    slot = data.draw(st.sampled_from(with_status) | st.sampled_from(slots))
     kube.objects[slot] = data.draw(corrupted(kube.objects[slot]))
     asyncio.run(passes(kube))
 

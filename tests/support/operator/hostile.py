@@ -47,7 +47,10 @@ def corrupted(draw: st.DrawFn, body: Manifest) -> Manifest:
     """A copy of an object in which something has another type, or is missing."""
     found = copy.deepcopy(body)
     for _ in range(draw(st.integers(1, 3))):
-        holder, name = draw(st.sampled_from(list(_places(found))))
+        places = list(_places(found))
+        # Most readers look near the top, and most places are far below it.
+        near = [place for place in places if place[0] is found or place[0] is found.get("status")]
+        holder, name = draw(st.sampled_from(near or places) | st.sampled_from(places))
         if draw(st.booleans()) or isinstance(holder, list):
             holder[name] = draw(values)
         else:
