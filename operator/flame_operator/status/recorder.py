@@ -76,6 +76,47 @@ class _Buckets:
         return allowed
 
 
+class _Line:
+    """The Events that wait to be written; namespaces take turns."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[_Series]] = OrderedDict()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, series: _Series) -> None:
+        self._waiting.setdefault(series.key.namespace, deque()).append(series)
+        self._length += 1
+
+    def put_back(self, series: _Series) -> None:
+        """Make the one that was taken last the next one again."""
+        namespace = series.key.namespace
+        self._waiting.setdefault(namespace, deque()).appendleft(series)
+        self._waiting.move_to_end(namespace, last=False)
+        self._length += 1
+
+    def pop(self) -> _Series:
+        """Take the oldest Event of the namespace whose last one was taken longest ago."""
+        namespace, waiting = self._waiting.popitem(last=False)
+        series = waiting.popleft()
+        if waiting:
+            self._waiting[namespace] = waiting
+        self._length -= 1
+        return series
+
+    def pop_loudest(self) -> _Series:
+        """Take the newest Event of the namespace that has most of them, to make room."""
+        # Of several, the last one: it is the one that came last, or that had a turn last.
+        namespace = max(reversed(self._waiting), key=lambda one: len(self._waiting[one]))
+        series = self._waiting[namespace].pop()
+        if not self._waiting[namespace]:
+            del self._waiting[namespace]
+        self._length -= 1
+        return series
+
+
 class Recorder:
     """Writes Events in the background. Repeats share one Event, and rate, queue and memory are bounded.
 
@@ -103,7 +144,7 @@ class Recorder:
         self._observe = observe
         self._series: OrderedDict[str, _Series] = OrderedDict()
         self._buckets = _Buckets()
-        self._queue: deque[_Series] = deque()
+        self._queue = _Line()
         self._wake = asyncio.Event()
 
     def record(self, server: Manifest, event: Event) -> None:
@@ -163,18 +204,18 @@ class Recorder:
         self._queue.append(series)
         self._wake.set()
         if len(self._queue) > QUEUE_LENGTH:
-            self._queue.popleft().queued = False
+            self._queue.pop_loudest().queued = False
             self._observe("dropped")
 
     async def _write_next(self) -> None:
-        series = self._queue.popleft()
+        series = self._queue.pop()
         count = series.count
         result: Result = "failed"
         try:
             await self._api.post_event(_body(series, self._instance))
         except asyncio.CancelledError:
             # It may have been written already, but writing it again changes nothing.
-            self._queue.appendleft(series)
+            self._queue.put_back(series)
             raise
         except NamespaceTerminating:
             result = "dropped"
@@ -194,7 +235,8 @@ class Recorder:
 def _name(server: Manifest, event: Event) -> str:
     """The name of an Event. Equal events of a server have the same name, even across operator processes."""
     text = "\0".join((server["metadata"]["uid"], *event))
-    return f"{server['metadata']['name']}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{server['metadata']['name']}.{digest[:16]}"
 
 
 def _body(series: _Series, instance: str) -> Manifest:

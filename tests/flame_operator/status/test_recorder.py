@@ -175,7 +175,7 @@ async def test_one_more_event_a_minute_for_a_server_that_has_had_its_burst() -> 
 
 
 @virtually
-async def test_all_servers_together_keep_the_budget_and_the_newest_events() -> None:
+async def test_all_servers_together_keep_the_budget_and_what_came_first() -> None:
     async with desk(per_second=5) as it:
         it.api.open.clear()
         for n in range(QUEUE_LENGTH + 50):
@@ -184,8 +184,8 @@ async def test_all_servers_together_keep_the_budget_and_the_newest_events() -> N
         it.api.open.set()
         await it.until(1000)
         uids = [event["involvedObject"]["uid"] for _, event in it.api.writes]
-        assert "uid-0" not in uids
-        assert uids[-1] == f"uid-{QUEUE_LENGTH + 49}"
+        # One namespace makes all the noise, so it loses its newest ones.
+        assert uids == [f"uid-{n}" for n in range(QUEUE_LENGTH)]
         it.record(uid="uid-0")
         await it.until(1001)
     assert it.api.told[-1:] == [(1000, "Ready", 2)]
