@@ -107,7 +107,12 @@ class Factory:
     @cached_property
     def queue(self) -> WorkQueue:
         """The queue of servers that have to be reconciled."""
-        return WorkQueue(self.reconciler, workers=self.settings.workers, metrics=self.metrics)
+        return WorkQueue(
+            self.reconciler,
+            on_bugs=self.reconciler.report_bug,
+            workers=self.settings.workers,
+            metrics=self.metrics,
+        )
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
@@ -122,13 +127,19 @@ class Factory:
             cache=self.cache,
             defaults=self._defaults,
             children=children,
-            resolver=Resolver(self.references, self.rollouts, children),
+            resolver=Resolver(self.references, self.rollouts, children, self.digests),
             applier=Applier(self.api, self.cache, children),
-            pipeline=Pipeline(self.api, self.cache, Turns(self.settings.ingestion_parallelism), self.metrics),
+            pipeline=self.pipeline,
             verification=Verification(self.verifier),
             diagnosis=Diagnosis(self.api),
             reporter=Reporter(self.api, self.cache, self.recorder),
         )
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Runs the Jobs that load docs."""
+        turns = Turns(self.settings.ingestion_parallelism, self._add)
+        return Pipeline(self.api, self.cache, turns, self.metrics)
 
     @cached_property
     def digests(self) -> Digests:
@@ -179,6 +190,7 @@ class Factory:
         await self.informer.prime()
         for key in self.cache.servers():
             self.rollouts.resume(key, self.cache.child(DEPLOYMENT.kind, key))
+            self.pipeline.resume(key, utc_now())
 
     def background(
         self, *, watch_started: Callable[[], None]

@@ -1,6 +1,6 @@
 """Carries out a plan for a server's children, and stores the answers in the cache."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import structlog
 
@@ -9,6 +9,7 @@ from flame_operator.changes.children import Children
 from flame_operator.changes.compare import corrections, grows, storage_of, without_replicas
 from flame_operator.changes.plan import Action, Apply, Delete
 from flame_operator.errors import Conflict, Invalid
+from flame_operator.formats.shape import at
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.kinds import (
     DEPLOYMENT,
@@ -22,6 +23,9 @@ from flame_operator.resource.kinds import (
 from flame_operator.resource.server import Server
 
 log = structlog.get_logger(__name__)
+
+STORAGE = ("spec", "resources", "requests", "storage")
+"""Where the size of a volume claim is."""
 
 
 class Applier:
@@ -96,12 +100,10 @@ class Applier:
         Raises:
             Refused: The volumes' storage class doesn't allow it.
         """
-        size, template = storage_of(wanted), known["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
-        namespace, name = key_of(known)
-        for number in range(known["spec"].get("replicas", 1)):
-            claim = await self._api.get(VOLUME_CLAIM, Key(namespace, f"{template}-{name}-{number}"))
-            if claim is not None and claim["spec"]["resources"]["requests"]["storage"] != size:
-                path = "/spec/resources/requests/storage"
+        for key, size in claims(wanted, known):
+            claim = await self._api.get(VOLUME_CLAIM, key)
+            if claim is not None and at(claim, *STORAGE) != size:
+                path = f"/{'/'.join(STORAGE)}"
                 await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
         await self._api.delete(known, propagation="Orphan")
         await self._children.read(known["kind"], key_of(known))
@@ -123,6 +125,19 @@ class Applier:
             await self._children.read(child["kind"], key_of(child))
             raise
         self._cache.learn(child["kind"], key_of(child), None)
+
+
+def claims(wanted: Manifest, known: Manifest) -> Iterator[tuple[Key, str]]:
+    """The keys of the volume claims of a StatefulSet's pods, and the size that each has to have.
+
+    The number of pods is that of the spec, which has a bound: anybody may scale the live one to two thousand
+    million pods, and each of them would cost a request.
+    """
+    new, old = storage_of(wanted), storage_of(known)
+    if new is not None and old is not None:
+        namespace, name = key_of(known)
+        for pod in range(wanted["spec"]["replicas"]):
+            yield Key(namespace, f"{old[0]}-{name}-{pod}"), new[1]
 
 
 def _suffix(server: Server, manifest: Manifest) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from flame_operator.api.kube import KubeApi
+from flame_operator.formats.shape import at, mapping
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.annotations import OWNS_SECRET
 from flame_operator.resource.kinds import KINDS, QDRANT, SECRET, SERVICE, STATEFUL_SET, Key, Manifest, key_of
@@ -29,7 +30,7 @@ class Children:
             if not is_ours(server, child) and not is_of_another(server, child):
                 await self.read(child["kind"], key_of(child))
         service = self.known(server, SERVICE.kind)
-        marked = service is not None and OWNS_SECRET in (service["metadata"].get("annotations") or {})
+        marked = service is not None and OWNS_SECRET in mapping(at(service, "metadata", "annotations"))
         if (marked or generates_token(server)) and self._cache.child(SECRET.kind, server.key) is None:
             await self.read(SECRET.kind, server.key)
         # The keys of a managed Qdrant are deleted after its StatefulSet: while it exists, they may, too.

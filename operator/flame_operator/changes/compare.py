@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flame_operator.formats.quantity import same_quantity
+from flame_operator.formats.shape import at, mapping, mappings, text
 from flame_operator.resource.kinds import Manifest
 
 # Lists whose items the API server tells apart by key fields; others may add items of their own to them.
@@ -50,7 +51,7 @@ def is_subset(wanted: Any, live: Any, field: str = "") -> bool:  # noqa: ANN401 
             return bool(wanted == live)
         return isinstance(live, list) and _list_is_subset(wanted, live, field)
     if field == "quantity":
-        return wanted == live or (live is not None and same_quantity(wanted, live))
+        return wanted == live or (isinstance(live, str | int) and same_quantity(wanted, live))
     # The API server leaves out empty texts, too.
     return (bool(wanted == live) and type(wanted) is type(live)) or (wanted == "" and live is None)
 
@@ -73,7 +74,17 @@ def _list_is_subset(wanted: list[Any], live: list[Any], field: str) -> bool:
 
 
 def _keyed(items: list[Any], names: tuple[str, ...]) -> dict[tuple[Any, ...], Any]:
-    return {tuple(item.get(name) for name in names): item for item in items}
+    """The items by their key fields. Items that no API server would store get keys that nothing else has."""
+    return {
+        tuple(_plain(item.get(name)) for name in names)
+        if isinstance(item, dict)
+        else ("no object", position): item
+        for position, item in enumerate(items)
+    }
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | None) else id(value)
 
 
 def corrections(wanted: Manifest, live: Manifest) -> list[Manifest]:
@@ -106,18 +117,25 @@ def without_replicas(live: Manifest, manager: str) -> list[Manifest]:
     operations = []
     for number, entry in enumerate(live["metadata"].get("managedFields") or []):
         applied = entry.get("manager") == manager and entry.get("operation") == "Apply"
-        if applied and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {}):
+        if applied and "f:replicas" in mapping(at(entry, "fieldsV1", "f:spec")):
             path = f"/metadata/managedFields/{number}/fieldsV1/f:spec/f:replicas"
             operations.append({"op": "remove", "path": path})
     return operations
 
 
-def storage_of(stateful_set: Manifest) -> str:
-    """The size that a StatefulSet requests for its volumes, as a quantity."""
-    size: str = stateful_set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
-    return size
+def storage_of(stateful_set: Manifest) -> tuple[str, str] | None:
+    """The name of a StatefulSet's volume template, and the size that it requests, as a quantity.
+
+    None when there is no such template: then the StatefulSet isn't one that the operator made.
+    """
+    for template in mappings(at(stateful_set, "spec", "volumeClaimTemplates"))[:1]:
+        name = text(at(template, "metadata", "name"))
+        size = text(at(template, "spec", "resources", "requests", "storage"))
+        return (name, size) if name and size else None
+    return None
 
 
 def grows(wanted: Manifest, live: Manifest) -> bool:
     """Whether the volumes of a StatefulSet have to grow; the CRD's schema doesn't let them shrink."""
-    return not same_quantity(storage_of(wanted), storage_of(live))
+    new, old = storage_of(wanted), storage_of(live)
+    return new is not None and old is not None and not same_quantity(new[1], old[1])

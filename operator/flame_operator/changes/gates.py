@@ -1,9 +1,9 @@
 """Selects the planned actions that may be carried out now. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
-from flame_operator.changes.plan import Action, Apply, Delete
-from flame_operator.resource.kinds import DEPLOYMENT, SECRET, SERVICE
+from flame_operator.changes.plan import Action, Apply, AwaitDeletion, Delete, NameTaken
+from flame_operator.resource.kinds import DEPLOYMENT, SECRET, SERVICE, STATEFUL_SET
 
 
 def secret_first(actions: tuple[Action, ...]) -> tuple[Action, ...]:
@@ -19,6 +19,13 @@ def secret_first(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     return tuple(action for action in applies if action.manifest["kind"] in kinds)
 
 
+def foreign_secrets(actions: Iterable[Action]) -> Iterator[str]:
+    """The names of Secrets that pods would read, but that don't belong to the server."""
+    for action in actions:
+        if isinstance(action, NameTaken | AwaitDeletion) and action.child["kind"] == SECRET.kind:
+            yield action.child["metadata"]["name"]
+
+
 def allowed(
     actions: Iterable[Action], *, references_missing: bool, keep: Collection[str] = ()
 ) -> list[Action]:
@@ -27,13 +34,22 @@ def allowed(
     Args:
         actions: The whole plan.
         references_missing: Whether pods would lack a Secret or ConfigMap that they read. In that case, no pod
-            is created or replaced.
+            is created or replaced. The same holds while a Secret with the name of a generated one belongs to
+            somebody else.
         keep: Names of children that are no longer desired but still in use: they aren't deleted.
     """
     found = []
+    actions = tuple(actions)
+    # Pods read Secrets by name: they would take a stranger's value for the token or the key.
+    foreign = set(foreign_secrets(actions))
     for action in actions:
-        lacks_references = (
-            isinstance(action, Apply) and action.manifest["kind"] == DEPLOYMENT.kind and references_missing
+        lacks_references = isinstance(action, Apply) and (
+            (action.manifest["kind"] == DEPLOYMENT.kind and (references_missing or bool(foreign)))
+            # Qdrant's StatefulSet has the name of the Secret with its keys.
+            or (
+                action.manifest["kind"] == STATEFUL_SET.kind
+                and action.manifest["metadata"]["name"] in foreign
+            )
         )
         deletes_used = isinstance(action, Delete) and action.child["metadata"]["name"] in keep
         if not (lacks_references or deletes_used):

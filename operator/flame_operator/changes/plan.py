@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flame_operator.changes.compare import is_subset
+from flame_operator.formats.shape import at
 from flame_operator.resource.annotations import APPLIED_HASH, OWNS_SECRET
 from flame_operator.resource.kinds import SECRET, SERVICE, Manifest
 from flame_operator.resource.ownership import is_going, is_leftover, is_ours
@@ -92,9 +93,8 @@ def _towards(server: Server, manifest: Manifest, live: Manifest | None) -> Actio
         return AwaitDeletion(live) if is_leftover(server, live) else NameTaken(live)
     if is_going(live):
         return AwaitDeletion(live)
-    annotations = live["metadata"].get("annotations") or {}
-    current = annotations.get(APPLIED_HASH) == manifest["metadata"]["annotations"][APPLIED_HASH]
-    if current and is_subset(manifest, live):
+    applied = at(live, "metadata", "annotations", APPLIED_HASH)
+    if applied == manifest["metadata"]["annotations"][APPLIED_HASH] and is_subset(manifest, live):
         return None
     return Apply(manifest, uid=live["metadata"]["uid"])
 

@@ -31,6 +31,8 @@ class Facts:
     """The generated bearer token, as base64; None when none is needed."""
     qdrant_keys: Mapping[str, str] | None = field(default=None, repr=False)
     """The generated keys of the managed Qdrant, as base64; None when none are needed."""
+    qdrant_keys_digest: str = ""
+    """The digest of these keys for the pods' annotation; empty outside a cluster, where no key is real."""
     scaled_by_others: bool = False
     """Whether somebody else, perhaps an autoscaler, has set the Deployment's replicas."""
     asks_qdrant: bool = False

@@ -1,6 +1,6 @@
 """Makes the children that run a server's managed Qdrant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flame_operator.desired.egress import Rule, dns
@@ -68,7 +68,8 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
         yield _network_policy(server)
     yield _service(server)
     yield _peers(server)
-    yield _stateful_set(server, managed, defaults, facts.qdrant_keys)
+    keys_digest = facts.qdrant_keys_digest or unkeyed_digest(facts.qdrant_keys)
+    yield _stateful_set(server, managed, defaults, keys_digest)
     if managed.replicas > 1:
         yield {
             **_child(DISRUPTION_BUDGET, server),
@@ -78,6 +79,11 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
                 "unhealthyPodEvictionPolicy": "AlwaysAllow",
             },
         }
+
+
+def unkeyed_digest(keys: Mapping[str, str]) -> str:
+    """The digest of keys that anybody can compute, so that short keys could be guessed from it."""
+    return digest(dict(keys))
 
 
 def _child(kind: Kind, server: Server, suffix: str = QDRANT) -> Manifest:
@@ -152,7 +158,7 @@ def _stateful_set(
     server: Server,
     managed: Managed,
     defaults: Defaults,
-    keys: Any,  # noqa: ANN401 - a mapping of texts
+    keys_digest: str,
 ) -> Manifest:
     name = server.key.name
     storage: dict[str, Any] = {
@@ -179,9 +185,8 @@ def _stateful_set(
             "template": {
                 "metadata": {
                     "labels": labels(name, "qdrant"),
-                    # If somebody has deleted the Secret, the new keys need a new process. The keys are too
-                    # long to be guessed from their digest.
-                    "annotations": {KEYS_HASH: digest(dict(keys))},
+                    # If somebody has deleted or edited the Secret, the new keys need a new process.
+                    "annotations": {KEYS_HASH: keys_digest},
                 },
                 "spec": _pod(server, managed, defaults),
             },

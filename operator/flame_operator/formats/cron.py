@@ -51,7 +51,8 @@ def _tick(schedule: str, zone: str | None, start_at: str, *, reverse: bool) -> s
             # A backward search starts before the given time, but a schedule is also due at that very second.
             start += timedelta(seconds=1)
         found = next(CronSim(_plain(schedule), start, reverse=reverse))
-    except (CronSimError, ZoneInfoNotFoundError, StopIteration, ValueError):
+    except (CronSimError, ZoneInfoNotFoundError, StopIteration, ValueError, OverflowError, OSError):
+        # Zones are files: `Europe` is a folder, and opening a folder is an OSError.
         return None
     return found.astimezone(UTC).strftime(FORMAT)
 

@@ -11,5 +11,8 @@ def utc_now() -> str:
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Seconds from one time to another; negative when `later` is the earlier one."""
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    """Seconds from one time to another; negative when `later` is the earlier one, 0 when one isn't a time."""
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    except (ValueError, TypeError):  # a TypeError when only one of them has a time zone
+        return 0.0

@@ -1,15 +1,19 @@
 """Starts, follows and removes the Jobs of a server, as `runs` decides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from flame_operator.api.kube import KubeApi
 from flame_operator.desired.ingestion_job import inputs, job, job_key
 from flame_operator.desired.inputs import Defaults
-from flame_operator.desired.run import Run
-from flame_operator.errors import Conflict
+from flame_operator.desired.run import Run, run_of
+from flame_operator.errors import Conflict, Refused, Unavailable
+from flame_operator.formats.shape import at, number, text
+from flame_operator.formats.times import seconds_between
 from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
 from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
@@ -19,7 +23,7 @@ from flame_operator.resource.ownership import is_ours
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
 from flame_operator.telemetry.metrics import Metrics
-from flame_operator.workloads.jobs import Ended, ended, progress
+from flame_operator.workloads.jobs import Ended, activity, ended, finished, progress
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +60,15 @@ class Pipeline:
             Unavailable: The API server doesn't answer.
         """
         if not (loads_docs(server) or status.get(INGESTION)):
+            self._turns.release(server.key)
             return None
-        state = await self._advance(server, status, defaults, missing, now)
+        try:
+            state = await self._advance(server, status, defaults, missing, now)
+        except (Refused, Conflict, Unavailable):
+            raise  # its run may well be going on; its turn ends by itself if no pass gets further than here
+        except BaseException:
+            self._turns.release(server.key)
+            raise
         if not loads_docs(server):
             self._metrics.set_index(server.key, None, stale=False)
             return None
@@ -68,24 +79,40 @@ class Pipeline:
 
     def forget(self, key: Key) -> None:
         """Forget a server that is gone or has an invalid spec."""
-        self._turns.note(key, busy=False)
+        self._turns.release(key)
+
+    def resume(self, key: Key, now: str) -> None:
+        """Count the run of a server that was under way when the operator started, before the first pass.
+
+        Args:
+            key: The server.
+            now: The time, RFC 3339 in UTC.
+        """
+        for found in self._cache.jobs(key):
+            run = run_of(found)
+            if run is not None and run.task != "snapshot" and finished(found) is None:
+                created = text(found["metadata"].get("creationTimestamp")) or now
+                self._turns.going(key, seconds=seconds_between(created, now), activity="starting")
 
     async def _advance(
         self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
     ) -> IngestionState:
         record = record_of(status, INGESTION)
         jobs, pods, result = await self._look(server, record)
-        decision = decide(
-            server,
-            record,
-            jobs,
-            inputs=inputs(server, defaults),
-            store=self._store(server, missing),
-            ended=result,
-            now=now,
+        decide_with = partial(
+            decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now
         )
-        await self._carry_out(server, defaults, decision)
-        self._note(server.key, record, decision.record)
+        store = self._store(server, missing)
+        decision = decide_with(store=store)
+        if decision.start is not None and not self._turns.take(server.key):
+            decision = decide_with(store=replace(store, may_start=False))
+        try:
+            await self._carry_out(server, defaults, decision)
+        except BaseException:
+            if decision.start is not None:
+                self._turns.release(server.key)
+            raise
+        self._note(server.key, record, decision, pods, now)
         snapshots = await self._snapshots(server, status, defaults, now)
         stale = stale_after(server, decision.record, now)
         waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
@@ -94,6 +121,7 @@ class Pipeline:
             decision.record,
             snapshots.record,
             message=progress(pods) if running else decision.waits_for,
+            waits_for_turn=decision.waits_for_turn,
             index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
@@ -111,8 +139,8 @@ class Pipeline:
         ready = True
         if managed_qdrant(server):
             found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
-            ready = bool(found and (found.get("status") or {}).get("readyReplicas"))
-        return Store(ready, missing, self._turns.are_left(server.key))
+            ready = bool(number(at(found, "status", "readyReplicas")))
+        return Store(ready, missing)
 
     async def _look(
         self, server: Server, record: RunRecord
@@ -146,8 +174,16 @@ class Pipeline:
             return
         log.info("started", **server.key.fields(), job=key.name, trigger=run.trigger, attempt=run.attempt)
 
-    def _note(self, key: Key, before: RunRecord, after: RunRecord) -> None:
-        self._turns.note(key, busy=after.phase == "Running")
+    def _note(
+        self, key: Key, before: RunRecord, decision: Decision, pods: Sequence[Manifest], now: str
+    ) -> None:
+        after = decision.record
+        if after.phase == "Running":
+            if decision.start is None:
+                seconds = seconds_between(after.started, now)
+                self._turns.going(key, seconds=seconds, activity=activity(pods))
+        elif not decision.waits_for_turn:
+            self._turns.release(key)
         if before.phase == "Running" and after.phase != "Running":
             self._metrics.ingested(
                 "ok" if after.phase == "Succeeded" else after.failure.lower() or "internal"

@@ -1,8 +1,9 @@
 """Holds the record of runs that the status keeps between passes, and the state of ingestion. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from flame_operator.formats.shape import mapping
 from flame_operator.resource.kinds import Manifest
 from flame_operator.workloads.jobs import Failure
 
@@ -57,6 +58,8 @@ class IngestionState:
     snapshots: RunRecord = RunRecord()
     message: str = ""
     """What the run is doing now, or what it waits for."""
+    waits_for_turn: bool = False
+    """Whether a run that is due waits only for the runs of other servers."""
     index: Manifest = field(default_factory=dict)
     """The index that a run has published since the last pass, in the form of `status.index`."""
     stale: bool = False
@@ -80,8 +83,13 @@ _FIELDS = {
 
 def record_of(status: Manifest, field_name: str) -> RunRecord:
     """Read a record from the field `field_name` of a status."""
-    stored: dict[str, Any] = status.get(field_name) or {}
-    return RunRecord(**{name: stored[text] for name, text in _FIELDS.items() if text in stored})
+    stored = mapping(status.get(field_name))
+    empty = RunRecord()
+    found = {name: stored[text] for name, text in _FIELDS.items() if text in stored}
+    # What is of another type wasn't written by this operator.
+    return replace(
+        empty, **{name: value for name, value in found.items() if type(value) is type(getattr(empty, name))}
+    )
 
 
 def as_status(record: RunRecord) -> dict[str, Any]:

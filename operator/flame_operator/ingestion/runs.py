@@ -17,6 +17,7 @@ LOOK_SECONDS = 10.0
 """How often to read a running Job's progress from its pod: the Job itself changes only when it ends."""
 FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
 """Seconds between a failed run and its retry: they begin with the first, and double up to the second."""
+NO_TURN = "Other resources are loading docs; this one gets its turn when one of them is done."
 MOST_CRASHES = 3
 """How many attempts in a row may fail with an internal error before there are no more retries."""
 
@@ -30,7 +31,7 @@ class Store:
     missing: tuple[str, ...] = ()
     """Messages for the user about missing objects that the run's pods would wait for."""
     may_start: bool = True
-    """Whether few enough other servers are loading docs."""
+    """Whether it is this server's turn to load docs."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Decision:
     """Seconds until a step is due that no event announces."""
     waits_for: str = ""
     """Why a run that is due doesn't start."""
+    waits_for_turn: bool = False
+    """Whether it waits only for the runs of other servers."""
 
 
 def decide(  # noqa: PLR0913 - all that a decision depends on
@@ -83,7 +86,8 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
     if due is None:
         return Decision(record, stop=old, look_again=seconds)
     if why := _why_not_now(jobs, store):
-        return Decision(record, stop=old, look_again=30.0, waits_for=why)
+        waits_for_turn = why == NO_TURN
+        return Decision(record, stop=old, look_again=30.0, waits_for=why, waits_for_turn=waits_for_turn)
     started = replace(
         record,
         job=due.name(server),
@@ -236,7 +240,7 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     if any(is_active(job) for job in jobs):
         return "Another Job of this resource is still running."
     if not store.may_start:
-        return "Other resources are loading docs; this one gets its turn when one of them is done."
+        return NO_TURN
     return ""
 
 

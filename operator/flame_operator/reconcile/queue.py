@@ -17,6 +17,11 @@ log = structlog.get_logger(__name__)
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 300.0
+PASS_SECONDS = 120.0
+"""How long one key may be handled; a request that the API server doesn't answer takes 30 s."""
+MOST_BUGS = 5
+"""After how many bugs in a row a key is reported, and handled no more often than every `BUG_DELAY`."""
+BUG_DELAY = 120.0
 
 Handler = Callable[[Key], Awaitable[float | None]]
 """Handles one key; returns after how many seconds the key has to be handled again, or None."""
@@ -34,10 +39,14 @@ class WorkQueue:
 
     A key that is added while it waits is handled once. A key that is added while it is being handled is
     handled once more afterwards. A key whose handler fails comes back after an exponential delay with jitter.
+    A namespace has at most three quarters of the workers, and nothing holds a worker for longer than a pass
+    may take.
 
     Args:
         handler: Handles one key.
         workers: How many keys are handled at once.
+        on_bugs: Called with a key whose handler has raised unexpected errors again and again.
+        deadline: How many seconds one key may be handled.
         metrics: Counts reconciles, and shows the queue.
         call_later: Starts a timer; the event loop's `call_later` by default.
         jitter: Returns random numbers from 0 to 1.
@@ -49,6 +58,8 @@ class WorkQueue:
         handler: Handler,
         *,
         workers: int,
+        on_bugs: Callable[[Key], Awaitable[None]] | None = None,
+        deadline: float = PASS_SECONDS,
         metrics: Metrics | None = None,
         call_later: Callable[[float, Callable[[], None]], Timer] | None = None,
         jitter: Callable[[], float] = random.random,
@@ -56,6 +67,9 @@ class WorkQueue:
     ) -> None:
         self._handler = handler
         self._workers = workers
+        self._share = workers - workers // 4
+        self._on_bugs = on_bugs
+        self._deadline = deadline
         self._metrics = metrics or Metrics()
         self._metrics.show_queue(lambda: self.depth, lambda: self.oldest_age)
         self._call_later = call_later
@@ -67,6 +81,7 @@ class WorkQueue:
         self._working: set[Key] = set()
         self._dirty: set[Key] = set()
         self._failures: Counter[Key] = Counter()
+        self._bugs: Counter[Key] = Counter()
         self._timers: dict[Key, Timer] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -82,8 +97,8 @@ class WorkQueue:
         return next((self._clock() - since for since in self._queued.values()), 0.0)
 
     def add(self, key: Key) -> None:
-        """Have a key handled as soon as a worker is free."""
-        if self._stopping:
+        """Have a key handled as soon as a worker is free; one whose handler has a bug waits for its delay."""
+        if self._stopping or (key in self._timers and self._bugs[key] >= MOST_BUGS):
             return
         timer = self._timers.pop(key, None)
         if timer is not None:
@@ -100,7 +115,11 @@ class WorkQueue:
         if self._stopping or key in self._timers or key in self._queued:
             return
         call_later = self._call_later or asyncio.get_running_loop().call_later
-        self._timers[key] = call_later(delay, lambda: self.add(key))
+        self._timers[key] = call_later(delay, lambda: self._due(key))
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
 
     def stop(self) -> None:
         """Accept no more keys; `run` returns once all waiting keys have been handled."""
@@ -118,19 +137,24 @@ class WorkQueue:
 
     async def _work(self) -> None:
         while True:
-            while not self._waiting:
-                if self._stopping:
+            while (key := self._next()) is None:
+                if self._stopping and not self._waiting:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            await self._work_on(self._next())
+            await self._work_on(key)
+            self._wake.set()
             # A pass that finds nothing to do never waits for anything. After a start there are many of them,
             # and the Lease has to be renewed meanwhile.
             await asyncio.sleep(0)
 
-    def _next(self) -> Key:
-        """Take the oldest key of the namespace that was served longest ago from the queue."""
-        namespace, keys = self._waiting.popitem(last=False)
+    def _next(self) -> Key | None:
+        """Take the oldest key of the namespace that was served longest ago, and may be served, if any."""
+        busy = Counter(key.namespace for key in self._working)
+        namespace = next((one for one in self._waiting if busy[one] < self._share), None)
+        if namespace is None:
+            return None
+        keys = self._waiting.pop(namespace)
         key = keys.popleft()
         if keys:
             self._waiting[namespace] = keys
@@ -145,16 +169,18 @@ class WorkQueue:
         # Every line that any module logs meanwhile names the resource.
         with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name):
             try:
-                delay = await self._handler(key)
+                delay = await self._handle(key)
             except (UserError, Conflict, Unavailable) as error:
                 failure, delay = error, self._delay(key)
                 log.warning("reconcile failed", error=str(error), retry_seconds=round(delay, 1))
             except Exception as error:
                 # A bug in one reconcile must not stop the others.
+                self._bugs[key] += 1
                 failure, delay = error, self._delay(key)
                 log.exception("unexpected error in a reconcile", retry_seconds=round(delay, 1))
+                await self._report_bugs(key)
             else:
-                del self._failures[key]
+                del self._failures[key], self._bugs[key]
             finally:
                 self._working.remove(key)
         self._metrics.reconciled(result_of(failure), self._clock() - begun)
@@ -163,6 +189,29 @@ class WorkQueue:
             self._requeue(key)
         elif delay is not None:
             self.add_later(key, delay)
+
+    async def _handle(self, key: Key) -> float | None:
+        """Handle a key within the deadline.
+
+        Raises:
+            Unavailable: It has taken too long; something that it waits for doesn't come.
+        """
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                return await self._handler(key)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Unavailable(f"the pass was given up after {self._deadline:g} s") from error
+
+    async def _report_bugs(self, key: Key) -> None:
+        if self._on_bugs is None or self._bugs[key] < MOST_BUGS:
+            return
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._on_bugs(key)
+        except Exception as error:  # noqa: BLE001 - the bug itself is in the log already
+            log.warning("a bug can't be reported in the status", error=str(error))
 
     def _requeue(self, key: Key) -> None:
         if self._stopping:
@@ -178,4 +227,6 @@ class WorkQueue:
             self._failures[key] += 1
             self._metrics.retried()
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures[key] - 1, 20))
+        if self._bugs[key] >= MOST_BUGS:
+            longest = max(longest, BUG_DELAY)
         return longest * (0.5 + self._jitter() / 2)

@@ -75,6 +75,12 @@ class Reconciler:
         except NamespaceTerminating:
             return None  # the server will be deleted as well
 
+    async def report_bug(self, key: Key) -> None:
+        """Say in the status of a resource that the operator has a bug that keeps it from handling it."""
+        body = self.cache.server(key)
+        if body is not None and not is_going(body):
+            await self.reporter.report_bug(body)
+
     async def _reconcile(self, server: Server, status: Manifest) -> float | None:
         """Run the steps of a pass in order. A refused child stops neither verification nor the report."""
         defaults = self.defaults()

@@ -1,15 +1,20 @@
 """Gathers the facts that decide about a server's children: references, generated values, pacing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flame_operator.changes.children import Children
 from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
+from flame_operator.desired.qdrant import unkeyed_digest
 from flame_operator.desired.references import references
+from flame_operator.formats.shape import at
 from flame_operator.informer.cache import SCALED_BY_OTHERS
+from flame_operator.references.digests import Digests
 from flame_operator.references.lookup import References
 from flame_operator.references.resolved import Resolved
-from flame_operator.references.tokens import Tokens
+from flame_operator.references.tokens import Tokens, is_generated
+from flame_operator.resource.annotations import KEYS_HASH
 from flame_operator.resource.kinds import (
     DEPLOYMENT,
     QDRANT,
@@ -40,10 +45,13 @@ class Resolution:
 class Resolver:
     """Gathers the facts that decide about a server's children, besides its spec."""
 
-    def __init__(self, references: References, rollouts: Rollouts, children: Children) -> None:
+    def __init__(
+        self, references: References, rollouts: Rollouts, children: Children, digests: Digests
+    ) -> None:
         self._references = references
         self._rollouts = rollouts
         self._children = children
+        self._digests = digests
 
     async def resolve(self, server: Server, status: Manifest, tokens: Tokens) -> Resolution:
         """Gather everything that `desired_children` needs to know about the cluster.
@@ -70,12 +78,13 @@ class Resolver:
         self._rollouts.forget(key)
 
     def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
-        token, keys, asks_qdrant = None, None, False
+        token, keys, keys_digest, asks_qdrant = None, None, "", False
         if generates_token(server):
             token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
         if managed_qdrant(server):
             secret = self._children.known(server, SECRET.kind, QDRANT)
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
+            keys_digest = self._keys_digest(server, keys)
         else:
             store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
             asks_qdrant = still_asks_qdrant(server, deployment, store)
@@ -83,6 +92,22 @@ class Resolver:
             references=digest,
             token=token,
             qdrant_keys=keys,
+            qdrant_keys_digest=keys_digest,
             scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
             asks_qdrant=asks_qdrant,
         )
+
+    def _keys_digest(self, server: Server, keys: Mapping[str, str]) -> str:
+        """The digest of Qdrant's keys: keyed, so that nobody can guess a short key from it.
+
+        Earlier operators wrote an unkeyed one. It is kept as long as the keys are those that it was made of,
+        and nobody can guess them: another value would restart every Qdrant for nothing.
+        """
+        store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
+        unkeyed = unkeyed_digest(keys)
+        written = at(store, "spec", "template", "metadata", "annotations", KEYS_HASH)
+        if written == unkeyed and all(map(is_generated, keys.values())):
+            return unkeyed
+        metadata = {"namespace": server.key.namespace, "name": server.key.name + QDRANT}
+        secret = {"kind": SECRET.kind, "metadata": metadata, "data": dict(keys)}
+        return self._digests.value(secret, None).hex()

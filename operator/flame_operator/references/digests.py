@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from flame_operator.desired import hashing
 from flame_operator.errors import Conflict, Refused, UserError
+from flame_operator.formats.shape import mapping, text
 from flame_operator.resource.kinds import MANAGER, SECRET, Key, Kind, Manifest
 
 KEY_SECRET = "flame-mcp-operator-key"  # noqa: S105 - a name
@@ -130,13 +131,13 @@ class Digests:
         Returns:
             16 bytes; empty when there is no such key, or its value is empty.
         """
-        data, binary = body.get("data") or {}, body.get("binaryData") or {}
+        data, binary = mapping(body.get("data")), mapping(body.get("binaryData"))
         if key is None:
             keys = sorted({*data, *binary})
             return self._hash([body["kind"], keys], b"".join(self.value(body, one) for one in keys))
         encoded = body["kind"] == SECRET.kind or key in binary
-        text = binary.get(key) or data.get(key) or ""
-        value = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
+        stored = text(binary.get(key)) or text(data.get(key))
+        value = _decoded(stored) if encoded else stored.encode("utf-8", "surrogatepass")
         if not value:
             return b""
         metadata = body["metadata"]
@@ -161,6 +162,14 @@ class Digests:
         # JSON escapes line breaks, so the first line break ends the names.
         prefix = json.dumps(names, separators=(",", ":")).encode() + b"\n"
         return hmac.digest(self._key, prefix + value, "sha256")[:16]
+
+
+def _decoded(value: str) -> bytes:
+    """The bytes that base64 stands for; what isn't base64 stands for itself."""
+    try:
+        return base64.b64decode(value)
+    except ValueError:
+        return value.encode("utf-8", "surrogatepass")
 
 
 def only_values_differ(one: str, other: str) -> bool:

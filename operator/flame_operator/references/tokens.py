@@ -4,9 +4,17 @@ import secrets
 from base64 import b64encode
 from collections.abc import Mapping
 
+from flame_operator.formats.shape import mapping, text
 from flame_operator.resource.kinds import Manifest
 
 TOKEN_BYTES = 32
+GENERATED_LENGTH = 60
+"""How many characters of base64 a generated value has: it is a text of 43 characters for 32 bytes."""
+
+
+def is_generated(value: str) -> bool:
+    """Whether a value, as base64, is as long as a generated one: too long to be guessed from a digest."""
+    return len(value) >= GENERATED_LENGTH
 
 
 class Tokens:
@@ -22,8 +30,8 @@ class Tokens:
             secret: The live Secret, or None when there is none.
             keys: The keys in its data.
         """
-        stored: dict[str, str] = (secret or {}).get("data") or {}
-        return {key: stored.get(key) or self._made(key) for key in keys}
+        stored = mapping((secret or {}).get("data"))
+        return {key: text(stored.get(key)) or self._made(key) for key in keys}
 
     def _made(self, key: str) -> str:
         if key not in self._new:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from flame_operator.formats.shape import at, mappings, text
 from flame_operator.resource.kinds import INSTANCE, SERVER, Key, Manifest
 from flame_operator.resource.server import Server
 
 
 def controller(child: Manifest) -> dict[str, Any] | None:
     """The owner reference that names the object's controller, or None when it has no controller."""
-    references = child["metadata"].get("ownerReferences") or []
+    references = mappings(child["metadata"].get("ownerReferences"))
     return next((reference for reference in references if reference.get("controller")), None)
 
 
@@ -23,9 +24,9 @@ def server_of(manifest: Manifest) -> Key:
     if manifest["kind"] == SERVER.kind:
         name = metadata["name"]
     elif owner is not None and owner.get("kind") == SERVER.kind:
-        name = owner["name"]
+        name = text(owner.get("name"))
     else:
-        name = (metadata.get("labels") or {}).get(INSTANCE) or metadata["name"]
+        name = text(at(metadata, "labels", INSTANCE)) or metadata["name"]
     return Key(metadata["namespace"], name)
 
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     FEATURE_DISABLED = "FeatureDisabled"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
+    INTERNAL_ERROR = "InternalError"
 
 
 # With these reasons the children don't match the spec, however well the pods of an earlier spec may run.

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flame_operator.desired.naming import mode, selector_labels, url
+from flame_operator.formats.shape import mappings, text
 from flame_operator.formats.text import cut
 from flame_operator.ingestion.record import IngestionState
 from flame_operator.resource.kinds import Manifest
@@ -95,6 +96,33 @@ def blocked_status(generation: int, reason: Reason, message: str, old: Manifest,
     return known | kept(old)
 
 
+def broken_status(generation: int, old: Manifest, now: str) -> Manifest:
+    """The status of a resource that the operator can't handle because of a bug of its own.
+
+    Everything else stays as it was last seen. The message is always the same, so it is written only once.
+
+    Args:
+        generation: The resource's generation.
+        old: The stored status.
+        now: The time, RFC 3339 in UTC, whole seconds.
+    """
+    stalled = Condition(
+        "True",
+        Reason.INTERNAL_ERROR,
+        "An unexpected error in the operator keeps it from handling this resource. It tries again every few "
+        "minutes. The operator's log has the details: please report them. Perhaps a change of the spec, or "
+        "the removal of an object that somebody has edited, helps until then.",
+    )
+    unknown = Condition("Unknown", Reason.INTERNAL_ERROR, "Not checked: see the condition Stalled.")
+    conditions = {
+        **dict.fromkeys(("Ready", "Available", "IndexReady", "Verified"), unknown),
+        "Reconciling": Condition("False", Reason.INTERNAL_ERROR, "See the condition Stalled."),
+        "Stalled": stalled,
+    }
+    found = {"observedGeneration": generation, "conditions": _conditions(conditions, generation, old, now)}
+    return {**old, **found}
+
+
 def _available(pods: PodCounts, why: str) -> Condition:
     if pods.available > 0:
         return Condition("True", Reason.AVAILABLE, "At least one pod is ready.")
@@ -180,6 +208,8 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition(
             "True", Reason.DEPLOYING, f"Waiting for the deletion of {', '.join(outcome.being_deleted)}."
         )
+    if index.reason == Reason.INGESTING and outcome.ingestion and outcome.ingestion.waits_for_turn:
+        return Condition("True", Reason.WAITING_FOR_TURN, index.message)
     if outcome.waits_for_turn:
         return Condition(
             "True",
@@ -221,15 +251,15 @@ def _conditions(
     wanted: dict[str, Condition], generation: int, old: Manifest, now: str
 ) -> list[dict[str, Any]]:
     # Conditions from the CRD's defaults aren't findings of the operator, and have no transition time.
-    found = [stored for stored in old.get("conditions") or [] if stored["reason"] != PENDING]
-    before = {stored["type"]: stored for stored in found}
+    found = [one for one in mappings(old.get("conditions")) if one.get("reason") != PENDING]
+    before = {text(stored.get("type")): stored for stored in found}
     return [
         {
             "type": kind,
             "status": condition.status,
             "observedGeneration": generation,
-            "lastTransitionTime": before[kind]["lastTransitionTime"]
-            if kind in before and before[kind]["status"] == condition.status
+            "lastTransitionTime": text(before[kind].get("lastTransitionTime")) or now
+            if kind in before and before[kind].get("status") == condition.status
             else now,
             "reason": str(condition.reason),
             "message": cut(condition.message),

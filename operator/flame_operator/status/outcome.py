@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from flame_operator.changes.gates import foreign_secrets
 from flame_operator.changes.plan import Action, AwaitDeletion, NameTaken
 from flame_operator.desired.inputs import Defaults
 from flame_operator.errors import Refused
 from flame_operator.ingestion.record import IngestionState
 from flame_operator.references.resolved import Resolved
-from flame_operator.resource.kinds import Manifest
+from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.reasons import Condition
 from flame_operator.resource.server import Server
 from flame_operator.status.unsupported import unsupported
@@ -33,6 +34,8 @@ class Outcome:
     """Foreign objects that have the name of a child, as `Kind name`."""
     being_deleted: tuple[str, ...] = ()
     """Old objects that are still being deleted, as `Kind name`."""
+    foreign_secrets: tuple[str, ...] = ()
+    """The names of Secrets among them: pods would read what somebody else has written."""
     refused: Refused | None = None
     """The API server's answer when it refused a child."""
     missing: tuple[str, ...] = ()
@@ -53,7 +56,15 @@ class Outcome:
     @property
     def missing_for_ingestion(self) -> tuple[str, ...]:
         """The missing objects that a run has to wait for: unlike the server's pods, it needs the sources."""
-        return (*self.missing, *(one for one in self.awaited if one.startswith("spec.ingestion")))
+        return (
+            *self.missing,
+            *(one for one in self.awaited if one.startswith("spec.ingestion")),
+            *(
+                f"Secret {name} doesn't belong to this resource."
+                for name in self.foreign_secrets
+                if name.endswith(QDRANT)
+            ),
+        )
 
 
 def outcome_of(
@@ -72,6 +83,7 @@ def outcome_of(
     return Outcome(
         names_taken=tuple(_name(one.child) for one in actions if isinstance(one, NameTaken)),
         being_deleted=tuple(_name(one.child) for one in actions if isinstance(one, AwaitDeletion)),
+        foreign_secrets=tuple(foreign_secrets(actions)),
         missing=resolved.problems,
         awaited=resolved.awaited,
         unsupported=unsupported(server, defaults),

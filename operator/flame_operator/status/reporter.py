@@ -9,7 +9,7 @@ from flame_operator.informer.cache import Cache
 from flame_operator.resource.kinds import Key, Manifest, key_of
 from flame_operator.resource.reasons import Reason
 from flame_operator.resource.server import Server
-from flame_operator.status.conditions import blocked_status, server_status
+from flame_operator.status.conditions import blocked_status, broken_status, server_status
 from flame_operator.status.events import transitions
 from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
@@ -47,6 +47,11 @@ class Reporter:
         await self._write(
             key_of(body), lambda old: blocked_status(generation, reason, message, old, self._now())
         )
+
+    async def report_bug(self, body: Manifest) -> None:
+        """Report that the operator can't handle a resource because of a bug of its own."""
+        generation = body["metadata"].get("generation", 0)
+        await self._write(key_of(body), lambda old: broken_status(generation, old, self._now()))
 
     async def _write(self, key: Key, status_after: Callable[[Manifest], Manifest]) -> None:
         body = self._cache.server(key)

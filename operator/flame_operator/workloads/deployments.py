@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flame_operator.formats.shape import at, mapping, mappings, number, text
 from flame_operator.resource.annotations import REFERENCES_DIGEST
 from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
@@ -11,6 +12,8 @@ from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 ADVICE = "Check the pods: perhaps an image can't be pulled, a container fails, or the cluster has no room."
 
 
+LATEST = 2**53
+"""The largest generation of an object that counts as one."""
 _COMPLETE = "NewReplicaSetAvailable"
 _FAILED = "ProgressDeadlineExceeded"
 
@@ -37,26 +40,37 @@ def pod_counts(deployment: Manifest | None) -> PodCounts:
     """The counts of a live Deployment's pods; of none when there is no Deployment."""
     if deployment is None:
         return PodCounts()
-    status: dict[str, Any] = deployment.get("status") or {}
-    wanted = deployment["spec"].get("replicas", 1)
-    total, available = status.get("replicas", 0), status.get("availableReplicas", 0)
-    current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    failures = dict(_failures(status.get("conditions") or [])) if current else {}
+    status = mapping(deployment.get("status"))
+    wanted = number(at(deployment, "spec", "replicas"))
+    wanted = 1 if wanted is None else wanted
+    total, available = _count(status, "replicas"), _count(status, "availableReplicas")
+    current = _is_current(deployment)
+    failures = dict(_failures(mappings(status.get("conditions")))) if current else {}
     return PodCounts(
         wanted=wanted,
         total=total,
-        ready=status.get("readyReplicas", 0),
+        ready=_count(status, "readyReplicas"),
         available=available,
         seen="observedGeneration" in status,
-        complete=current and status.get("updatedReplicas", 0) == total == available == wanted,
+        complete=current and _count(status, "updatedReplicas") == total == available == wanted,
         rejected=failures.get("ReplicaFailure"),
         stuck=failures.get("Progressing"),
     )
 
 
+def _count(status: dict[str, Any], name: str) -> int:
+    return number(status.get(name)) or 0
+
+
+def _is_current(deployment: Manifest) -> bool:
+    """Whether the status of a Deployment is about its newest spec."""
+    seen = number(at(deployment, "status", "observedGeneration"), LATEST) or 0
+    return seen >= (number(at(deployment, "metadata", "generation"), LATEST) or 0)
+
+
 def _failures(conditions: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for condition in conditions:
-        message = condition.get("message") or condition.get("reason") or "no message"
+        message = text(condition.get("message")) or text(condition.get("reason")) or "no message"
         match condition.get("type"), condition.get("status"), condition.get("reason"):
             case "ReplicaFailure", "True", _:
                 yield "ReplicaFailure", f"The cluster refuses to create pods: {message}"
@@ -74,12 +88,11 @@ def is_rolling(deployment: Manifest) -> bool:
 
     Pods that fail after a completed rollout don't count.
     """
-    status = deployment.get("status") or {}
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+    if not _is_current(deployment):
         return True
     reasons = {
-        condition.get("reason")
-        for condition in status.get("conditions") or []
+        text(condition.get("reason"))
+        for condition in mappings(at(deployment, "status", "conditions"))
         if condition.get("type") == "Progressing"
     }
     return not reasons & {_COMPLETE, _FAILED}
@@ -87,9 +100,7 @@ def is_rolling(deployment: Manifest) -> bool:
 
 def references_digest(deployment: Manifest) -> str:
     """The digest of the Secrets and ConfigMaps that the Deployment's pods were made with."""
-    annotations = deployment["spec"]["template"]["metadata"].get("annotations") or {}
-    found: str = annotations.get(REFERENCES_DIGEST, "")
-    return found
+    return text(at(deployment, "spec", "template", "metadata", "annotations", REFERENCES_DIGEST))
 
 
 def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manifest | None) -> bool:
@@ -104,9 +115,7 @@ def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manife
     """
     if store is None or deployment is None:
         return False
-    pod = deployment["spec"]["template"]["spec"]
-    sources = (
-        source for volume in pod["volumes"] for source in volume.get("projected", {}).get("sources", ())
-    )
-    reads = any(source.get("secret", {}).get("name") == server.key.name + QDRANT for source in sources)
+    volumes = mappings(at(deployment, "spec", "template", "spec", "volumes"))
+    sources = (source for volume in volumes for source in mappings(at(volume, "projected", "sources")))
+    reads = any(at(source, "secret", "name") == server.key.name + QDRANT for source in sources)
     return reads or not pod_counts(deployment).complete

@@ -5,12 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from flame_operator.formats.shape import at, mapping, mappings, number, text
 from flame_operator.formats.text import plain
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.status import IndexInfo
-from flame_operator.workloads.causes import why_not_ready
+from flame_operator.workloads.causes import MAX_MESSAGE, exit_code, waits_for_others, why_not_ready
 
-MAX_MESSAGE = 600
+MAX_NAME = 63
+MAX_RESULT = 16 * 1024
+"""How many characters of a termination message are read; Kubernetes keeps 12 KiB of a pod's."""
+_ENDS = ("Complete", "Failed")
+Activity = Literal["working", "starting", "stuck"]
+"""Whether a container of a run works, will soon, or can't unless somebody does something."""
 Failure = Literal["", "User", "World", "Internal", "Held"]
 _KINDS: dict[str, Failure] = {"user": "User", "world": "World", "held": "Held", "internal": "Internal"}
 _DOES = {
@@ -42,9 +48,10 @@ class Ended:
 
 def finished(job: Manifest) -> dict[str, Any] | None:
     """The condition with which a Job has finished, or None while the Job may still have pods."""
-    conditions = (job.get("status") or {}).get("conditions") or []
+    conditions = mappings(at(job, "status", "conditions"))
     return next(
-        (one for one in conditions if one["type"] in ("Complete", "Failed") and one["status"] == "True"), None
+        (one for one in conditions if one.get("type") in _ENDS and one.get("status") == "True"),
+        None,
     )
 
 
@@ -66,7 +73,7 @@ def ended(job: Manifest, pods: Iterable[Manifest]) -> Ended | None:
         )
     if failures:
         error = failures[0]
-        kind = _KINDS.get(str(error.get("kind")), "Internal")
+        kind = _KINDS.get(text(error.get("kind")), "Internal")
         return Ended(False, kind, plain(error.get("message"), MAX_MESSAGE) or "It failed without a message.")
     why = _why(pods) or plain(last.get("message"), MAX_MESSAGE)
     return Ended(False, "Internal", f"{why} See the log of Job {job['metadata']['name']}.".strip())
@@ -77,13 +84,16 @@ def progress(pods: Iterable[Manifest]) -> str:
     newest = next(iter(_newest_first(pods)), None)
     if newest is None:
         return "Its pod is being created."
-    spec = newest["spec"]
-    names = [one["name"] for one in (*spec.get("initContainers", ()), *spec["containers"])]
-    states = {one["name"]: one.get("state") or {} for one in _statuses(newest)}
-    for number, name in enumerate(names, 1):
+    names = [
+        plain(one.get("name"), MAX_NAME)
+        for part in ("initContainers", "containers")
+        for one in mappings(at(newest, "spec", part))
+    ]
+    states = {text(one.get("name")): mapping(one.get("state")) for one in _statuses(newest)}
+    for step, name in enumerate(names, 1):
         if "terminated" not in states.get(name, {}):
             if "running" in states.get(name, {}):
-                of = f"Step {number} of {len(names)}: " if len(names) > 1 else ""
+                of = f"Step {step} of {len(names)}: " if len(names) > 1 else ""
                 return f"{of}{_DOES.get(name, name)}."
             break
     # Between two steps, and between two pods of a Job that tries again.
@@ -91,16 +101,19 @@ def progress(pods: Iterable[Manifest]) -> str:
     if failed is not None:
         return f"Trying again: {plain(failed.get('message'), MAX_MESSAGE)}"
     # A container that has ended well isn't the cause: the next step is about to start, or the Job to end.
-    unfinished = [one for one in _statuses(newest) if _exit_code(one) != 0]
-    status = {**(newest.get("status") or {}), "containerStatuses": unfinished}
+    unfinished = [one for one in _statuses(newest) if at(one, "state", "terminated", "exitCode") != 0]
+    status = {**mapping(newest.get("status")), "containerStatuses": unfinished}
     return why_not_ready([{**newest, "status": status}]) or (
         "Its pod is starting." if unfinished else "It is about to end."
     )
 
 
-def _exit_code(status: dict[str, Any]) -> int | None:
-    ended_with = (status.get("state") or {}).get("terminated") or {}
-    return ended_with.get("exitCode")
+def activity(pods: Iterable[Manifest]) -> Activity:
+    """What a Job's pods are doing: whether they cost anybody anything, and whether they will."""
+    found = list(pods)
+    if any("running" in mapping(one.get("state")) for pod in found for one in _statuses(pod)):
+        return "working"
+    return "stuck" if waits_for_others(_newest_first(found)[:1]) else "starting"
 
 
 def _error(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -109,15 +122,14 @@ def _error(result: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _statuses(pod: Manifest) -> Iterator[dict[str, Any]]:
-    status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()
+    yield from mappings(at(pod, "status", "initContainerStatuses"))
+    yield from mappings(at(pod, "status", "containerStatuses"))
 
 
 def _newest_first(pods: Iterable[Manifest]) -> Sequence[Manifest]:
     return sorted(
         pods,
-        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]),
+        key=lambda pod: (text(pod["metadata"].get("creationTimestamp")), text(pod["metadata"].get("name"))),
         reverse=True,
     )
 
@@ -125,32 +137,35 @@ def _newest_first(pods: Iterable[Manifest]) -> Sequence[Manifest]:
 def _results(pod: Manifest) -> Iterator[dict[str, Any]]:
     """The termination messages of a pod's containers that are JSON objects, the last one first."""
     for status in reversed(list(_statuses(pod))):
-        text = ((status.get("state") or {}).get("terminated") or {}).get("message")
-        try:
-            found = json.loads(text) if isinstance(text, str) else None
-        except ValueError:
-            continue
+        found = _parsed(text(at(status, "state", "terminated", "message")))
         if isinstance(found, dict):
             yield found
+
+
+def _parsed(message: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The JSON value that a message holds; None when it holds none, or is larger than a message can be."""
+    try:
+        return json.loads(message) if len(message) <= MAX_RESULT else None
+    except (ValueError, RecursionError):  # brackets within brackets, thousands of them
+        return None
 
 
 def _why(pods: Iterable[Manifest]) -> str:
     for pod in _newest_first(pods):
         for status in _statuses(pod):
-            ended_with = (status.get("state") or {}).get("terminated") or {}
+            ended_with = mapping(at(status, "state", "terminated"))
             if ended_with.get("reason") == "OOMKilled":
                 return "It ran out of memory: raise ingestion.resources.limits.memory."
-            if ended_with.get("exitCode"):
-                return f"Container {status['name']} ended with exit code {ended_with['exitCode']}."
+            if code := exit_code(ended_with):
+                return f"Container {plain(status.get('name'), MAX_NAME)} ended with exit code {code}."
     return ""
 
 
 def _index(result: Manifest) -> Manifest:
-    documents, chunks = result.get("documents"), result.get("chunks")
     return IndexInfo(
         collection=plain(result.get("collection"), 255),
-        documents=documents if type(documents) is int else None,
-        chunks=chunks if type(chunks) is int else None,
+        documents=number(result.get("documents")),
+        chunks=number(result.get("chunks")),
         source_revision=plain(result.get("sourceRevision"), 256),
         embedding=plain(result.get("embedding"), 256),
     ).as_status()
@@ -160,6 +175,6 @@ def _success(result: Manifest) -> str:
     index = _index(result)
     if "chunks" not in index:
         return "Done."
-    skipped = result.get("skipped")
-    left_out = f", {skipped} pages left out (see the Job's log)" if type(skipped) is int and skipped else ""
+    skipped = number(result.get("skipped"))
+    left_out = f", {skipped} pages left out (see the Job's log)" if skipped else ""
     return f"{index.get('documents', '?')} pages, {index['chunks']} chunks{left_out}."

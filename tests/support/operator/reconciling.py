@@ -73,15 +73,19 @@ class Operator:
         self.pacer = Pacer(1, self.turns.append)
         self.rollouts = Rollouts(self.pacer)
         self.now = "2026-01-01T00:00:00Z"
+        self.seconds = 0.0
+        """The time of the clock by which turns to load docs end."""
         self.defaults = Defaults(image="image:1")
         children = Children(kube, self.cache)
+        self.loads = Turns(10, self.turns.append, lambda: self.seconds)
+        self.pipeline = Pipeline(kube, self.cache, self.loads, Metrics())
         self.reconcile = Reconciler(
             cache=self.cache,
             defaults=lambda: self.defaults,
             children=children,
-            resolver=Resolver(self.references, self.rollouts, children),
+            resolver=Resolver(self.references, self.rollouts, children, self.digests),
             applier=Applier(kube, self.cache, children),
-            pipeline=Pipeline(kube, self.cache, Turns(10), Metrics()),
+            pipeline=self.pipeline,
             verification=Verification(self.verifier),  # type: ignore[arg-type]
             diagnosis=Diagnosis(kube),
             reporter=Reporter(kube, self.cache, self.recorder, now=lambda: self.now),  # type: ignore[arg-type]
