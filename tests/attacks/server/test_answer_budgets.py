@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flame_server.search.local import Searcher
-from tests.support.server.hostile_docs import COUNT, connected, indexed, sent
+from tests.support.server.hostile_docs import COUNT, connected, indexed, sent, text_of
 
 LONG = "Camera " + "word, " * 3200
 pytestmark = pytest.mark.timeout(300)
@@ -116,7 +116,7 @@ async def test_a_page_of_quotes_is_read_to_its_end(client: Client[Any]) -> None:
 async def test_errors_are_short(client: Client[Any], tool: str, arguments: dict[str, object]) -> None:
     """Attack 10: the text of an error had 570 kB."""
     result = await client.call_tool(tool, arguments, raise_on_error=False)
-    text = "".join(part.text for part in result.content)
+    text = text_of(result)
     assert result.is_error
     assert 0 < len(text.encode()) <= MOST_ERROR_BYTES
     assert COUNT(text) <= MOST_ERROR_BYTES

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastmcp import Client
+from fastmcp.client.client import CallToolResult
+from mcp.types import TextContent
 
 from flame_server.index.build import build_index
 from flame_server.search.local import Searcher, open_searcher
@@ -40,8 +42,12 @@ async def connected(searcher: SearchService) -> AsyncIterator[Client[Any]]:
 
 async def sent(client: Client[Any], tool: str, **arguments: object) -> str:
     """The text content that a client receives, of an answer or of an error."""
-    result = await client.call_tool(tool, arguments, raise_on_error=False)
-    return "".join(part.text for part in result.content)
+    return text_of(await client.call_tool(tool, arguments, raise_on_error=False))
+
+
+def text_of(result: CallToolResult) -> str:
+    """The text content of a result."""
+    return "".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
 class Lag:
