@@ -95,7 +95,12 @@ def _watched(place: str) -> dict[str, Any]:
 
     def trace(event: str, info: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
-            refuse_peer(str(info["return_value"].get_extra_info("server_addr")[0]))
+            stream = info["return_value"]
+            try:
+                refuse_peer(str(stream.get_extra_info("server_addr")[0]))
+            except FlameMcpError:
+                stream.close()
+                raise
 
     return {} if proxy_of(place) else {"trace": trace}
 

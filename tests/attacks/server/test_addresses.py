@@ -2,12 +2,16 @@
 
 import json
 import socket
+import socketserver
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from flame_server.errors import FlameMcpError
-from flame_server.sources import web
+from flame_server.sources import archive, git, web
 from flame_server.sources.fetch import read_sources
+from tests.support.server.in_thread import serving
 
 RESERVED = [
     # Metadata, by number: decimal, octal, hexadecimal, shortened, mixed; with a dot at the end.
@@ -126,3 +130,30 @@ def test_a_name_that_resolves_otherwise_for_the_connection_is_noticed() -> None:
     for peer in ("169.254.169.254", "::ffff:169.254.169.254", "fe80::1%eth0", "10.96.0.1"):
         with pytest.raises(FlameMcpError, match="keeps to itself"):
             web.refuse_peer(peer)
+
+
+@pytest.mark.parametrize(
+    "fetched",
+    [
+        lambda url, folder: archive.download(url, None, folder / "a"),
+        lambda url, folder: git.clone(url, "main", folder / "out"),
+    ],
+    ids=["archive", "git"],
+)
+def test_nothing_is_sent_to_an_address_that_only_the_connection_finds(
+    fetched: Callable[[str, Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rebinding, with a real connection: the name is harmless when it is checked."""
+    received: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            received.append(self.request.recv(1))
+
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setattr(web, "addresses_of", lambda _: ())
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server, serving(server):
+        url = f"https://localhost:{server.server_address[1]}/a"
+        with pytest.raises(FlameMcpError, match=r"127\.0\.0\.1 is an address that .* keeps to itself"):
+            fetched(url, tmp_path)
+    assert not b"".join(received)

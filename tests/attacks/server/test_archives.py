@@ -113,11 +113,11 @@ def test_global_headers_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_many_names_in_a_zip(tmp_path: Path) -> None:
-    """Attack 23: a zip of 690,000 entries took 272 MiB."""
+    """Attack 23: a zip of 690,000 entries took 272 MiB; of these 600,000, all names were read first."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
         made.writestr("a.md", "")
     local, central, end = out.getvalue()[:34], out.getvalue()[34:-22], bytearray(out.getvalue()[-22:])
-    names = central * 690_000
+    names = central * 600_000
     end[12:16], end[16:20] = len(names).to_bytes(4, "little"), len(local).to_bytes(4, "little")
     assert "more than 50000 files" in refused(tmp_path, local + names + bytes(end))
