@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest
 HARNESS := $(BIN)/python -m tests.harness
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-unit test-cluster test-e2e bench-operator bench-server lint format docs package sbom scan lock images up down status clean
+.PHONY: help venv demo test test-unit test-cluster test-e2e attack bench-operator bench-server lint format docs package sbom scan lock images up down status clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ demo: venv ## Run the end-to-end scenario, up to an answer (MODE=full-stack: wit
 test: venv lint test-unit test-cluster test-e2e ## Set up everything and run all tests
 
 test-unit: venv ## Run the tests that need neither a cluster nor a container
-	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server
+	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server tests/attacks
 
 test-cluster: venv ## Run the tests of the charts and those against a real API server (built from source the first time)
 	@$(HARNESS) tools
@@ -30,6 +30,9 @@ test-cluster: venv ## Run the tests of the charts and those against a real API s
 test-e2e: venv ## Run the tests of the images and of the end-to-end scenario on a real node
 	@$(BIN)/python -m tests.support.e2e.product
 	$(PYTEST) tests/e2e
+
+attack: venv ## Make the attacks of docs/security.md at their full size, and print figures
+	ATTACK_FULL_SIZE=1 $(PYTEST) -s tests/attacks
 
 bench-operator: venv ## Measure the operator on its own control plane (ARGS="--help" for options)
 	@$(HARNESS) tools
@@ -56,6 +59,7 @@ docs: venv ## Generate docs/resource.md, the charts' READMEs and the server char
 	$(BIN)/python -m docs.server_values
 	$(BIN)/python -m docs.chart_readmes
 	$(BIN)/python -m docs.rooms
+	$(BIN)/python -m docs.attacks
 
 package: venv ## Package the charts into build/charts (reproducibly: same sources, same bytes)
 	@$(BIN)/python -m release.charts

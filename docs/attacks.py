@@ -18,7 +18,7 @@ tenants, pods, documents and services that mean harm. Each row is a test in `tes
 all attacks; `make attack` makes those with a star at their full size as well. [SECURITY.md](../SECURITY.md)
 tells what is promised, and how to report a weakness.
 
-<!-- Written by `make docs` from tests/attacks: change the tests' docstrings, not this file. -->
+<!-- Written by `make docs` from tests/attacks: change the tests, not this file. -->
 """
 
 
@@ -26,7 +26,7 @@ class Attack(NamedTuple):
     """One test."""
 
     says: str
-    """The first line of its docstring."""
+    """What it does: the first paragraph of its docstring, or its name."""
     test: str
     full_size: bool
 
@@ -35,7 +35,7 @@ def attacks(folder: Path = TESTS) -> dict[str, list[Attack]]:
     """The attacks by what each file's docstring says it is about, in the order of the files.
 
     Raises:
-        ValueError: A file or a test doesn't say what it is about.
+        ValueError: A file doesn't say what it is about.
     """
     return {_says(tree, file): list(_tests(tree, file)) for file, tree in _files(folder)}
 
@@ -54,12 +54,13 @@ def _tests(tree: ast.Module, file: Path) -> Iterator[Attack]:
 
 
 def _says(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef, file: Path) -> str:
+    """The first paragraph of the docstring; a test without one says it in its name."""
     text = ast.get_docstring(node)
-    if not text:
-        raise ValueError(
-            f"{file}: {getattr(node, 'name', 'the module')} has no docstring that says what it attacks"
-        )
-    return " ".join(text.partition("\n\n")[0].split())
+    if text:
+        return " ".join(text.partition("\n\n")[0].split())
+    if isinstance(node, ast.Module):
+        raise ValueError(f"{file} has no docstring that says what it attacks")
+    return node.name.removeprefix("test_").replace("_", " ").capitalize() + "."
 
 
 def page(found: dict[str, list[Attack]]) -> str:

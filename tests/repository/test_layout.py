@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs import generate
+from docs import attacks, generate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +65,17 @@ def test_every_locked_package_has_hashes_and_no_address(name: str) -> None:
 def test_the_reference_of_fields_is_the_schemas() -> None:
     crd = yaml.safe_load((ROOT / "crds" / "flamemcpservers.yaml").read_text())
     assert generate.TARGET.read_text() == generate.reference(crd), "run: make docs"
+
+
+def test_the_table_of_attacks_is_of_the_tests() -> None:
+    assert attacks.TARGET.read_text() == attacks.page(attacks.attacks()), "run: make docs"
+
+
+def test_the_page_of_limits_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text()
+    named = re.findall(r"`(tests/[\w/.]+\.py)", page)
+    assert len(named) > 20
+    assert sorted({name for name in named if not (ROOT / name).exists()}) == []
 
 
 def test_make_help_lists_every_target_a_newcomer_needs() -> None:

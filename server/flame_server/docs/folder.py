@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from flame_server.docs import dartdoc
-from flame_server.docs.markdown import FENCES, clean, directive, parse
+from flame_server.docs.myst.markdown import FENCES, clean, directive, parse
 from flame_server.docs.names import MAX_PATH_CHARS
 from flame_server.errors import FlameMcpError
 from flame_server.sources import git

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from flame_server.docs.directives import Context, DartdocLookup, render
 from flame_server.docs.expansion import expected_questions
 from flame_server.docs.folder import Page
-from flame_server.docs.markdown import excerpt, has_fence, split_blocks, without_unseen
+from flame_server.docs.myst.directives import Context, DartdocLookup, render
+from flame_server.docs.myst.markdown import excerpt, has_fence, split_blocks, without_unseen
 from flame_server.docs.names import bounded, group_of
 from flame_server.docs.site import Site
 

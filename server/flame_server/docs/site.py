@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from flame_server.docs.anchors import PageAnchors, make_id
-from flame_server.docs.directives import NO_MARKDOWN
 from flame_server.docs.folder import Page
-from flame_server.docs.inline import Link
-from flame_server.docs.markdown import (
+from flame_server.docs.myst.directives import NO_MARKDOWN
+from flame_server.docs.myst.inline import Link
+from flame_server.docs.myst.markdown import (
     FENCES,
     Heading,
     Structure,

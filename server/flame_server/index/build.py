@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from flame_server.docs.directives import visible
 from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
+from flame_server.docs.myst.directives import visible
 from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import (
     Chunk,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flame_server.docs.directives import visible
 from flame_server.docs.folder import open_tree
+from flame_server.docs.myst.directives import visible
 from flame_server.index.build import read_docs
 from tests.support.server.small_docs import quiet
 

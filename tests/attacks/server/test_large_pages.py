@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastmcp import Client
 
-from flame_server.docs.markdown import fences_are_closed
+from flame_server.docs.myst.markdown import fences_are_closed
 from flame_server.search.local import Searcher
 from flame_server.serving.tools.arguments import closest
 from tests.support.server.hostile_docs import Lag, connected, indexed, sent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flame_server.docs.folder import open_tree
-from flame_server.docs.markdown import fences_are_closed
+from flame_server.docs.myst.markdown import fences_are_closed
 from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
 from flame_server.docs.site import Site
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flame_server.docs.folder import MAX_PAGE_BYTES, Page, open_tree
 from flame_server.docs.html import sections_of_html
-from flame_server.docs.markdown import clean, fences_are_closed, split_blocks
+from flame_server.docs.myst.markdown import clean, fences_are_closed, split_blocks
 from flame_server.docs.sections import Section, chunks_of
 from flame_server.docs.site import Site
 from flame_server.errors import FlameMcpError

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flame_server.docs.folder import Page
-from flame_server.docs.markdown import clean, fences_are_closed, split_blocks
+from flame_server.docs.myst.markdown import clean, fences_are_closed, split_blocks
 from flame_server.docs.sections import Chunk, chunks_of, passages, sections_of
 from flame_server.docs.site import Site
 

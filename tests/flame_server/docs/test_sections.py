@@ -1,5 +1,5 @@
 from flame_server.docs.folder import Page
-from flame_server.docs.markdown import fences_are_closed
+from flame_server.docs.myst.markdown import fences_are_closed
 from flame_server.docs.sections import (
     CHUNK_CHARS,
     PASSAGE_CHARS,

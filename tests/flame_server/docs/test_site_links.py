@@ -8,7 +8,7 @@ import pytest
 
 from flame_server.docs.folder import open_tree
 from flame_server.docs.html import sections_of_html
-from flame_server.docs.markdown import (
+from flame_server.docs.myst.markdown import (
     Structure,
     clean,
     fences_are_closed,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flame_server.docs.markdown import fences_are_closed
+from flame_server.docs.myst.markdown import fences_are_closed
 from flame_server.serving.tools.budget import Content, Place, fit, take
 
 FENCED = "intro\n\n```dart\n" + "a b c\n\n" * 50 + "```"

@@ -10,7 +10,7 @@ from fastmcp import Client
 from fastmcp.exceptions import ToolError
 from mcp import MCPError
 
-from flame_server.docs.markdown import fences_are_closed
+from flame_server.docs.myst.markdown import fences_are_closed
 from flame_server.index.build import build_index
 from flame_server.search.local import open_searcher
 from flame_server.serving.app import create_server

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from flame_server.docs.markdown import excerpt, open_fence
+from flame_server.docs.myst.markdown import excerpt, open_fence
 from flame_server.serving.tools.arguments import mistake
 from flame_server.text.wordpiece import as_sent
 

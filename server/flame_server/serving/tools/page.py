@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from flame_server.docs.markdown import excerpt
+from flame_server.docs.myst.markdown import excerpt
 from flame_server.docs.names import bounded
 from flame_server.index.files import StoredChunk
 from flame_server.search.pages import PageEntry, as_markdown, headings_above, requested_page, section_chunks

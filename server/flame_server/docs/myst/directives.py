@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from markdown_it.token import Token
 
 from flame_server.docs.hidden import hides
-from flame_server.docs.inline import Link, Resolver, rewrite
-from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse, without_unseen
-from flame_server.docs.visible import without_hidden
+from flame_server.docs.myst.inline import Link, Resolver, rewrite
+from flame_server.docs.myst.markdown import FENCES, Directive, directive, fence, parse, without_unseen
+from flame_server.docs.myst.visible import without_hidden
 
 DartdocLookup = Callable[[Mapping[str, str], Mapping[str, str]], str]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from flame_server.docs.folder import Page
-from flame_server.docs.inline import Link, rewrite
+from flame_server.docs.myst.inline import Link, rewrite
 from flame_server.docs.site import Site
 
 CAMERA = "# Camera\n\n## Viewport\n\n(label)=\n### It's (a, b)\n\n## Viewport\n"

@@ -2,8 +2,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from flame_server.docs.directives import Context, render
-from flame_server.docs.markdown import split_blocks
+from flame_server.docs.myst.directives import Context, render
+from flame_server.docs.myst.markdown import split_blocks
 
 
 def dartdoc(options: Mapping[str, str], references: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
-from flame_server.docs.inline import rewrite
+from flame_server.docs.myst.inline import rewrite
 
 # Inline rules run only for the plain text of headings: parsing blocks alone takes a quarter of the time.
 _BLOCKS = (

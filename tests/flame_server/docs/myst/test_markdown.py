@@ -1,6 +1,6 @@
 import pytest
 
-from flame_server.docs.markdown import (
+from flame_server.docs.myst.markdown import (
     clean,
     fence,
     fences_are_closed,
