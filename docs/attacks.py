@@ -58,9 +58,10 @@ def _says(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef, file: Path)
     text = ast.get_docstring(node)
     if text:
         return " ".join(text.partition("\n\n")[0].split())
-    if isinstance(node, ast.Module):
+    name: str = getattr(node, "name", "")
+    if not name:
         raise ValueError(f"{file} has no docstring that says what it attacks")
-    return node.name.removeprefix("test_").replace("_", " ").capitalize() + "."
+    return name.removeprefix("test_").replace("_", " ").capitalize() + "."
 
 
 def page(found: dict[str, list[Attack]]) -> str:
