@@ -2,8 +2,9 @@
 
 Start in `folder` (the pages of a folder) and `sections` (pages cut into chunks). `site` knows the addresses
 of docs.flame-engine.org, and `anchors` those inside a page; `markdown`, `directives` and `inline` turn
-MyST, the markdown of Sphinx, into plain markdown; `html` reads a built site; `dartdoc` reads doc comments;
-`expansion` adds questions that a section answers. Fetching a repository is the work of `sources`.
+MyST, the markdown of Sphinx, into plain markdown; `visible` removes what raw HTML hides in it; `html` reads
+a built site; `dartdoc` reads doc comments; `expansion` adds questions that a section answers. Fetching a
+repository is the work of `sources`.
 
-May import `sources` and `errors`.
+May import `sources`, `text` and `errors`.
 """

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from markdown_it.token import Token
 
-from flame_server.docs.hidden import hides
 from flame_server.docs.inline import Link, Resolver, rewrite
 from flame_server.docs.markdown import FENCES, Directive, directive, fence, parse, without_unseen
 from flame_server.docs.visible import without_hidden
+from flame_server.text.hidden import hides
 
 DartdocLookup = Callable[[Mapping[str, str], Mapping[str, str]], str]
 

@@ -12,9 +12,9 @@ from typing import Literal
 
 from flame_server.docs import dartdoc
 from flame_server.docs.markdown import FENCES, clean, directive, parse
-from flame_server.docs.names import MAX_PATH_CHARS
 from flame_server.errors import FlameMcpError
 from flame_server.sources import git
+from flame_server.text.names import MAX_PATH_CHARS
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 # The largest Flame page has 60 headings and 1,009 lines; a page beyond these is generated, hostile or broken.

@@ -9,8 +9,8 @@ from flame_server.docs.directives import Context, DartdocLookup, render
 from flame_server.docs.expansion import expected_questions
 from flame_server.docs.folder import Page
 from flame_server.docs.markdown import excerpt, has_fence, split_blocks, without_unseen
-from flame_server.docs.names import bounded, group_of
 from flame_server.docs.site import Site
+from flame_server.text.names import bounded, group_of
 
 # Measured: chunks of 2,500 characters and passages of 500 scored best on the Flame docs.
 CHUNK_CHARS = 2_500

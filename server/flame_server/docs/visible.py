@@ -5,8 +5,8 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import unescape
 
-from flame_server.docs.hidden import VOID, hides, hiding_selectors, selected_by
 from flame_server.docs.markdown import FENCES, directive, parse
+from flame_server.text.hidden import VOID, hides, hiding_selectors, selected_by
 
 _DEEPEST = 10
 # Bounded, so that no page takes quadratic time.

@@ -17,7 +17,6 @@ import numpy as np
 
 from flame_server.docs.directives import visible
 from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
-from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import (
     Chunk,
     Section,
@@ -46,6 +45,7 @@ from flame_server.index.reuse import passage_texts, question_texts
 from flame_server.index.versions import joined, without
 from flame_server.sources.git import without_password
 from flame_server.text import lexical
+from flame_server.text.names import GENERAL, is_safe
 from flame_server.text.wordpiece import TokenCounter, as_sent, load_tokenizer
 
 Report = Callable[[str], None]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flame_server.docs.folder import open_tree
-from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import Chunk
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
@@ -31,6 +30,7 @@ from flame_server.index.manifest import (
     write_manifest,
 )
 from flame_server.sources.fetch import Fetched, revisions
+from flame_server.text.names import GENERAL, is_safe
 
 
 @dataclass(frozen=True)

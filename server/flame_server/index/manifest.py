@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flame_server.docs.names import bounded, is_safe
 from flame_server.embedding.identity import NO_EMBEDDING, EmbeddingIdentity
 from flame_server.errors import FlameMcpError
+from flame_server.text.names import bounded, is_safe
 
 # Raise when the layout of the files, the chunks or the lexical terms change.
 FORMAT_VERSION = 3

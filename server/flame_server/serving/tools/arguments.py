@@ -9,8 +9,8 @@ from typing import Any
 
 from fastmcp.exceptions import ToolError
 
-from flame_server.docs.names import bounded
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
+from flame_server.text.names import bounded
 
 MAX_QUERY_CHARS = 512
 MAX_PATH_CHARS = 300

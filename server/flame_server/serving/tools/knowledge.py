@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from flame_server.docs.names import bounded
 from flame_server.search.results import IndexInfo, Knowledge, Result, index_info, results
 from flame_server.search.service import Answer, Found, SearchService
 from flame_server.serving.tools.arguments import check_known, checked_limit, checked_query, checked_tokens
@@ -16,6 +15,7 @@ from flame_server.serving.tools.budget import Content, Count, Place, fitted, mos
 from flame_server.serving.tools.cursors import Cursor, foreign_cursor, key_of, read_cursor
 from flame_server.serving.tools.worker import in_worker
 from flame_server.settings import Settings
+from flame_server.text.names import bounded
 
 # Cursors end here: later results have hardly anything to do with the query.
 DEEPEST = 100

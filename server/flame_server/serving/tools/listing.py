@@ -8,7 +8,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from flame_server.docs.names import bounded
 from flame_server.search.pages import PageEntry
 from flame_server.search.results import NOTE
 from flame_server.search.service import SearchService
@@ -17,6 +16,7 @@ from flame_server.serving.tools.budget import Count, leading, size
 from flame_server.serving.tools.cursors import Cursor, foreign_cursor, key_of, read_cursor
 from flame_server.serving.tools.worker import in_worker
 from flame_server.settings import Settings
+from flame_server.text.names import bounded
 
 _MOST_VERSIONS = 20
 _MOST_NAMES = 160

@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from flame_server.docs.markdown import excerpt
-from flame_server.docs.names import bounded
 from flame_server.index.files import StoredChunk
 from flame_server.search.pages import PageEntry, as_markdown, headings_above, requested_page, section_chunks
 from flame_server.search.results import NOTE
@@ -19,6 +18,7 @@ from flame_server.serving.tools.budget import Content, Count, Place, fitted, mos
 from flame_server.serving.tools.cursors import Cursor, foreign_cursor, key_of, read_cursor
 from flame_server.serving.tools.worker import in_worker
 from flame_server.settings import Settings
+from flame_server.text.names import bounded
 from flame_server.text.wordpiece import as_sent
 
 # Of a resource, which has no budget: ten times the longest page of Flame.

@@ -127,6 +127,6 @@ def _version_text(searcher: SearchService) -> str:
 
 
 def _section_text(searcher: SearchService) -> str:
-    # Only safe names are known (see docs.names): models trust what tools say of themselves.
+    # Only safe names are known (see text.names): models trust what tools say of themselves.
     known = f": {listed(searcher.groups)}" if searcher.groups else ""
     return f"Only one part of the docs{known}"
