@@ -8,13 +8,13 @@ from urllib.parse import urljoin, urlsplit
 from bs4 import BeautifulSoup, Tag
 from markdownify import MarkdownConverter
 
-from flame_server.docs.anchors import MAX_ANCHOR_CHARS
 from flame_server.docs.directives import labelled, live_example
 from flame_server.docs.folder import MAX_HEADINGS, Page
 from flame_server.docs.markdown import clean, fence, with_closed_fences
 from flame_server.docs.sections import Cut, Section, with_breadcrumbs
 from flame_server.docs.site import title_of
 from flame_server.errors import FlameMcpError
+from flame_server.text.anchors import MAX_ANCHOR_CHARS
 from flame_server.text.hidden import hides, hiding_selectors, selected_by
 from flame_server.text.names import bounded
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from flame_server.docs.anchors import PageAnchors, make_id
 from flame_server.docs.directives import NO_MARKDOWN
 from flame_server.docs.folder import Page
 from flame_server.docs.inline import Link
@@ -21,6 +20,7 @@ from flame_server.docs.markdown import (
     parse,
     plain_text,
 )
+from flame_server.text.anchors import PageAnchors, make_id
 
 SITE = "https://docs.flame-engine.org"
 _DEEPEST = 10

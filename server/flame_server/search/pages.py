@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from flame_server.docs.anchors import make_id
 from flame_server.docs.sections import Chunk
+from flame_server.text.anchors import make_id
 
 _Chunk = TypeVar("_Chunk", bound=Chunk)
 _VERSION = re.compile(r"(?:latest|main|\d[\w.+-]*)", re.IGNORECASE)

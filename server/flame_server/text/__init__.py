@@ -2,5 +2,5 @@
 
 Start in `lexical`: terms and BM25 weights for lexical search. `wordpiece` is the tokenizer of the
 local model, which also counts tokens for budgets. `names` tells which names may stand in answers, `hidden`
-which HTML elements nobody sees. Imports no other package.
+which HTML elements nobody sees, and `anchors` makes the anchors of headings. Imports no other package.
 """

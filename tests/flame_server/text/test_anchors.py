@@ -1,6 +1,6 @@
 import pytest
 
-from flame_server.docs.anchors import PageAnchors, make_id
+from flame_server.text.anchors import PageAnchors, make_id
 
 
 @pytest.mark.parametrize(
