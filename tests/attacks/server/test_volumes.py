@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flame_server.docs.folder import Tree
+from flame_server.errors import FlameMcpError
 from flame_server.sources import volume
 
 SECONDS = 2.0
@@ -144,5 +145,5 @@ def test_a_volume_that_is_too_large_is_refused(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(volume, "MAX_FILES", 1)
-    with pytest.raises(volume.FlameMcpError, match="more than 1 files"):
+    with pytest.raises(FlameMcpError, match="more than 1 files"):
         volume.copy(root, "docs", tmp_path / "copy", lambda _: None)
