@@ -10,6 +10,9 @@ import structlog
 from flame_operator.commands.common import configured, fail
 from flame_operator.errors import Blind, LostLease, UserError
 
+MOST_LEVELS = 20_000
+"""How deep calls may nest, which in older versions of Python bounds how deep JSON may be."""
+
 
 @click.command()
 @click.option(
@@ -31,6 +34,8 @@ def run(namespaces: tuple[str, ...], liveness_port: int) -> None:
     from flame_operator import app  # noqa: PLC0415
     from flame_operator.telemetry import logs  # noqa: PLC0415
 
+    # The API server takes objects that are 10,000 levels deep, and anybody may write one.
+    sys.setrecursionlimit(MOST_LEVELS)
     settings = configured()
     logs.configure_logging(settings)
     # Imported modules stay in memory: the garbage collector needn't examine them again and again.

@@ -6,6 +6,7 @@ Each answer is reduced to what is kept of it before the next request is made.
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version as installed_version
 from typing import Any, TypeVar
@@ -77,7 +78,8 @@ class McpCheck:
         overrun, deadline = False, asyncio.timeout(self._timeout)
 
         def give_up() -> None:
-            deadline.reschedule(asyncio.get_running_loop().time())
+            with suppress(RuntimeError):  # the deadline is being kept already
+                deadline.reschedule(asyncio.get_running_loop().time())
 
         client = HttpClient(target.url, {**_HEADERS, "Host": target.host}, self._held, give_up)
         exchange = _Exchange(target, client, self._parsing)

@@ -1,7 +1,7 @@
 """Which HTML elements a browser does not show. Their text must not reach a model: nobody vouches for it."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import unescape
 
 # Never shown, whatever their attributes; or shown only where something else fails.
@@ -52,7 +52,14 @@ _HIDING = {
     "clip-path": re.compile(r"inset\((?:50|100)%|circle\(0|polygon\(0(?:px)?[ ,]?0(?:px)?\)"),
     "filter": re.compile(r"opacity\(0?\.?0*%?\)"),
 }
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_MAX_STYLESHEET = 65_536
+_MAX_STYLE = 4_000
+_MAX_SELECTORS = 200
+_MAX_SELECTOR = 200
+_PART = re.compile(r"[.#]?[\w*-]+")
+
+Selectors = Sequence[frozenset[str]]
+"""Of each selector the parts that name the element itself: its name, classes and id."""
 
 
 def hides(name: str, attributes: Mapping[str, str]) -> bool:
@@ -93,34 +100,33 @@ def hides_by_style(style: str) -> bool:
     return (sized and clipped) or (bool(_WHITE.fullmatch(colour)) and not background)
 
 
-def hiding_selectors(stylesheet: str) -> list[str]:
-    """The selectors of the rules in a stylesheet that hide what they select."""
-    text = _COMMENT.sub("", stylesheet)
-    return [
-        selector.strip()
-        for rule in _RULE.finditer(text)
-        if hides_by_style(rule[2])
-        for selector in rule[1].split(",")
-        if selector.strip() and not selector.strip().startswith("@")
-    ]
+def hiding_selectors(stylesheet: str) -> Selectors:
+    """The selectors of the rules in a stylesheet that hide what they select; of a large one the first."""
+    text = _COMMENT.sub("", stylesheet[:_MAX_STYLESHEET])
+    found: list[frozenset[str]] = []
+    for rule in text.split("}"):
+        before, opened, style = rule.rpartition("{")
+        if not opened or not hides_by_style(style):
+            continue
+        for selector in before.rpartition("{")[2].split(","):
+            plain = selector.strip()
+            if 0 < len(plain) <= _MAX_SELECTOR and not plain.startswith("@"):
+                # The last part of a selector names the element; what is around it is taken as given.
+                found.append(frozenset(_PART.findall(re.split(r"[\s>+~]", plain)[-1])))
+    return [parts for parts in found if parts][:_MAX_SELECTORS]
 
 
-def selected_by(selectors: Collection[str], name: str, attributes: Mapping[str, str]) -> bool:
+def selected_by(selectors: Selectors, name: str, attributes: Mapping[str, str]) -> bool:
     """Whether one of these selectors selects the element, as far as that can be told from its tag alone."""
     if not selectors:
         return False
     names = {name, "*", f"#{attributes.get('id', '')}"}
     names |= {f".{one}" for one in attributes.get("class", "").split()}
-    # The last part of a selector names the element; what is around it is taken as given.
-    return any(
-        parts and names.issuperset(parts)
-        for selector in selectors
-        if (parts := re.findall(r"[.#]?[\w*-]+", re.split(r"[\s>+~]", selector.strip())[-1]))
-    )
+    return any(names.issuperset(parts) for parts in selectors)
 
 
 def _declarations(style: str) -> Iterator[tuple[str, str]]:
-    plain = _COMMENT.sub("", unescape(style))
+    plain = _COMMENT.sub("", unescape(style[:_MAX_STYLE]))
     plain = _ESCAPE.sub(lambda escape: _character(int(escape[1], 16)), plain).replace("\\", "")
     for declaration in plain.lower().split(";"):
         name, colon, value = declaration.partition(":")

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -10,7 +10,7 @@ from markdownify import MarkdownConverter
 
 from flame_server.docs.anchors import MAX_ANCHOR_CHARS
 from flame_server.docs.folder import MAX_HEADINGS, Page
-from flame_server.docs.hidden import hides, hiding_selectors, selected_by
+from flame_server.docs.hidden import Selectors, hides, hiding_selectors, selected_by
 from flame_server.docs.myst.directives import labelled, live_example
 from flame_server.docs.myst.markdown import clean, fence, with_closed_fences
 from flame_server.docs.names import bounded
@@ -98,7 +98,7 @@ def _drop_hidden(main: Tag) -> None:
     """Removes what a browser does not show: by names, attributes, styles, or the page's own stylesheets."""
     page = [*main.parents][-1] if main.parent else main
     styles = [style.get_text() for style in page.find_all("style")]
-    selectors = [selector for style in styles for selector in hiding_selectors(style)][:_MAX_SELECTORS]
+    selectors = hiding_selectors("\n".join(styles))
     unseen = [tag for tag in main.find_all(True) if _is_hidden(tag, selectors)]
     for tag in unseen:
         if not tag.decomposed:
@@ -107,7 +107,7 @@ def _drop_hidden(main: Tag) -> None:
         main.clear()
 
 
-def _is_hidden(tag: Tag, selectors: Sequence[str]) -> bool:
+def _is_hidden(tag: Tag, selectors: Selectors) -> bool:
     if tag.name in _CONVERTED:
         return False
     attributes = {

@@ -168,7 +168,8 @@ def _refuse_many(file: IO[bytes]) -> None:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _ZIP_END_BYTES, 0))
     end = file.read()
-    at = end.rfind(b"PK\x05\x06")
+    # The library looks at the last 22 bytes first, and for an end with a comment only then.
+    at = len(end) - 22 if end[-22:-18] == b"PK\x05\x06" else end.rfind(b"PK\x05\x06", 0, -18)
     # Zip64 stores the number elsewhere, and is only needed for archives beyond the limits here.
     if end.rfind(b"PK\x06\x07") >= 0 or (
         0 <= at <= len(end) - 22 and struct.unpack_from("<L", end, at + 12)[0] > _MAX_ZIP_NAMES

@@ -112,7 +112,8 @@ def test_jobs_of_tenants_are_told_apart_from_runs() -> None:
     body = {
         "kind": JOB.kind,
         "metadata": {
-            "name": "forged", "namespace": "evil", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "name": f"{key.name}-ingest-12345678", "namespace": "evil",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
             "annotations": {
                 "flamemcp.dev/task": "ingest", "flamemcp.dev/trigger": "x" * 100_000,
                 "flamemcp.dev/inputs": "y" * 100_000, "flamemcp.dev/attempt": "9" * 5000,

@@ -280,12 +280,21 @@ async def test_a_new_resource_with_a_bug_has_a_whole_status() -> None:
     await operator.reconcile.report_bug(Key("no", "server"))
 
 
-def test_a_cache_takes_any_job() -> None:
+def test_a_cache_takes_any_job_of_a_server() -> None:
     cache = Cache()
+    one = server("docs", "n", uid="uid-1")
+    one["metadata"]["resourceVersion"] = "1"
+    cache.put(one)
+    owner = {"kind": SERVER.kind, "name": "docs", "uid": "uid-1", "controller": True}
     body = {
         "kind": JOB.kind,
-        "metadata": {"name": "j", "namespace": "n", "resourceVersion": "1"},
+        "metadata": {
+            "name": "docs-ingest-12345678",
+            "namespace": "n",
+            "resourceVersion": "2",
+            "ownerReferences": [owner],
+        },
         "spec": None,
     }
     cache.put(body)
-    assert [job["spec"] for job in cache.jobs(Key("n", "j"))] == [None]
+    assert [job["spec"] for job in cache.jobs(Key("n", "docs"))] == [None]

@@ -72,7 +72,9 @@ def test_a_gzip_bomb(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", [EMBED, LOOK], ids=["embedding", "Qdrant"])
-@pytest.mark.parametrize("fault", [evil_http.endless_body, evil_http.endless_extension], ids=["body", "extension"])
+@pytest.mark.parametrize(
+    "fault", [evil_http.endless_body, evil_http.endless_extension], ids=["body", "extension"]
+)
 def test_an_answer_without_end(code: str, fault: Callable[[], Iterator[bytes]]) -> None:
     """The kind of attack 17: as much as the network carries until the time is over."""
     with answering(fault) as evil:

@@ -188,3 +188,12 @@ async def test_an_issuer_that_stays_away_restarts_no_server(issuer: SlowIssuer) 
     clock.now += 21
     assert await readiness.problem() == ""
     assert await app.status(token()) == 503
+
+
+def test_a_private_key_is_no_key() -> None:
+    """Attack 49, another way: PyJWT looks for the primes of such a key, for hours, on the event loop."""
+    started = time.process_time()
+    assert oidc._signing_key({"kty": "RSA", "n": "A" * 900, "e": "AQAB", "d": "B" * 900, "kid": "a"}) is None
+    assert oidc._signing_key({"kty": "RSA", "n": "A" * 20_000, "e": "AQAB", "kid": "a"}) is None
+    assert oidc._signing_key({"kty": "RSA", "n": "A" * 900, "e": "B" * 20_000, "kid": "a"}) is None
+    assert time.process_time() - started < 0.1

@@ -11,9 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from flame_server.errors import UnavailableError
 from flame_server.serving.app import create_server
+from flame_server.serving.edge.limits import InFlight
 from flame_server.serving.metrics import Metrics
 from flame_server.serving.readiness import Readiness
 from flame_server.settings import Settings
@@ -41,17 +45,18 @@ class AwayIndex:
         raise UnavailableError(f"Qdrant at {HIDDEN_PLACE} cannot be reached: no route")
 
 
-async def test_strangers_learn_no_address_from_probes(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_strangers_learn_no_address_from_probes() -> None:
     """Attack 51: the 503 of /health/ready named Qdrant's address to anybody."""
     searcher = AwayIndex()
     readiness = Readiness(searcher)  # type: ignore[arg-type] # as much of one as it needs
     app = create_server(searcher, Settings(), Metrics(), readiness).http_app(path="/mcp")  # type: ignore[arg-type]
-    for _ in range(2):
-        response = await fetch(app, "GET", "/health/ready")
-        assert response.status_code == 503
-        assert response.json() == {"status": "not ready", "problem": "vector store unreachable"}
+    with capture_logs() as lines:
+        for _ in range(2):
+            response = await fetch(app, "GET", "/health/ready")
+            assert response.status_code == 503
+            assert response.json() == {"status": "not ready", "problem": "vector store unreachable"}
     # Those who run the server find it in the log, once, and in /details.
-    assert capsys.readouterr().out.count(HIDDEN_PLACE) == 1
+    assert str(lines).count(HIDDEN_PLACE) == 1
     assert HIDDEN_PLACE in readiness.details()["problem"]
 
 
@@ -131,3 +136,14 @@ def test_a_flood_of_scrapes_leaves_questions_their_time(server: Attacked) -> Non
         for thread in flood:
             thread.join()
     wait_for(lambda: get(server.port, "/health/ready")[0] == 200, "ready server")
+
+
+async def test_readiness_that_hangs_leaves_liveness_alone() -> None:
+    """Attack 51, another way: forty clients of /health/ready took all places; the pod was restarted."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    full = InFlight(app, Metrics(), requests=0, probes=0)
+    assert (await fetch(full, "GET", "/health")).status_code == 200
+    assert (await fetch(full, "GET", "/health/ready")).status_code == 503

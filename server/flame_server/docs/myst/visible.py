@@ -1,7 +1,7 @@
 """Removes from MyST markdown what raw HTML hides in it: elements that no browser shows, with all in them."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import unescape
 
@@ -13,10 +13,11 @@ _DEEPEST = 10
 _MARK = re.compile(
     r"\\[\\`<]|(?P<ticks>`+)|(?P<comment><!--)"
     r"|<(?P<close>/?)(?P<name>[A-Za-z][A-Za-z0-9-]{0,40})"
-    r"(?P<rest>(?:[\s/](?:\"[^\"]{0,4000}\"|'[^']{0,4000}'|[^\"'<>]{1,1000}){0,200})?)>"
+    # Possessive, so that a sentence such as "if a <b then" is read once and not in every way there is.
+    r"(?P<rest>(?:[\s/](?:\"[^\"]{0,2000}+\"|'[^']{0,2000}+'|[^\"'<>]{1,1000}+){0,60}+)?+)>"
 )
 _ATTRIBUTE = re.compile(r"([^\s\"'<>/=]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'<>]+)))?")
-_STYLE = re.compile(r"<style\b[^<>]{0,1000}>(.*?)</style", re.DOTALL | re.IGNORECASE)
+_STYLE = re.compile(r"<style\b[^<>]{0,1000}>", re.IGNORECASE)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 # What a browser reads up to the closing tag without looking for others in it.
 _RAW = frozenset({"script", "style", "title", "iframe", "noembed", "noframes", "noscript"})
@@ -57,9 +58,10 @@ class _Scan:
         self._code_starts = [start for start, _ in self._code]
         self._html_starts = [start for start, _ in self._html]
         self._ticks: dict[int, list[int]] | None = None
+        self._unclosed: set[str] = set()
+        self._blank_lines = [blank.start() for blank in _BLANK_LINE.finditer(text)]
         self._marks = list(self._found())
-        styles = [] if "<style" not in text.lower() else _STYLE.findall(text)
-        self._selectors = [selector for style in styles for selector in hiding_selectors(style)][:200]
+        self._selectors = hiding_selectors("\n".join(_styles(text)))
         self._ends = _ends(self._marks)
 
     def result(self) -> str:
@@ -98,8 +100,14 @@ class _Scan:
                     at = closing if closing >= 0 else at
 
     def _raw_end(self, name: str, start: int) -> int:
+        name = name.lower()
+        if name in self._unclosed:
+            return -1
         closing = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(self._text, start)
-        return closing.start() if closing else -1
+        if closing is None:
+            self._unclosed.add(name)  # nor is any later one
+            return -1
+        return closing.start()
 
     def _code_end(self, ticks: str, after: int) -> int:
         """Where inline code ends: at the next run of as many backticks in the same block."""
@@ -119,13 +127,23 @@ class _Scan:
         if name in VOID:
             return end
         limit = len(self._text)
-        if name == "p" and (blank := _BLANK_LINE.search(self._text, end)):
-            limit = blank.start()
+        if name == "p" and (blank := bisect_left(self._blank_lines, end)) < len(self._blank_lines):
+            limit = self._blank_lines[blank]
         closing = self._ends.get(start)
         if closing is not None and closing <= limit:
             return closing
         attributes = attributes_of(self._text[start + 1 + len(name) : end - 1])
         return limit if name in _SWALLOWING or hides("div", attributes) else None
+
+
+def _styles(text: str) -> Iterator[str]:
+    """What stands in the style elements of a page; one that isn't closed ends the search."""
+    lower, at = text.lower(), 0
+    while opened := _STYLE.search(text, at):
+        at = lower.find("</style", opened.end())
+        if at < 0:
+            return
+        yield text[opened.end() : at]
 
 
 def _ends(marks: Sequence[re.Match[str]]) -> Mapping[int, int]:

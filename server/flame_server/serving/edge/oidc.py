@@ -27,6 +27,9 @@ _FETCH_SECONDS = 5.0
 _MAX_DOCUMENT_BYTES = 262_144
 _MAX_VALUES = 5_000
 _MAX_KEYS = 100
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_MAX_NUMBER = 1400
+"""Characters: 8,192 bits in base64."""
 # An issuer revokes a key by no longer publishing it. An unknown key in a token triggers a fetch earlier.
 _FRESH_SECONDS = 600.0
 # Tokens with made-up keys must not make this server fetch again and again.
@@ -200,6 +203,9 @@ async def _published(issuer: str) -> Mapping[str | None, jwt.PyJWK]:
 def _signing_key(entry: object) -> jwt.PyJWK | None:
     """A public key for signatures; None for everything else that may be in a key set."""
     if not isinstance(entry, dict) or not isinstance(entry.get("kid", ""), str):
+        return None
+    # Some forms of a private key take hours to read. Numbers of public ones are bounded.
+    if not _PRIVATE.isdisjoint(entry) or any(len(str(entry.get(name, ""))) > _MAX_NUMBER for name in "nexy"):
         return None
     try:
         usable = entry.get("kty") in _ALGORITHMS and entry.get("use", "sig") == "sig"
