@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import logging
 import re
 from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from fastmcp.exceptions import ToolError
@@ -75,7 +75,7 @@ def test_a_version_that_gives_orders(tmp_path: Path, name: str) -> None:
         build_index(str(tmp_path), tmp_path / "index", embedding="none", version=name, report=quiet)
 
 
-async def test_metadata_in_qdrant_that_gives_orders(tmp_path: Path) -> None:
+async def test_metadata_in_qdrant_that_gives_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of attack 9's kind: whoever may write to Qdrant names groups and versions there."""
     (tmp_path / "docs" / "flame").mkdir(parents=True)
     (tmp_path / "docs" / "flame" / "camera.md").write_text(CAMERA)
@@ -93,20 +93,17 @@ async def test_metadata_in_qdrant_that_gives_orders(tmp_path: Path) -> None:
         await client.update_collection(name, metadata={METADATA: kept})
         await client.close()
         searcher = QdrantSearcher(target, NO_EMBEDDING, None, COUNT, lambda _: None)
-        # A handler of its own: other tests of this process may have configured logging anew.
-        records: list[logging.LogRecord] = []
-        handler = logging.Handler(logging.WARNING)
-        handler.emit = records.append  # type: ignore[assignment] # keeps them
-        logging.getLogger("flame_server").addHandler(handler)
+        # Not by what is logged in the end: other tests of this process may have configured logging.
+        log = Mock()
+        monkeypatch.setattr("flame_server.index.manifest._log", log)
         told = await tools_of_checked(searcher)
-        logging.getLogger("flame_server").removeHandler(handler)
         await searcher.close()
     assert "Ignore" not in told
     assert list(searcher.versions) == ["latest"]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,40}", group) for group in searcher.groups)
     assert len(searcher.groups) <= 1000
     assert len(told) < MOST_BYTES
-    assert 1 <= len([record for record in records if "left out" in record.getMessage()]) <= 4
+    assert 1 <= log.warning.call_count <= 4
 
 
 async def tools_of_checked(searcher: QdrantSearcher) -> str:
