@@ -130,7 +130,7 @@ def test_ready_ends_with_the_pods_and_comes_back_with_them(installed: Cluster, n
             "the message to say why",
             lambda: (
                 "The pod can't be scheduled"
-                in installed.kubectl("get", "-n", namespace, "fmcp/docs", "-o", "yaml").stdout
+                in installed.kubectl("get", "-n", namespace, "fmcp/docs", "-o", "json").stdout
             ),
             timeout=60,
         )
