@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flame_operator.formats.shape import at, mappings, text
-from flame_operator.resource.kinds import INSTANCE, SERVER, Key, Manifest
+from flame_operator.formats.shape import mappings
+from flame_operator.resource.kinds import SERVER, Manifest
 from flame_operator.resource.server import Server
 
 
@@ -11,23 +11,6 @@ def controller(child: Manifest) -> dict[str, Any] | None:
     """The owner reference that names the object's controller, or None when it has no controller."""
     references = mappings(child["metadata"].get("ownerReferences"))
     return next((reference for reference in references if reference.get("controller")), None)
-
-
-def server_of(manifest: Manifest) -> Key:
-    """The key of the server that an object belongs to: itself for a FlameMCPServer, else its parent.
-
-    The owner reference decides, then the label. Somebody may have removed both; then the object's own name
-    counts, because most children have the same name as their server.
-    """
-    metadata = manifest["metadata"]
-    owner = controller(manifest)
-    if manifest["kind"] == SERVER.kind:
-        name = metadata["name"]
-    elif owner is not None and owner.get("kind") == SERVER.kind:
-        name = text(owner.get("name"))
-    else:
-        name = text(at(metadata, "labels", INSTANCE)) or metadata["name"]
-    return Key(metadata["namespace"], name)
 
 
 def is_ours(server: Server, child: Manifest) -> bool:

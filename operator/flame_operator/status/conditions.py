@@ -16,6 +16,7 @@ from flame_operator.resource.reasons import (
     Reason,
 )
 from flame_operator.resource.server import Server
+from flame_operator.resource.status import condition
 from flame_operator.resource.unions import loads_docs
 from flame_operator.status.index import ingestion_trouble, kept, memory, needs_the_user, searched
 from flame_operator.status.outcome import Check, Outcome
@@ -163,7 +164,7 @@ def _verified(pods: PodCounts, check: Check | None, old: Manifest) -> Condition:
     if not pods.available:
         return Condition("Unknown", Reason.NOT_VERIFIED, "There is no pod to verify.")
     # After a restart of the operator the last verdict holds until there is a new one, so nothing is written.
-    last = next((one for one in old.get("conditions") or [] if one["type"] == "Verified"), None)
+    last = condition(old, "Verified")
     if last is not None and last["status"] != "Unknown" and last["reason"] in REASONS:
         return Condition(last["status"], Reason(last["reason"]), last["message"])
     return Condition("Unknown", Reason.NOT_VERIFIED, "The server will be verified in a moment.")

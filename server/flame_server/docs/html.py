@@ -37,7 +37,6 @@ _INLINE_CODE = ", ".join(
 # Marks the places of headings: private use characters, which are removed from the page before.
 _MARK = re.compile(r"^[ \t]*\ue000(\d+)\ue001[ \t]*$", re.MULTILINE)
 _PRIVATE = re.compile("[\ue000\ue001]")
-_MAX_SELECTORS = 200
 # What becomes a remark about the example that runs there.
 _CONVERTED = {"iframe"}
 _PLAIN = {"default", "none", "text"}

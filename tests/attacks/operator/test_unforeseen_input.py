@@ -23,7 +23,6 @@ from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.record import as_status, record_of
 from flame_operator.reconcile.queue import MOST_BUGS, WorkQueue
 from flame_operator.resource.kinds import JOB, SERVER, STATEFUL_SET, Key, Manifest
-from flame_operator.resource.ownership import server_of
 from flame_operator.resource.server import parse_server
 from flame_operator.workloads.causes import why_not_ready
 from flame_operator.workloads.deployments import (
@@ -157,7 +156,6 @@ def test_no_reader_of_live_objects_raises(one: Any, two: Any, three: Any) -> Non
         still_asks_qdrant(of, found, body)
         finished(found)
         run_of(found)
-        server_of(found)
         grows({"spec": {"volumeClaimTemplates": three}}, found)
         is_subset(found, body)
         corrections(found, body)

@@ -1,15 +1,14 @@
 """Packs that git would never make, and a server that sends one."""
 
 import hashlib
-import ssl
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.support.server.in_thread import serving
+from tests.support.server.https_servers import https_served
 
 COMMIT, TREE, BLOB, TAG, OFFSET_DELTA, NAMED_DELTA = 1, 2, 3, 4, 6, 7
 _NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob", TAG: b"tag"}
@@ -110,9 +109,5 @@ def pack_served(pack: bytes, commit: bytes, certificate: tuple[Path, Path]) -> I
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    found.socket = context.wrap_socket(found.socket, server_side=True)
-    with serving(found):
-        yield f"https://localhost:{found.server_port}/x.git"
+    with https_served(Handler, certificate) as address:
+        yield f"{address}/x.git"

@@ -21,6 +21,17 @@ def served(folder: Path, certificate: tuple[Path, Path], password: str | None = 
 
 
 @contextmanager
+def https_served(handler: type[BaseHTTPRequestHandler], certificate: tuple[Path, Path]) -> Iterator[str]:
+    """A server whose requests the handler answers; its address without a path."""
+    found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    found.socket = context.wrap_socket(found.socket, server_side=True)
+    with serving(found):
+        yield f"https://localhost:{found.server_port}"
+
+
+@contextmanager
 def files_served(answers: dict[str, tuple[int, bytes]], certificate: tuple[Path, Path]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,12 +47,8 @@ def files_served(answers: dict[str, tuple[int, bytes]], certificate: tuple[Path,
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
-    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    found.socket = context.wrap_socket(found.socket, server_side=True)
-    with serving(found):
-        yield f"https://localhost:{found.server_port}"
+    with https_served(Handler, certificate) as address:
+        yield address
 
 
 @contextmanager
