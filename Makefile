@@ -31,7 +31,8 @@ test-e2e: venv ## Run the tests of the images and of the end-to-end scenario on 
 	@$(BIN)/python -m tests.support.e2e.product
 	$(PYTEST) tests/e2e
 
-attack: venv ## Make the attacks of docs/security.md at their full size, and print figures
+attack: venv ## Make the attacks of docs/security.md at their full size, and print figures (25 minutes)
+	@$(HARNESS) tools
 	ATTACK_FULL_SIZE=1 $(PYTEST) -s tests/attacks
 
 bench-operator: venv ## Measure the operator on its own control plane (ARGS="--help" for options)

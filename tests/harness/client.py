@@ -77,13 +77,36 @@ class Client:
         found: list[Json] = (await self.send("GET", path))["items"]
         return found
 
+    async def watch(self, path: str, *, query: Mapping[str, str]) -> AsyncIterator[Json]:
+        """The objects of a list, then every change of one: events with `type` and `object`, for ever."""
+        while True:
+            found = await self.send("GET", path, query=query)
+            for item in found["items"]:
+                yield {"type": "ADDED", "object": item}
+            more = {"watch": "true", "resourceVersion": found["metadata"]["resourceVersion"]}
+            timeout = aiohttp.ClientTimeout(total=None)
+            watched = self.session.get(path, params={**query, **more}, timeout=timeout, read_bufsize=2**22)
+            async with watched as response:
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        break
+                    yield event
+
+
+@asynccontextmanager
+async def connected(server: str, pki: Path, *, connections: int = 16) -> AsyncIterator[Client]:
+    """A client that may do everything at a server of this URL, whose authority's folder is `pki`."""
+    connector = aiohttp.TCPConnector(limit=connections, ssl=tls(pki, "admin"))
+    async with aiohttp.ClientSession(server, connector=connector) as session:
+        yield Client(session)
+
 
 @asynccontextmanager
 async def admin(plane: ControlPlane, *, connections: int = 16) -> AsyncIterator[Client]:
     """A client that may do everything."""
-    connector = aiohttp.TCPConnector(limit=connections, ssl=tls(plane.state / "pki", "admin"))
-    async with aiohttp.ClientSession(plane.endpoints.server, connector=connector) as session:
-        yield Client(session)
+    async with connected(plane.endpoints.server, plane.state / "pki", connections=connections) as client:
+        yield client
 
 
 def tls(pki: Path, name: str) -> ssl.SSLContext:

@@ -178,7 +178,12 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-async def serve(attack: Attack) -> asyncio.Server:
+async def honest(request: Request) -> None:
+    """Answers as a server should."""
+    await request.answer(request.result())
+
+
+async def serve(attack: Attack, host: str = "127.0.0.1", port: int = 0) -> asyncio.Server:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while not writer.is_closing():
@@ -189,7 +194,7 @@ async def serve(attack: Attack) -> asyncio.Server:
                 await attack(Request(writer, call["method"], call["id"]))
         writer.close()
 
-    return await asyncio.start_server(talk, "127.0.0.1", 0)
+    return await asyncio.start_server(talk, host, port)
 
 
 async def main() -> None:
