@@ -8,8 +8,7 @@ import pytest
 
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
-from tests.harness.proc import wait_for
-from tests.support.cluster.cluster import CRD, Cluster, Json, server
+from tests.support.cluster.cluster import Cluster, Json, install_crd, server
 from tests.support.cluster.dry_run import Client, Store, path_of
 from tests.support.cluster.operators import operators
 
@@ -19,10 +18,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     state = tmp_path_factory.mktemp("control-plane")
     audit_log = state / "audit.log"
     with ControlPlane.start(state, audit_log=audit_log) as plane:
-        plane.kubectl("apply", "--server-side", "-f", str(CRD))
-        # `kubectl wait` fails on a CRD so young that it has no list of conditions yet.
-        established = ("wait", "--for=condition=Established", "crd/flamemcpservers.flamemcp.dev")
-        wait_for("the CRD", lambda: plane.kubectl(*established, check=False).returncode == 0, timeout=60)
+        install_crd(plane)
         yield Cluster(plane, audit_log)
 
 

@@ -100,6 +100,14 @@ class Cluster:
         ]
 
 
+def install_crd(plane: ControlPlane) -> None:
+    """Apply the CRD, and wait until it is served."""
+    plane.kubectl("apply", "--server-side", "-f", str(CRD))
+    # `kubectl wait` fails on a CRD so young that it has no list of conditions yet.
+    established = ("wait", "--for=condition=Established", "crd/flamemcpservers.flamemcp.dev")
+    wait_for("the CRD", lambda: plane.kubectl(*established, check=False).returncode == 0, timeout=60)
+
+
 def server(name: str, namespace: str, **spec: Any) -> Json:  # noqa: ANN401 - JSON
     """A FlameMCPServer as a user writes it."""
     return {

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.operator.workload import remove_all
+from benchmarks.operator.workload import make_namespaces, remove_all
 from benchmarks.process import resident_mib
 from flame_operator.resource.kinds import EVENT, LEASE, SERVER, Key, key_of
 from tests.harness.client import Client, Json, admin
 from tests.harness.control_plane import ControlPlane
 from tests.harness.operator_process import Operator
-from tests.support.cluster.cluster import CRD
+from tests.support.cluster.cluster import install_crd
 from tests.support.neighbours.attackers import Harm, attack
 from tests.support.neighbours.kubelet import Kubelet
 from tests.support.neighbours.listening_pods import Pods
@@ -25,7 +25,7 @@ HONEST_PORT = 18080
 TIER = {"tier": "honest"}
 SAMPLE_SECONDS = 2.0
 PLAIN: Json = {"replicas": 1, "service": {"port": HONEST_PORT}}
-READY_SECONDS = 600
+READY_SECONDS = 300
 """How long an honest server may take before the campaign gives up."""
 
 
@@ -120,9 +120,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 def run(plan: Plan, folder: Path) -> Figures:
     """All of it, on a control plane of its own."""
     with ControlPlane.start(folder / "plane", controllers=False) as plane:
-        plane.kubectl("apply", "--server-side", "-f", str(CRD))
-        established = ("wait", "--for=condition=Established", "crd/flamemcpservers.flamemcp.dev")
-        plane.kubectl(*established, "--timeout=60s")
+        install_crd(plane)
         program = (*PROGRAM, str(folder / "lags"))
         operator = Operator(plane.kubeconfig, folder / "operator.log", program=program)
         operator.wait_until_ready()
@@ -143,22 +141,22 @@ class _Campaign:
 
     async def run(self) -> Figures:
         figures, plan = Figures(), self.plan
-        async with admin(self.plane) as client, Pods() as honest, Pods(niceness=5) as evil:
+        async with (
+            admin(self.plane) as client,
+            Pods() as honest,
+            Pods(niceness=5) as evil,
+            asyncio.TaskGroup() as group,
+        ):
             kubelet = Kubelet(client, honest, evil, plan.pod_seconds, plan.load_seconds)
-            helpers = [asyncio.create_task(kubelet.run()), asyncio.create_task(self._see(client))]
-            try:
-                for number in range(plan.honest):
-                    name = {"metadata": {"name": f"honest-{number}"}}
-                    await client.send("POST", "/api/v1/namespaces", name)
-                await self._phase(client, figures.alone, seconds=0)
-                async with attack(self.plane, self.operator, plan.harm):
-                    await self._phase(client, figures.attacked, seconds=plan.seconds)
-                lease = await client.send("GET", LEASE.path("default", f"lease-{self.operator.metrics_port}"))
-                figures.takeovers = lease["spec"]["leaseTransitions"]
-            finally:
-                for helper in helpers:
-                    helper.cancel()
-                await asyncio.gather(*helpers, return_exceptions=True)
+            helpers = [group.create_task(kubelet.run()), group.create_task(self._see(client))]
+            await make_namespaces(client, [f"honest-{number}" for number in range(plan.honest)], at_once=4)
+            await self._phase(client, figures.alone, seconds=0)
+            async with attack(self.plane, self.operator, plan.harm):
+                await self._phase(client, figures.attacked, seconds=plan.seconds)
+            lease = await client.send("GET", LEASE.path("default", f"lease-{self.operator.metrics_port}"))
+            figures.takeovers = lease["spec"]["leaseTransitions"]
+            for helper in helpers:
+                helper.cancel()
         return figures
 
     async def _see(self, client: Client) -> None:
@@ -201,8 +199,12 @@ class _Campaign:
                 "POST", SERVER.path(key.namespace), {**body, "metadata": metadata, "spec": spec}
             )
             await asyncio.sleep(1 / self.plan.per_second)
-        async with asyncio.timeout(READY_SECONDS), self._changed:
-            await self._changed.wait_for(lambda: set(keys) <= self._ready.keys())
+        try:
+            async with asyncio.timeout(READY_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: set(keys) <= self._ready.keys())
+        except TimeoutError as error:
+            missing = ", ".join(map(str, sorted(set(keys) - self._ready.keys())))
+            raise AssertionError(f"not ready after {READY_SECONDS} s: {missing}") from error
         for number, key in enumerate(keys):
             phase.ready["loading" if number % 2 else "plain"].append(self._ready[key] - applied[key])
         phase.servers += len(keys)
@@ -228,4 +230,6 @@ def _is_done(server: Json) -> bool:
     """Whether a server is Ready and, if it loads docs, has loaded them."""
     status = server.get("status", {})
     is_ready = ("Ready", "True") in {(one["type"], one["status"]) for one in status.get("conditions", [])}
-    return is_ready and ("ingestion" not in server["spec"] or status["ingestion"]["phase"] == "Succeeded")
+    return is_ready and (
+        "ingestion" not in server["spec"] or status.get("ingestion", {}).get("phase") == "Succeeded"
+    )
