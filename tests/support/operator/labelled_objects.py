@@ -13,7 +13,7 @@ from kubernetes.aio.client import Configuration
 from flame_operator.api.kube import AioKube
 from flame_operator.api.lists import Lists
 from flame_operator.api.transport import Transport, open_session
-from flame_operator.resource.kinds import SERVER, WATCHED_KINDS, Key, Kind, Manifest, key_of
+from flame_operator.resource.kinds import POD, SERVER, WATCHED_KINDS, Key, Kind, Manifest, key_of
 
 PIECE = 64 * 1024
 
@@ -101,7 +101,7 @@ class LargeApi:
         parts = parts[2 if parts[0] == "api" else 3 :]
         namespace = parts[1] if parts[0] == "namespaces" else None
         plural, *name = parts[2:] if namespace else parts
-        kind = next(kind for kind in (SERVER, *WATCHED_KINDS) if kind.plural == plural)
+        kind = next(kind for kind in (SERVER, POD, *WATCHED_KINDS) if kind.plural == plural)
         only_metadata = "PartialObjectMetadata" in request.headers["Accept"]
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         if name:
