@@ -51,7 +51,7 @@ async def test_a_child_of_more_than_a_megabyte_that_a_pass_reads(metadata: str) 
 
 
 async def test_a_child_that_is_too_large_when_it_has_been_written() -> None:
-    """Kind of it: the answer to a write holds the whole child, and others may have made it large meanwhile."""
+    """Kind of it: the answer to a write holds the whole child, which others may have made large."""
     kube, cache = FakeKube(), Cache()
     kube.create(server())
     await sweep(kube, cache)
@@ -70,9 +70,8 @@ async def test_a_hundred_pods_of_a_megabyte() -> None:
         body = {"metadata": {"name": f"p-{number}", "namespace": "team", "uid": "u", "resourceVersion": "7"}}
         pods.append(Large(POD, body, FIELDS))
     api = LargeApi(pods)
-    async with serving(api) as (kube, _):
-        async with measured() as costs:
-            found = [pod async for pod in kube.list(POD, namespace="team")]
+    async with serving(api) as (kube, _), measured() as costs:
+        found = [pod async for pod in kube.list(POD, namespace="team")]
     assert [pod["metadata"]["name"] for pod in found] == ["p-0"]
     assert api.requests["list pods"] == 5
     assert costs.grown_mib < 32

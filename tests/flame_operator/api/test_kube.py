@@ -22,7 +22,16 @@ from flame_operator.errors import (
     Unavailable,
     UserError,
 )
-from flame_operator.resource.kinds import DEPLOYMENT, POD, SERVER, SERVICE, Key, is_whole
+from flame_operator.resource.kinds import (
+    CONTENT_OMITTED,
+    DEPLOYMENT,
+    INSTANCE,
+    POD,
+    SERVER,
+    SERVICE,
+    Key,
+    is_whole,
+)
 from tests.support.operator.fake_kube import server
 
 KEY = Key("team", "docs")
@@ -265,11 +274,14 @@ async def test_a_missing_object_is_no_error(api: Api) -> None:
 
 
 async def test_metadata_comes_without_the_rest(api: Api) -> None:
-    api.answer(200, {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": "7"}})
+    owner = [{"kind": "FlameMCPServer", "uid": "u1"}]
+    who = {"resourceVersion": "7", "ownerReferences": owner, "labels": {INSTANCE: "docs"}}
+    labels = {"labels": {INSTANCE: "docs", "x": "y"}, "managedFields": [{}]}
+    api.answer(200, {"kind": "PartialObjectMetadata", "metadata": {**who, **labels}})
     api.answer(404, problem(404, "not found"))
     found = await api.kube.get_metadata(SERVICE, KEY)
     assert found is not None
-    assert found["metadata"]["resourceVersion"] == "7"
+    assert found["metadata"] == {**who, CONTENT_OMITTED: True}
     assert not is_whole(found)
     assert await api.kube.get_metadata(SERVICE, KEY) is None
     assert api.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] * 2
