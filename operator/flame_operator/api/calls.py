@@ -14,6 +14,9 @@ MOST_BYTES = 4 * 1024 * 1024
 etcd stores at most 1.5 MB of an object; as JSON it may be larger, since control characters are escaped.
 """
 
+CHILD_BYTES = 512 * 1024
+"""How many bytes of a child are read; a common one has 2 to 15 kB. Parsing more would hold up all others."""
+
 
 @dataclass(frozen=True)
 class Call:

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
+from flame_operator.api import selected
 from flame_operator.api.answers import checked
-from flame_operator.api.calls import Answer, Call
+from flame_operator.api.calls import CHILD_BYTES, MOST_BYTES, Answer, Call
 from flame_operator.api.lists import METADATA_ONLY, Lists
+from flame_operator.api.reading import parsed
 from flame_operator.api.transport import Transport, unlimited
 from flame_operator.errors import Conflict, NotFound
 from flame_operator.resource.kinds import (
@@ -48,10 +50,15 @@ class KubeApi(Protocol):
 
         Raises:
             Conflict: The live object has another uid, or, with None, there already is one.
+            TooLarge: The object has been written, and has more than `CHILD_BYTES`.
         """
 
-    async def get(self, kind: Kind, key: Key) -> Manifest | None:
-        """The object with this key, or None when there is none."""
+    async def get(self, kind: Kind, key: Key, *, most: int = MOST_BYTES) -> Manifest | None:
+        """The object with this key, or None when there is none.
+
+        Raises:
+            TooLarge: It has more than `most` bytes.
+        """
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         """The object with this key without its content (`is_whole`), or None when there is none."""
@@ -113,15 +120,16 @@ class AioKube:
         """Create or change an object by server-side apply; see `KubeApi.apply`."""
         precondition = {"uid": uid} if uid else {"resourceVersion": ABSENT}
         body = {**manifest, "metadata": {**manifest["metadata"], **precondition}}
-        return await self._apply(_path(manifest), body, MANAGER)
+        return await self._apply(_path(manifest), body, MANAGER, most=CHILD_BYTES)
 
-    async def get(self, kind: Kind, key: Key) -> Manifest | None:
+    async def get(self, kind: Kind, key: Key, *, most: int = MOST_BYTES) -> Manifest | None:
         """The object with this key, or None; see `KubeApi.get`."""
-        return await self._get(Call("GET", kind.path(*key)))
+        return await self._get(Call("GET", kind.path(*key), most=most))
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         """The metadata of the object with this key, or None; see `KubeApi.get_metadata`."""
-        found = await self._get(Call("GET", kind.path(*key), accept=METADATA_ONLY))
+        call = Call("GET", kind.path(*key), accept=METADATA_ONLY, parse=selected.metadata)
+        found = await self._get(call)
         return found and without_content(kind, found["metadata"])
 
     async def serves(self, kind: Kind) -> bool:
@@ -153,6 +161,7 @@ class AioKube:
             {"fieldManager": MANAGER},
             [unchanged, *operations],
             content_type="application/json-patch+json",
+            most=CHILD_BYTES,
         )
         answer = await self._request(call)
         if answer.status == 422 and "test" in str(answer.body.get("message")):
@@ -167,7 +176,7 @@ class AioKube:
             "preconditions": {"uid": child["metadata"]["uid"]},
             "propagationPolicy": propagation,
         }
-        answer = await self._request(Call("DELETE", _path(child), body=body))
+        answer = await self._request(Call("DELETE", _path(child), body=body, parse=selected.nothing))
         if answer.status != 404:
             checked(answer)
 
@@ -181,17 +190,33 @@ class AioKube:
             "status": status,
         }
         try:
-            return await self._apply(f"{SERVER.path(*key)}/status", body, STATUS_MANAGER)
+            path = f"{SERVER.path(*key)}/status"
+            return await self._apply(path, body, STATUS_MANAGER, parse=selected.server)
         except NotFound:
             return None
 
     async def post_event(self, event: Manifest) -> None:
         """Create or update an Event; see `EventApi` in `status.recorder`."""
-        await self._apply(EVENT.path(*key_of(event)), event, MANAGER)
+        await self._apply(EVENT.path(*key_of(event)), event, MANAGER, parse=selected.nothing)
 
-    async def _apply(self, path: str, body: Manifest, manager: str) -> Manifest:
-        query = {"fieldManager": manager, "force": "true"}
-        call = Call("PATCH", path, query, body, content_type="application/apply-patch+yaml")
+    async def _apply(
+        self,
+        path: str,
+        body: Manifest,
+        manager: str,
+        *,
+        most: int = MOST_BYTES,
+        parse: Callable[[bytes], Manifest] = parsed,
+    ) -> Manifest:
+        call = Call(
+            "PATCH",
+            path,
+            {"fieldManager": manager, "force": "true"},
+            body,
+            content_type="application/apply-patch+yaml",
+            most=most,
+            parse=parse,
+        )
         return checked(await self._request(call))
 
     async def _request(self, call: Call) -> Answer:

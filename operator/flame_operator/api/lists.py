@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import structlog
 
+from flame_operator.api import selected
 from flame_operator.api.answers import checked
 from flame_operator.api.calls import Answer, Call
 from flame_operator.api.paging import OBJECT_BYTES, PAGE, PAGE_BYTES, next_limit, smaller_limit
 from flame_operator.api.reading import Line, parsed_item
 from flame_operator.api.transport import StreamRefused, Transport
 from flame_operator.errors import TooLarge, Unavailable
-from flame_operator.resource.kinds import POD, Kind, Manifest, without_content
+from flame_operator.resource.kinds import POD, SERVER, Kind, Manifest, without_content
 
 log = structlog.get_logger(__name__)
 
@@ -21,9 +22,13 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MOST_PODS = 250
 """The most pods of a list; tenants decide how many have a server's labels."""
-_OF_PODS = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+POD_BYTES = 2 * 1024 * 1024
+"""How many bytes of a list of pods are read, after which no further page is; a common pod has 5 to 10 kB."""
 RESTARTS = 3
 """How often a list starts again because its pages have expired."""
+
+_PARSERS = {SERVER: selected.servers, POD: selected.pods}
+"""Kinds of which not the whole objects are read."""
 
 
 class Page(NamedTuple):
@@ -55,12 +60,14 @@ class Lists:
             accept=METADATA_LIST if metadata_only else "application/json",
             timeout=LIST_TIMEOUT,
             most=OBJECT_BYTES,
+            parse=_PARSERS.get(kind, parsed_item),
         )
-        limit, version, restarts, pods = PAGE, "", 0, 0
+        limit, version, restarts, objects, size = PAGE, "", 0, 0, 0
         while True:
             query["limit"] = str(limit)
             answer = await self._page(replace(call, query=query), limit)
             if answer is None:
+                size += PAGE_BYTES
                 limit = smaller_limit(limit)
                 continue
             if answer.status == 410 and "continue" in query and restarts < RESTARTS:
@@ -74,8 +81,11 @@ class Lists:
                 raise Unavailable(f"{call}: the answer isn't a list")
             version = version or page["metadata"].get("resourceVersion", "")
             yield Page([_item(kind, item) for item in page["items"] or ()], version)
-            pods += len(page["items"] or ()) if kind == POD else 0
-            if not page["metadata"].get("continue") or pods >= MOST_PODS:
+            objects += len(page["items"] or ())
+            size += answer.size
+            if not page["metadata"].get("continue"):
+                return
+            if kind == POD and (objects >= MOST_PODS or size >= POD_BYTES):
                 return
             _go_on(query, page)
             limit = next_limit(limit, answer.size)
@@ -85,7 +95,7 @@ class Lists:
         try:
             if limit > 1:
                 return await self._transport.request(replace(call, most=PAGE_BYTES))
-            return await self._transport.request(replace(call, parse=parsed_item))
+            return await self._transport.request(call)
         except TooLarge:
             if limit > 1:
                 return None
@@ -135,18 +145,10 @@ class Lists:
 
 
 def _item(kind: Kind, item: Manifest) -> Manifest:
-    if kind == POD:
-        return _slim_pod(item)
-    if item.get("kind") == "PartialObjectMetadata":
+    if item.get("kind") == "PartialObjectMetadata" and kind != POD:
         return without_content(kind, item["metadata"])
     # Items of a list come without apiVersion and kind.
     return {**item, "apiVersion": kind.api_version, "kind": kind.kind}
-
-
-def _slim_pod(pod: Manifest) -> Manifest:
-    """What the operator reads of a pod: who it is and how it is, which users can't write."""
-    metadata = {name: value for name, value in pod["metadata"].items() if name in _OF_PODS}
-    return {"apiVersion": "v1", "kind": POD.kind, "metadata": metadata, "status": pod.get("status") or {}}
 
 
 def _go_on(query: dict[str, str], body: Manifest) -> None:

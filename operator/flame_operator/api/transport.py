@@ -19,7 +19,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from flame_operator.api.calls import Answer, Call, verb_and_resource
-from flame_operator.api.reading import Line, Lines, read_at_most
+from flame_operator.api.reading import Line, Lines, parsed, read_at_most
 from flame_operator.errors import TooLarge, Unavailable, UserError
 from flame_operator.telemetry.metrics import Metrics
 
@@ -202,7 +202,8 @@ class Transport:
 
 async def _answer(response: aiohttp.ClientResponse, call: Call) -> Answer:
     text = await read_at_most(response.content.iter_any(), call.most, str(call))
-    return Answer(response.status, call.parse(text), _seconds(response.headers.get("Retry-After")), len(text))
+    parse = call.parse if response.status < 300 else parsed
+    return Answer(response.status, parse(text), _seconds(response.headers.get("Retry-After")), len(text))
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import structlog
 
+from flame_operator.api.calls import CHILD_BYTES
 from flame_operator.api.kube import KubeApi
 from flame_operator.changes.children import Children
 from flame_operator.changes.compare import corrections, grows, storage_of, without_replicas
 from flame_operator.changes.plan import Action, Apply, Delete
-from flame_operator.errors import Conflict, Invalid
+from flame_operator.errors import Conflict, Invalid, TooLarge
 from flame_operator.formats.shape import at
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.kinds import (
@@ -71,6 +72,10 @@ class Applier:
         except Conflict:
             await self._children.read(manifest["kind"], key_of(manifest))
             raise
+        except TooLarge as error:
+            # It has been written; of what others have made so large, only who it is gets known.
+            await self._children.read(manifest["kind"], key_of(manifest))
+            raise Conflict(str(error)) from error
 
     async def _write(self, server: Server, manifest: Manifest, uid: str | None) -> Manifest:
         """Apply a child, and remove what others have added to lists that belong to the operator alone.
@@ -101,7 +106,7 @@ class Applier:
             Refused: The volumes' storage class doesn't allow it.
         """
         for key, size in claims(wanted, known):
-            claim = await self._api.get(VOLUME_CLAIM, key)
+            claim = await self._api.get(VOLUME_CLAIM, key, most=CHILD_BYTES)
             if claim is not None and at(claim, *STORAGE) != size:
                 path = f"/{'/'.join(STORAGE)}"
                 await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
@@ -114,7 +119,7 @@ class Applier:
         A field that an apply no longer contains is removed, and `replicas` would fall back to 1 until the
         autoscaler notices. So the ownership of the field is removed first, and the field stays.
         """
-        live = await self._api.get(DEPLOYMENT, server.key)
+        live = await self._api.get(DEPLOYMENT, server.key, most=CHILD_BYTES)
         if live is not None and (operations := without_replicas(live, MANAGER)):
             await self._api.correct(live, operations)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from flame_operator.api.calls import CHILD_BYTES
 from flame_operator.api.kube import KubeApi
 from flame_operator.changes.pace import Pace
 from flame_operator.errors import TooLarge
@@ -80,7 +81,7 @@ class Children:
 
     async def _read(self, kind: str, key: Key) -> Manifest | None:
         try:
-            return await self._api.get(KINDS[kind], key)
+            return await self._api.get(KINDS[kind], key, most=CHILD_BYTES)
         except TooLarge:
             return await self._api.get_metadata(KINDS[kind], key)
 

@@ -24,6 +24,7 @@ from flame_operator.resource.kinds import (
     CONTENT_BY_NAME,
     WATCHED_KINDS,
     Kind,
+    key_of,
     without_content,
 )
 
@@ -110,6 +111,12 @@ class ChildWatch:
             await self.sleep(scope.delay(self.jitter()))
 
     async def _list(self, scope: _Scope) -> None:
+        # What isn't in the list and hasn't changed meanwhile was deleted while nobody watched.
+        missing = {
+            key: version
+            for key, version in self.informer.cache.snapshot(scope.kind.kind).items()
+            if scope.namespace in (None, key.namespace)
+        }
         version = ""
         pages = self.api.pages(
             scope.kind,
@@ -120,7 +127,9 @@ class ChildWatch:
         async for page in pages:
             version = page.version
             for body in page.items:
+                missing.pop(key_of(body), None)
                 self.informer.seen(body, deleted=False)
+        self.informer.vanished(scope.kind, missing)
         scope.version = version
 
     async def _stream(self, scope: _Scope) -> None:

@@ -118,6 +118,11 @@ class Informer:
         if self.cache.drop_slot(kind.kind, key, version):
             self._report(kind.kind, key)
 
+    def vanished(self, kind: Kind, missing: dict[Key, int]) -> None:
+        """Handle children that a full list of their kind didn't have; see `Cache.expire`."""
+        for server in self.cache.expire(kind.kind, missing):
+            self.changed(server)
+
     def noted(self, kind: Kind, key: Key, version: int) -> None:
         """Handle an event that doesn't contain its object, which a pass has to read."""
         self.watch_health.heard(kind.kind, key, version)

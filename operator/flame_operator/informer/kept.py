@@ -46,6 +46,11 @@ def record(body: Manifest, *, with_owner: bool) -> bytes:
     return _text({"metadata": metadata | {CONTENT_OMITTED: True}})
 
 
+def server_record(body: Manifest) -> bytes:
+    """The text to keep of a server whose spec is too large: who it is, and its status."""
+    return _text({"metadata": _of_server(body) | {CONTENT_OMITTED: True}, "status": body.get("status") or {}})
+
+
 def _of_server(body: Manifest) -> Manifest:
     metadata = {name: value for name, value in body["metadata"].items() if name in _OF_SERVERS}
     ours = [

@@ -14,10 +14,13 @@ from typing import Any, Protocol
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
+from flame_operator.api.bounded_session import bounded_session
+from flame_operator.api.paging import PAGE
 from flame_operator.api.transport import uses_kubeconfig
 from flame_operator.concurrency import until_one_ends
 from flame_operator.resource.kinds import GROUP, SERVER, Kind, Manifest
 
+USER_AGENT = "flame-operator-watch"
 INACTIVITY_SECONDS = 70.0
 SERVER_TIMEOUT_SECONDS = 290
 
@@ -130,7 +133,14 @@ async def _unused_handler(**_: object) -> None:
     """Do nothing: kopf needs a handler, but the filter of `_filter_of` rejects every event."""
 
 
-def _login(**context: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own keyword arguments
+def _login(**context: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf's own keyword arguments
+    info = _connection(**context)
+    if info is None:
+        return None
+    return kopf.AiohttpSession(server=info.server, aiohttp_session=bounded_session(info, USER_AGENT))
+
+
+def _connection(**context: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - see `_login`
     if uses_kubeconfig():
         return kopf.login_with_kubeconfig(**context)
     info = kopf.login_with_service_account(**context)
@@ -147,7 +157,7 @@ def _settings(exit_seconds: float) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.watching.chunk_size = 20  # kopf holds whole pages, and tenants decide how large a resource is
+    settings.watching.chunk_size = PAGE  # the session makes smaller ones of them, where they are large
     settings.watching.server_timeout = SERVER_TIMEOUT_SECONDS
     settings.watching.client_timeout = SERVER_TIMEOUT_SECONDS + 60
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from flame_operator.errors import Conflict, Unavailable, UserError
+from flame_operator.reconcile.pauses import Pauses
 from flame_operator.resource.kinds import Key
 from flame_operator.telemetry.metrics import Metrics, result_of
 
@@ -40,7 +41,7 @@ class WorkQueue:
     A key that is added while it waits is handled once. A key that is added while it is being handled is
     handled once more afterwards. A key whose handler fails comes back after an exponential delay with jitter.
     A namespace has at most three quarters of the workers, and nothing holds a worker for longer than a pass
-    may take.
+    may take. A key that has been handled very often of late has to pause first (`Pauses`).
 
     Args:
         handler: Handles one key.
@@ -83,6 +84,9 @@ class WorkQueue:
         self._failures: Counter[Key] = Counter()
         self._bugs: Counter[Key] = Counter()
         self._timers: dict[Key, Timer] = {}
+        self._pauses = Pauses(clock)
+        # Keys whose timer ends such a pause.
+        self._pausing: set[Key] = set()
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -97,15 +101,25 @@ class WorkQueue:
         return next((self._clock() - since for since in self._queued.values()), 0.0)
 
     def add(self, key: Key) -> None:
-        """Have a key handled as soon as a worker is free; one whose handler has a bug waits for its delay."""
-        if self._stopping or (key in self._timers and self._bugs[key] >= MOST_BUGS):
+        """Have a key handled as soon as a worker is free.
+
+        One whose handler has a bug waits for its delay, one that was handled too often for its pause.
+        """
+        if self._stopping or key in self._pausing or (key in self._timers and self._bugs[key] >= MOST_BUGS):
             return
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
         if key in self._working:
             self._dirty.add(key)
-        elif key not in self._queued:
+        elif key not in self._queued and (seconds := self._pauses.seconds(key)) > 0:
+            self._pausing.add(key)
+            self.add_later(key, seconds)
+        else:
+            self._put(key)
+
+    def _put(self, key: Key) -> None:
+        if key not in self._queued:
             self._queued[key] = self._clock()
             self._waiting.setdefault(key.namespace, deque()).append(key)
             self._wake.set()
@@ -119,7 +133,11 @@ class WorkQueue:
 
     def _due(self, key: Key) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        if key in self._pausing:
+            self._pausing.remove(key)
+            self._put(key)
+        else:
+            self.add(key)
 
     def stop(self) -> None:
         """Accept no more keys; `run` returns once all waiting keys have been handled."""
@@ -127,6 +145,7 @@ class WorkQueue:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._pausing.clear()
         self._wake.set()
 
     async def run(self) -> None:
@@ -160,6 +179,7 @@ class WorkQueue:
             self._waiting[namespace] = keys
         del self._queued[key]
         self._working.add(key)
+        self._pauses.begun(key)
         return key
 
     async def _work_on(self, key: Key) -> None:

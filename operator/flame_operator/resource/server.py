@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from flame_operator.errors import InvalidSpec
-from flame_operator.resource.kinds import Key, Manifest, key_of
+from flame_operator.resource.kinds import Key, Manifest, is_whole, key_of
 from flame_operator.resource.spec.server_spec import ServerSpec
 
 DEFAULT_REPLICAS = 2
@@ -45,6 +45,8 @@ def parse_server(body: Manifest, *, forbid_unknown: bool = False) -> Server:
         raise InvalidSpec(
             "metadata.name must be a DNS label that starts with a letter and has at most 40 characters"
         )
+    if not is_whole(body):
+        raise InvalidSpec("it is too large, or those of its namespace are together; make it smaller")
     try:
         spec = ServerSpec.model_validate(
             body.get("spec") or {},

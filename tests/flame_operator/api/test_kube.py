@@ -8,12 +8,30 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from flame_operator.api.calls import CHILD_BYTES
 from flame_operator.api.kube import AioKube
 from flame_operator.api.lists import MOST_PODS
 from flame_operator.api.paging import PAGE, PAGE_BYTES
 from flame_operator.api.transport import ATTEMPTS, Transport, connect, open_session
-from flame_operator.errors import Conflict, Forbidden, NamespaceTerminating, Refused, Unavailable, UserError
-from flame_operator.resource.kinds import DEPLOYMENT, POD, SERVER, SERVICE, Key, is_whole
+from flame_operator.errors import (
+    Conflict,
+    Forbidden,
+    NamespaceTerminating,
+    Refused,
+    TooLarge,
+    Unavailable,
+    UserError,
+)
+from flame_operator.resource.kinds import (
+    CONTENT_OMITTED,
+    DEPLOYMENT,
+    INSTANCE,
+    POD,
+    SERVER,
+    SERVICE,
+    Key,
+    is_whole,
+)
 from tests.support.operator.fake_kube import server
 
 KEY = Key("team", "docs")
@@ -209,8 +227,8 @@ async def test_metadata_is_listed_without_the_rest(api: Api) -> None:
 async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> None:
     pod = {
         "metadata": {"name": "a", "annotations": {"x": "y"}},
-        "spec": {"x": "y"},
-        "status": {"phase": "Running"},
+        "spec": {"x": "y", "containers": [{"name": "c", "env": []}]},
+        "status": {"phase": "Running", "conditions": []},
     }
     api.answer(200, {"metadata": {"continue": "next"}, "items": [pod] * MOST_PODS})
     found = [item async for item in api.kube.list(POD, namespace="team")]
@@ -219,8 +237,32 @@ async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> Non
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "a"},
-        "status": {"phase": "Running"},
+        "spec": {"containers": [{"name": "c"}]},
+        "status": {"conditions": []},
     }
+
+
+async def test_pods_are_read_up_to_a_number_of_bytes(api: Api) -> None:
+    pod = {"metadata": {"name": "a"}, "spec": {"x": "x" * PAGE_BYTES}}
+    for _ in range(20):
+        api.answer(200, {"metadata": {"continue": "next"}, "items": [pod]})
+    found = [item async for item in api.kube.list(POD, namespace="team")]
+    # Four pages were too large, and the fifth, of one pod, is the last.
+    assert [query["limit"] for _, _, query, _, _ in api.asked] == ["250", "62", "15", "3", "1"]
+    assert len(found) == 1
+
+
+async def test_answers_to_writes_are_bounded(api: Api) -> None:
+    labels = {"x": "x" * CHILD_BYTES}
+    large = {**CHILD, "metadata": {**CHILD["metadata"], "labels": labels}}
+    for _ in range(3):
+        api.answer(200, large)
+    with pytest.raises(TooLarge):
+        await api.kube.apply(CHILD, uid="u1")
+    await api.kube.delete(CHILD)
+    found = await api.kube.patch_status(server(), {})
+    assert found is not None
+    assert "labels" not in found["metadata"]
 
 
 async def test_a_missing_object_is_no_error(api: Api) -> None:
@@ -232,11 +274,14 @@ async def test_a_missing_object_is_no_error(api: Api) -> None:
 
 
 async def test_metadata_comes_without_the_rest(api: Api) -> None:
-    api.answer(200, {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": "7"}})
+    owner = [{"kind": "FlameMCPServer", "uid": "u1"}]
+    who = {"resourceVersion": "7", "ownerReferences": owner, "labels": {INSTANCE: "docs"}}
+    labels = {"labels": {INSTANCE: "docs", "x": "y"}, "managedFields": [{}]}
+    api.answer(200, {"kind": "PartialObjectMetadata", "metadata": {**who, **labels}})
     api.answer(404, problem(404, "not found"))
     found = await api.kube.get_metadata(SERVICE, KEY)
     assert found is not None
-    assert found["metadata"]["resourceVersion"] == "7"
+    assert found["metadata"] == {**who, CONTENT_OMITTED: True}
     assert not is_whole(found)
     assert await api.kube.get_metadata(SERVICE, KEY) is None
     assert api.accepted == ["application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"] * 2

@@ -105,6 +105,34 @@ async def test_a_watch_goes_on_where_it_broke_off_or_with_a_list(
     assert api.asked == asked
 
 
+async def test_a_new_list_tells_what_was_deleted_while_nobody_watched() -> None:
+    """The list finds one ConfigMap; the other, of the same server, is gone."""
+    changed: list[Key] = []
+    cache = Cache()
+    informer = Informer(FakeKube(), cache, changed.append, WatchHealth(namespaced=False, grace=90), 600)
+    for body in (server(), server("other", uid="uid-2"), server("far", "elsewhere", uid="uid-3")):
+        body["metadata"]["resourceVersion"] = "1"
+        cache.put(body)
+    gone = config_map(3, "other", "uid-2")
+    elsewhere = config_map(3, "far", "uid-3")
+    elsewhere["metadata"]["namespace"] = "elsewhere"
+    for body in (config_map(4), gone, elsewhere):
+        cache.put(body)
+    api = Api([ERROR])
+    watching = asyncio.create_task(
+        ChildWatch(api=api, informer=informer, namespaces=["team"], sleep=no_sleep).run()
+    )
+    async with asyncio.timeout(5):
+        await api.done.wait()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert cache.child(CONFIG_MAP.kind, Key("team", "other")) is None
+    assert Key("team", "other") in changed
+    # The watch of one namespace doesn't list the others.
+    assert cache.child(CONFIG_MAP.kind, Key("elsewhere", "far")) is not None
+    assert Key("elsewhere", "far") not in changed
+
+
 async def test_content_is_read_by_a_pass_and_not_by_the_watch() -> None:
     informer, changed = await run(Api([line("MODIFIED", config_map(7, x="not kept"))]))
     cache = informer.cache

@@ -57,7 +57,7 @@ class FakeKube:
         self._owned[slot] = copy.deepcopy(manifest)
         return self._written(f"apply {manifest['kind']}", slot, merged)
 
-    async def get(self, kind: Kind, key: Key) -> Manifest | None:
+    async def get(self, kind: Kind, key: Key, *, most: int = 0) -> Manifest | None:  # noqa: ARG002 - all are small
         return self._read(f"get {kind.kind}", kind, key)
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:

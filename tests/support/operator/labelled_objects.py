@@ -13,9 +13,29 @@ from kubernetes.aio.client import Configuration
 from flame_operator.api.kube import AioKube
 from flame_operator.api.lists import Lists
 from flame_operator.api.transport import Transport, open_session
-from flame_operator.resource.kinds import SERVER, WATCHED_KINDS, Key, Kind, Manifest, key_of
+from flame_operator.resource.kinds import POD, SERVER, WATCHED_KINDS, Key, Kind, Manifest, key_of
 
 PIECE = 64 * 1024
+
+
+def _resources(*names: tuple[str, str]) -> Manifest:
+    verbs = {"namespaced": True, "singularName": "", "verbs": ["get", "list", "watch", "patch"]}
+    found = [{"name": plural, "kind": kind, **verbs} for plural, kind in names]
+    return {"kind": "APIResourceList", "resources": found}
+
+
+def _group(name: str, version: str) -> Manifest:
+    return {"name": name, "versions": [{"version": version}], "preferredVersion": {"version": version}}
+
+
+DISCOVERY = {
+    "/api": {"versions": ["v1"]},
+    "/api/v1": _resources(("namespaces", "Namespace"), ("events", "Event")),
+    "/apis": {"groups": [_group("apiextensions.k8s.io", "v1"), _group(SERVER.group, SERVER.version)]},
+    "/apis/apiextensions.k8s.io/v1": _resources(("customresourcedefinitions", "CustomResourceDefinition")),
+    f"/apis/{SERVER.api_version}": _resources((SERVER.plural, SERVER.kind)),
+}
+"""What kopf wants to know before it watches anything."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +95,13 @@ class LargeApi:
             return web.Response()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path in DISCOVERY:
+            return web.json_response(DISCOVERY[request.path])
         parts = request.path.strip("/").split("/")
         parts = parts[2 if parts[0] == "api" else 3 :]
         namespace = parts[1] if parts[0] == "namespaces" else None
         plural, *name = parts[2:] if namespace else parts
-        kind = next(kind for kind in (SERVER, *WATCHED_KINDS) if kind.plural == plural)
+        kind = next(kind for kind in (SERVER, POD, *WATCHED_KINDS) if kind.plural == plural)
         only_metadata = "PartialObjectMetadata" in request.headers["Accept"]
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         if name:
@@ -128,15 +150,22 @@ async def _write(response: web.StreamResponse, pieces: Iterator[str]) -> None:
 
 
 @asynccontextmanager
-async def serving(api: LargeApi) -> AsyncIterator[tuple[AioKube, Lists]]:
-    """The operator's clients of this API."""
+async def listening(api: LargeApi) -> AsyncIterator[str]:
+    """The address of this API."""
     app = web.Application()
-    app.router.add_route("GET", "/{path:.*}", api.handle)
+    app.router.add_route("*", "/{path:.*}", api.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    async with open_session(configuration, 0, "test") as session:
-        transport = Transport(configuration, session, concurrency=4)
-        yield AioKube(transport), Lists(transport)
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@asynccontextmanager
+async def serving(api: LargeApi) -> AsyncIterator[tuple[AioKube, Lists]]:
+    """The operator's clients of this API."""
+    async with listening(api) as address:
+        configuration = Configuration(host=address)
+        async with open_session(configuration, 0, "test") as session:
+            transport = Transport(configuration, session, concurrency=4)
+            yield AioKube(transport), Lists(transport)

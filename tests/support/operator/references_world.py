@@ -50,7 +50,7 @@ class SlowKube(FakeKube):
         self.free.set()
         self.asked = asyncio.Event()
 
-    async def get(self, kind: Kind, key: Key) -> Manifest | None:
+    async def get(self, kind: Kind, key: Key, *, most: int = 0) -> Manifest | None:  # noqa: ARG002 - all are small
         return await self._wait(await super().get(kind, key))
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
