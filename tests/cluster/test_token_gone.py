@@ -65,3 +65,26 @@ def test_pods_end_with_the_token_and_their_number_comes_back_with_it(
 
     cluster.wait_until("the rollout to end", all_serve)
     assert len(names(cluster, namespace)) == 3
+
+
+def test_a_changed_token_replaces_pods_one_by_one(
+    cluster: Cluster, namespace: str, start_operator: Callable[..., Operator]
+) -> None:
+    start_operator(FLAME_OPERATOR_REFERENCE_POLL_SECONDS="1")
+    store(cluster, namespace, "one")
+    cluster.apply(server("docs", namespace, **SPEC))
+    cluster.wait_until("three pods", lambda: len(names(cluster, namespace)) == 3)
+    before = names(cluster, namespace)
+    set_pods_ready(cluster, namespace, ready=True)
+    cluster.wait_for_condition("docs", namespace, "Reconciling", ("False", "UpToDate"))
+    store(cluster, namespace, "two")
+    cluster.wait_until("a pod with the new token", lambda: len(names(cluster, namespace)) == 4)
+    # The new one isn't ready, so the old ones go on.
+    assert before < names(cluster, namespace)
+    assert cluster.conditions("docs", namespace)["Stalled"] == ("False", "UpToDate")
+
+    def all_are_new() -> bool:
+        set_pods_ready(cluster, namespace, ready=True)
+        return not before & names(cluster, namespace)
+
+    cluster.wait_until("all pods to be replaced", all_are_new)
