@@ -82,6 +82,30 @@ def test_the_rights_are_these_and_no_more() -> None:
     assert rights(own) == OWN_RIGHTS
 
 
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ("rbac.aggregate=false", {"ClusterRole", "flame-mcp-system"}),
+        ("rbac.aggregate=false,watchNamespaces={one,two}", {"flame-mcp-system", "one", "two"}),
+    ],
+)
+def test_both_modes_give_the_same_few_rights_and_nothing_dangerous(values: str, where: set[str]) -> None:
+    documents = render("--set", values)
+    roles = [*of_kind(documents, "ClusterRole"), *of_kind(documents, "Role")]
+    assert {role["metadata"].get("namespace", "ClusterRole") for role in roles} == where
+    assert len(roles) == len(where)
+    for role in roles:
+        found = rights(role)
+        assert found == (OWN_RIGHTS if role["metadata"]["name"].endswith("-own") else RIGHTS)
+        # Raise these numbers only for a right that tests/cluster/test_harmless.py shows to be used.
+        assert sum(map(len, found.values())) == (6 if found == OWN_RIGHTS else 70)
+        assert not set().union(*found.values()) & {"*", "bind", "escalate", "impersonate", "deletecollection"}
+        kinds = {key.partition(" ")[0] for key in found}
+        assert not {kind for kind in kinds if "*" in kind or "rbac." in kind or "admission" in kind}
+        assert not kinds & {"/pods/exec", "/pods/log", "/pods/attach", "/serviceaccounts/token", "/nodes"}
+        assert not found["/secrets"] & {"list", "watch"}
+
+
 def test_rights_to_optional_kinds_come_with_their_switch() -> None:
     switched = {
         "httpRoutes": "gateway.networking.k8s.io/httproutes",

@@ -50,7 +50,7 @@ def test_roles_are_aggregated_to_those_of_the_cluster() -> None:
     }
     assert aggregated == {"operator": set(), "view": {"view"}, "edit": {"edit", "admin"}}
     servers, read = "flamemcp.dev/flamemcpservers", {"get", "list", "watch"}
-    assert rights(roles["view"]) == {servers: read, f"{servers}/status": read, f"{servers}/scale": read}
+    assert rights(roles["view"]) == {servers: read, f"{servers}/status": {"get"}, f"{servers}/scale": {"get"}}
     assert rights(roles["edit"]) == {
         servers: read | {"create", "update", "patch", "delete", "deletecollection"},
         f"{servers}/status": {"get"},

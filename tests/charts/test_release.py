@@ -9,10 +9,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from release import charts, sbom, scan
 from tests.harness import tools
 from tests.support.charts.helm_cli import template
+from tests.support.e2e import product
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -32,8 +34,59 @@ def test_workflows_have_the_least_rights_and_no_floating_action() -> None:
     for file in WORKFLOWS:
         text = file.read_text()
         assert re.search(r"^permissions: *({}|\n  contents: read)$", text, re.MULTILINE), file
-        for used in re.findall(r"uses: (\S+)", text):
-            assert used.startswith("./") or re.search(r"@(v\d|[0-9a-f]{40}|\d+\.\d+)", used), used
+        for used in re.findall(r"uses: (.+)", text):
+            # The commit decides; the version beside it is for people, and for Dependabot.
+            assert used.startswith("./") or re.fullmatch(r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+
+
+def test_a_tag_names_an_image_only_once_it_was_scanned_and_signed() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    steps = workflow["jobs"]["images"]["steps"]
+    (build,) = (one for one in steps if one.get("id") == "build")
+    assert "tags" not in build["with"]
+    assert {"push-by-digest=true", "push=true"} <= set(build["with"]["outputs"].split(","))
+    scans = [one for one in steps if "trivy-action" in one.get("uses", "")]
+    platforms = [one.get("env", {}).get("TRIVY_PLATFORM", "linux/amd64") for one in scans]
+    assert platforms == build["with"]["platforms"].split(",")
+    assert all(one["with"]["exit-code"] == "1" for one in scans)
+    (sign,) = (one for one in steps if "cosign sign" in one.get("run", ""))
+    (tag,) = (one for one in steps if "--tag" in one.get("run", ""))
+    order = [steps.index(one) for one in (build, *scans, sign, tag)]
+    assert order == sorted(order)
+    assert tag is steps[-1]
+
+
+def test_images_start_from_one_pinned_base() -> None:
+    bases = {image: product.pinned(image) for image in sbom.IMAGES}
+    assert len(set(bases.values())) == 1, bases
+    assert re.fullmatch(r"python:3\.\d+-slim@sha256:[0-9a-f]{64}", bases["server"])
+    for image in sbom.IMAGES:
+        text = (ROOT / f"Dockerfile.{image}").read_text()
+        stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
+        for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+            assert base == "${PYTHON_IMAGE}" or base in stages, base
+
+
+SIGNER = "https://github.com/OWNER/flame-mcp/.github/workflows/release.yaml@refs/tags/v1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("signer", "trusted"),
+    [
+        (SIGNER, True),
+        (SIGNER.replace("refs/tags/v1.2.3", "refs/heads/main"), False),
+        (SIGNER.replace("refs/tags/v1.2.3", "refs/heads/refs/tags/v1.2.3"), False),
+        (SIGNER + "-evil", False),
+        (SIGNER.replace("github.com", "githubXcom"), False),
+        (SIGNER.replace("/.github/", "/xgithub/"), False),
+        (SIGNER.replace("release.yaml", "releaseXyaml"), False),
+        (SIGNER.replace("https://", "https://evil.example/https://"), False),
+    ],
+)
+def test_the_documented_check_trusts_only_releases_of_this_workflow(signer: str, trusted: bool) -> None:
+    page = (ROOT / "docs/release.md").read_text()
+    (pattern,) = re.findall(r"--certificate-identity-regexp '(.+)'", page)
+    assert bool(re.search(pattern, signer)) is trusted
 
 
 @pytest.mark.parametrize("chart", charts.CHARTS, ids=lambda chart: chart.name)

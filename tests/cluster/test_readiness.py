@@ -3,8 +3,6 @@
 There is no node: tests report what kubelets would, and the server listens on this machine.
 """
 
-import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,27 +12,12 @@ import pytest
 from flame_server.index.build import build_index
 from tests.support.cluster.cluster import Cluster, server
 from tests.support.cluster.default_children import NOT_READY, wait_until_at_rest
+from tests.support.cluster.pods import set_pods_ready
 from tests.support.server.server_process import FLAME_MCP, running
 
 pytestmark = pytest.mark.cluster
 
 WIDE = ("IMAGE", "COLLECTION", "LAST-INGEST")
-
-
-def set_pods_ready(cluster: Cluster, namespace: str, *, ready: bool) -> None:
-    """What kubelets would report; the controllers carry it into the Deployment."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    truth = "True" if ready else "False"
-    status = {
-        "phase": "Running",
-        "conditions": [{"type": kind, "status": truth, "lastTransitionTime": now} for kind in ("Ready",)],
-    }
-    for pod in cluster.items("pods", namespace):
-        name = pod["metadata"]["name"]
-        patch = json.dumps({"status": status})
-        cluster.kubectl(
-            "patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch
-        )
 
 
 @pytest.fixture

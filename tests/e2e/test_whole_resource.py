@@ -196,6 +196,22 @@ def test_a_changed_secret_rolls_the_pods(installed: Cluster, namespace: str) -> 
     )
     product.wait_ready(installed, namespace, "docs")
 
+    def names() -> set[str]:
+        found = product.get(installed, namespace, "pods", "-l", SERVER_PODS)["items"]
+        return {pod["metadata"]["name"] for pod in found}
+
+    accepting = names()
+    installed.kubectl("delete", "secret", "tokens", "-n", namespace)
+    wait_for_condition(installed, namespace, "Ready", lambda found: found == ("False", "TokenGone"), 90)
+    # The kubelet keeps a deleted Secret's content in running pods, and starts none without it.
+    wait_for(
+        "the pods that accept the token to end",
+        lambda: not accepting & names(),
+        timeout=60,
+    )
+    store("second-token-of-this-test")
+    product.wait_ready(installed, namespace, "docs", timeout=180)
+
 
 def test_the_other_operator_takes_over(installed: Cluster, namespace: str) -> None:
     def leader() -> str:

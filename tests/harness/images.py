@@ -35,20 +35,27 @@ _UNNEEDED = (
 )
 
 
-def ensure_base(engine: Engine, ref: str) -> None:
-    """Makes sure that `ref` (such as `python:3.13-slim`) is in the engine.
+def ensure_base(engine: Engine, ref: str) -> str:
+    """Makes sure that `ref` is in the engine, such as `python:3.13-slim@sha256:...`, or a stand-in for it.
 
-    Pulled where a registry answers. Else a stand-in is made from Debian's packages and kept under that
-    name, so that Dockerfiles need no change.
+    Pulled where a registry answers. Else a stand-in is made from Debian's packages and kept under that name,
+    without the digest, which nothing made here could have.
+
+    Returns:
+        What builds have to start from: `ref`, or the name of the stand-in.
 
     Raises:
         HarnessError: it can be neither pulled nor made.
     """
-    if engine.image_id(ref) is None and not _pull(engine, ref):
-        archive = _stand_in(ref)
-        with step(f"importing {ref}, made of Debian's packages"):
+    if engine.image_id(ref) is not None or _pull(engine, ref):
+        return ref
+    name = ref.partition("@")[0]
+    if engine.image_id(name) is None:
+        archive = _stand_in(name)
+        with step(f"importing {name}, made of Debian's packages"):
             changes = [f"--change=ENV PATH={_PATH} LANG=C.UTF-8", '--change=CMD ["python3"]']
-            engine.docker("import", *changes, archive, ref, timeout=_PULL_SECONDS)
+            engine.docker("import", *changes, archive, name, timeout=_PULL_SECONDS)
+    return name
 
 
 @functools.cache

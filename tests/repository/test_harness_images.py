@@ -4,10 +4,12 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.harness import archive, images, kind, node
+from tests.harness.engine import Engine
 from tests.harness.errors import HarnessError
 from tests.harness.pki import Authority
 
@@ -48,6 +50,49 @@ def test_stand_ins_have_the_python_of_the_official_image(ref: str, suite: str) -
 def test_other_base_images_have_no_stand_in(ref: str) -> None:
     with pytest.raises(HarnessError, match="give this machine a registry"):
         images.suite_of(ref)
+
+
+class FakeEngine:
+    """A Docker engine that has some images and may pull others."""
+
+    def __init__(self, *images: str) -> None:
+        self.images = set(images)
+        self.imported: list[str] = []
+
+    def image_id(self, ref: str) -> str | None:
+        return "id" if ref in self.images else None
+
+    def docker(self, *words: object, timeout: float) -> None:
+        assert timeout > 0
+        self.imported.append(str(words[-1]))
+
+
+PINNED = "python:3.13-slim@sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("there", "pulled", "used", "imported"),
+    [
+        ((PINNED,), False, PINNED, []),
+        ((), True, PINNED, []),
+        ((), False, "python:3.13-slim", ["python:3.13-slim"]),
+        (("python:3.13-slim",), False, "python:3.13-slim", []),
+        # A floating image that happens to be there isn't taken where the pinned one can be pulled.
+        (("python:3.13-slim",), True, PINNED, []),
+    ],
+)
+def test_builds_start_from_the_pinned_base_or_a_stand_in(
+    monkeypatch: pytest.MonkeyPatch,
+    there: tuple[str, ...],
+    pulled: bool,
+    used: str,
+    imported: list[str],
+) -> None:
+    monkeypatch.setattr(images, "_pull", lambda *_: pulled)
+    monkeypatch.setattr(images, "_stand_in", Path)
+    engine = FakeEngine(*there)
+    assert images.ensure_base(cast(Engine, engine), PINNED) == used
+    assert engine.imported == imported
 
 
 def test_stand_in_looks_like_the_official_image(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ def foreign_secrets(actions: Iterable[Action]) -> Iterator[str]:
 
 
 def allowed(
-    actions: Iterable[Action], *, references_missing: bool, keep: Collection[str] = ()
+    actions: Iterable[Action],
+    *,
+    references_missing: bool,
+    token_gone: bool = False,
+    keep: Collection[str] = (),
 ) -> list[Action]:
     """The actions, except those that would do harm now.
 
@@ -36,6 +40,8 @@ def allowed(
         references_missing: Whether pods would lack a Secret or ConfigMap that they read. In that case, no pod
             is created or replaced. The same holds while a Secret with the name of a generated one belongs to
             somebody else.
+        token_gone: Whether pods have to end because the token that they accept is gone. They are replaced
+            although references are missing; none is created where there is no Deployment.
         keep: Names of children that are no longer desired but still in use: they aren't deleted.
     """
     found = []
@@ -44,7 +50,11 @@ def allowed(
     foreign = set(foreign_secrets(actions))
     for action in actions:
         lacks_references = isinstance(action, Apply) and (
-            (action.manifest["kind"] == DEPLOYMENT.kind and (references_missing or bool(foreign)))
+            (
+                action.manifest["kind"] == DEPLOYMENT.kind
+                and (references_missing or bool(foreign))
+                and not (token_gone and action.uid is not None)
+            )
             # Qdrant's StatefulSet has the name of the Secret with its keys.
             or (
                 action.manifest["kind"] == STATEFUL_SET.kind

@@ -29,7 +29,7 @@ from flame_operator.desired.pod import (
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
 from flame_operator.desired.resources import container_resources
 from flame_operator.desired.scheduling import scheduling
-from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST
+from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import DEPLOYMENT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 from flame_operator.resource.unions import loads_docs, workload_identity
@@ -53,7 +53,7 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
         "revisionHistoryLimit": 3,
         **_progress_deadline(server),
         "selector": {"matchLabels": selector_labels(server.key.name)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "strategy": _strategy(facts),
         "template": {
             "metadata": _pod_metadata(server, facts, config),
             "spec": _pod(server, defaults),
@@ -72,6 +72,17 @@ def _progress_deadline(server: Server) -> dict[str, int]:
     return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 
 
+def _strategy(facts: Facts) -> dict[str, Any]:
+    """How pods are replaced: without an interruption, except when they accept a token that was taken away.
+
+    Then all old pods end first. The new ones can't start before the kubelet can mount the Secret again: they
+    need neither the operator nor anybody who remembers how many pods there were.
+    """
+    if facts.token_gone:
+        return {"type": "Recreate"}
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+
+
 def _replicas(server: Server, facts: Facts) -> int | None:
     """How many replicas to ask for; None leaves the number to an autoscaler, or to whoever has set it."""
     replicas = server.spec.replicas
@@ -85,8 +96,8 @@ def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, A
     found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
     if workload_identity(server):
         found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
-    if facts.references:
-        found["annotations"][REFERENCES_DIGEST] = facts.references
+    if digest_of_references := TOKEN_GONE if facts.token_gone else facts.references:
+        found["annotations"][REFERENCES_DIGEST] = digest_of_references
     return found
 
 

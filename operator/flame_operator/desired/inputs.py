@@ -27,6 +27,8 @@ class Facts:
 
     references: str = ""
     """The digest of the Secrets and ConfigMaps that pods read; empty for none. A change rolls the pods."""
+    token_gone: bool = False
+    """Whether the Secret with the token of callers is gone, and pods still accept that token."""
     token: str | None = field(default=None, repr=False)
     """The generated bearer token, as base64; None when none is needed."""
     qdrant_keys: Mapping[str, str] | None = field(default=None, repr=False)

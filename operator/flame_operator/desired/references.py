@@ -52,6 +52,11 @@ def credentials(server: Server) -> tuple[Credential, ...]:
     return tuple(_credentials(server))
 
 
+def caller_token(server: Server) -> Reference | None:
+    """The reference to the token that callers have to present, where the spec names a Secret for it."""
+    return next((one.reference for one in credentials(server) if one.file == AUTH_TOKEN), None)
+
+
 def references(server: Server) -> tuple[Reference, ...]:
     """All references of the server: every key that its children refer to."""
     spec = server.spec

@@ -109,10 +109,16 @@ class Reconciler:
             outcome = outcome_of(
                 server, defaults, resolution.references, actions, waits_for_turn=resolution.waits_for_turn
             )
+            outcome = replace(outcome, token_gone=resolution.facts.token_gone)
             if server.spec.suspend:
                 return outcome
             first = secret_first(actions)
-            now = allowed(first, references_missing=bool(outcome.missing), keep=resolution.keep)
+            now = allowed(
+                first,
+                references_missing=bool(outcome.missing),
+                token_gone=outcome.token_gone,
+                keep=resolution.keep,
+            )
             try:
                 await self.applier.carry_out(server, now)
             except Conflict as conflict:

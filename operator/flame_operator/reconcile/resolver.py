@@ -1,13 +1,13 @@
 """Gathers the facts that decide about a server's children: references, generated values, pacing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flame_operator.changes.children import Children
 from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
 from flame_operator.desired.qdrant import unkeyed_digest
-from flame_operator.desired.references import references
+from flame_operator.desired.references import caller_token, references
 from flame_operator.formats.shape import at
 from flame_operator.informer.kept import SCALED_BY_OTHERS
 from flame_operator.references.digests import Digests
@@ -27,7 +27,7 @@ from flame_operator.resource.kinds import (
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import generates_token, managed_qdrant
 from flame_operator.rollouts.rollouts import Rollouts
-from flame_operator.workloads.deployments import still_asks_qdrant
+from flame_operator.workloads.deployments import reads_secret, still_asks_qdrant
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Resolver:
         deployment = self._children.known(server, DEPLOYMENT.kind)
         digest, waits = self._rollouts.admit(server, status, deployment, resolved)
         facts = self._facts(server, deployment, digest, tokens)
+        facts = replace(facts, token_gone=_token_gone(server, deployment, resolved))
         qdrant = {server.key.name + QDRANT, server.key.name + QDRANT_PEERS} if facts.asks_qdrant else ()
         return Resolution(facts, resolved, waits, keep=frozenset(qdrant))
 
@@ -111,3 +112,13 @@ class Resolver:
         metadata = {"namespace": server.key.namespace, "name": server.key.name + QDRANT}
         secret = {"kind": SECRET.kind, "metadata": metadata, "data": dict(keys)}
         return self._digests.value(secret, None).hex()
+
+
+def _token_gone(server: Server, deployment: Manifest | None, resolved: Resolved) -> bool:
+    """Whether pods accept a token whose Secret or key has been deleted since.
+
+    Pods of an earlier spec, which read their token elsewhere, don't count: a spec may name a Secret before
+    it exists, and that takes nothing away.
+    """
+    token = caller_token(server)
+    return token in resolved.gone and reads_secret(deployment, token.name, token.key) if token else False

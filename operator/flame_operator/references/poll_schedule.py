@@ -52,10 +52,10 @@ class Schedule(Generic[Item]):
         Args:
             item: The item.
             namespace: The namespace that it belongs to.
-            seconds: When it is due, from now.
-            spread: By which share of `seconds` it may be sooner or later.
+            seconds: When it is due, from now, at the latest.
+            spread: By which share of `seconds` it may be sooner.
         """
-        delay = seconds * (1 + spread * (2 * self._jitter() - 1))
+        delay = seconds * (1 - spread * (1 - self._jitter()))
         self._times[item] = self._clock() + delay
         heapq.heappush(self._later, (self._times[item], next(self._order), namespace, item))
 

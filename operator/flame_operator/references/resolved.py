@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from flame_operator.desired.references import Reference
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -11,5 +13,10 @@ class Resolved:
     """Missing objects that pods can't run without, with what to do, in the order of the references."""
     awaited: tuple[str, ...] = ()
     """Missing objects that pods can run without; they may appear by themselves, as certificates do."""
+    gone: tuple[Reference, ...] = ()
+    """The references behind `problems` whose object or value surely isn't there.
+
+    An object that the operator may not read isn't among them: pods may well be able to use it.
+    """
     digest: str = ""
     """The digest of everything that pods read; empty when they read nothing or there are problems."""

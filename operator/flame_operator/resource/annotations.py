@@ -17,3 +17,5 @@ KEYS_HASH = f"{GROUP}/keys-hash"
 REFERENCES_DIGEST = f"{GROUP}/references-digest"
 OWNS_SECRET = f"{GROUP}/owns-secret"
 """On the Service of a server with a generated token: marks that its Secret exists, as none are listed."""
+TOKEN_GONE = "token-gone"  # noqa: S105 - a word
+"""The value of the references' digest on pods that mustn't start because their token is gone."""

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     NAME_TAKEN = "NameTaken"
     REFERENCE_MISSING = "ReferenceMissing"
+    TOKEN_GONE = "TokenGone"  # noqa: S105 - a word
     FEATURE_DISABLED = "FeatureDisabled"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
@@ -38,7 +39,7 @@ class Reason(StrEnum):
 
 
 # With these reasons the children don't match the spec, however well the pods of an earlier spec may run.
-NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED}
+NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED, Reason.TOKEN_GONE}
 
 # These reasons explain why there are no pods.
 NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}

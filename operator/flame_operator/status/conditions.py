@@ -43,7 +43,7 @@ def server_status(
     available = _available(pods, outcome.why)
     verified = _verified(pods, check, old)
     index = _index_ready(available, outcome.ingestion)
-    stalled = _stalled(outcome, pods, index)
+    stalled = _stalled(server, outcome, pods, index)
     conditions = {
         "Ready": _ready(server, available, verified, stalled, index),
         "Available": available,
@@ -170,7 +170,9 @@ def _verified(pods: PodCounts, check: Check | None, old: Manifest) -> Condition:
     return Condition("Unknown", Reason.NOT_VERIFIED, "The server will be verified in a moment.")
 
 
-def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition:  # noqa: PLR0911 - a list
+def _stalled(  # noqa: PLR0911 - a list
+    server: Server, outcome: Outcome, pods: PodCounts, index: Condition
+) -> Condition:
     if outcome.names_taken:
         return Condition(
             "True",
@@ -179,7 +181,9 @@ def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition: 
             f"{', '.join(outcome.names_taken)}. They are left alone: delete or rename them, or give this "
             "resource another name.",
         )
-    if outcome.missing:
+    if outcome.token_gone and outcome.refused is None:
+        return Condition("True", Reason.TOKEN_GONE, _token_gone(server, outcome))
+    if outcome.missing and not outcome.token_gone:
         return Condition("True", Reason.REFERENCE_MISSING, "; ".join(outcome.missing))
     if outcome.refused is not None:
         return Condition(
@@ -194,6 +198,17 @@ def _stalled(outcome: Outcome, pods: PodCounts, index: Condition) -> Condition: 
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
     return Condition("False", Reason.UP_TO_DATE, "Nothing is blocking progress.")
+
+
+def _token_gone(server: Server, outcome: Outcome) -> str:
+    done = (
+        "spec.suspend keeps the operator from stopping the pods, which still accept that token; delete the "
+        "Deployment to stop them"
+        if server.spec.suspend
+        else "All pods are stopped, because they would go on accepting that token. They start by themselves "
+        "once the Secret has it, or another one, again"
+    )
+    return f"{'; '.join(outcome.missing)}. {done}."
 
 
 def _reconciling(  # noqa: PLR0911 - a list

@@ -40,6 +40,8 @@ class Outcome:
     """The API server's answer when it refused a child."""
     missing: tuple[str, ...] = ()
     """Missing Secrets and ConfigMaps that pods can't run without, with what to do."""
+    token_gone: bool = False
+    """Whether the token of callers is among them and pods accepted it: they are being stopped."""
     awaited: tuple[str, ...] = ()
     """Missing Secrets and ConfigMaps that pods can run without, and that may appear by themselves."""
     unsupported: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flame_operator.formats.shape import at, mapping, mappings, number, text
-from flame_operator.resource.annotations import REFERENCES_DIGEST
+from flame_operator.resource.annotations import REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 
@@ -99,8 +99,20 @@ def is_rolling(deployment: Manifest) -> bool:
 
 
 def references_digest(deployment: Manifest) -> str:
-    """The digest of the Secrets and ConfigMaps that the Deployment's pods were made with."""
-    return text(at(deployment, "spec", "template", "metadata", "annotations", REFERENCES_DIGEST))
+    """The digest of the Secrets and ConfigMaps that the Deployment's pods were made with, or ""."""
+    found = text(at(deployment, "spec", "template", "metadata", "annotations", REFERENCES_DIGEST))
+    return "" if found == TOKEN_GONE else found
+
+
+def reads_secret(deployment: Manifest | None, name: str, key: str | None) -> bool:
+    """Whether the Deployment's pods mount this key of this Secret."""
+    volumes = mappings(at(deployment, "spec", "template", "spec", "volumes"))
+    sources = (source for volume in volumes for source in mappings(at(volume, "projected", "sources")))
+    return any(
+        at(source, "secret", "name") == name and item.get("key") == key
+        for source in sources
+        for item in mappings(at(source, "secret", "items"))
+    )
 
 
 def still_asks_qdrant(server: Server, deployment: Manifest | None, store: Manifest | None) -> bool:

@@ -4,6 +4,7 @@ from base64 import b64encode
 from typing import Any
 
 from flame_operator.desired.inputs import Defaults
+from flame_operator.errors import Forbidden
 from flame_operator.resource.kinds import DEPLOYMENT, SECRET, SERVER, SERVICE, Key, Manifest
 from flame_operator.resource.status import ServerInfo
 from flame_operator.verification.verdict import Finding, Verdict
@@ -177,3 +178,102 @@ async def test_pods_that_do_not_get_ready_are_asked_why() -> None:
     operator.now = "2026-01-01T00:01:00Z"
     await operator.settle()
     assert "image x:1 can't be pulled" in kube.objects[SERVER.kind, KEY]["status"]["conditions"][0]["message"]
+
+
+def strategy(kube: FakeKube) -> str:
+    found: str = kube.objects[DEPLOYMENT.kind, KEY]["spec"]["strategy"]["type"]
+    return found
+
+
+async def after_restart(kube: FakeKube, pods: int) -> Operator:
+    """An operator that starts now, and reads all Secrets anew; so many pods are ready."""
+    operator = await running(kube)
+    with_pods(kube, operator, pods)
+    operator.verifier.verdicts[KEY] = verdict()
+    await operator.settle()
+    return operator
+
+
+async def test_a_token_that_is_gone_stops_the_pods_until_it_is_back() -> None:
+    kube = with_server(**MINE)
+    kube.create(secret("mine", t="token-1"))
+    await after_restart(kube, 2)
+    before = kube.objects[DEPLOYMENT.kind, KEY]["spec"]
+    assert conditions(kube)["Ready"] == ("True", "Answering")
+
+    kube.remove(SECRET.kind, Key("team", "mine"))
+    operator = await after_restart(kube, 2)
+    assert (strategy(kube), digest(kube)) == ("Recreate", "token-gone")
+    assert kube.objects[DEPLOYMENT.kind, KEY]["spec"]["replicas"] == 2
+    assert conditions(kube)["Stalled"] == ("True", "TokenGone")
+    # It is said before the last pod has ended, and after.
+    for pods in (2, 0):
+        with_pods(kube, operator, pods)
+        await operator.settle()
+        assert conditions(kube)["Ready"] == ("False", "TokenGone")
+    assert "TokenGone" in [event.reason for event in operator.recorder.events]
+    kube.writes.clear()
+    await after_restart(kube, 0)
+    assert kube.writes == []
+
+    kube.create(secret("mine", t="token-1"))
+    await after_restart(kube, 2)
+    assert kube.objects[DEPLOYMENT.kind, KEY]["spec"] == before
+    assert conditions(kube)["Ready"] == ("True", "Answering")
+
+
+async def test_a_key_without_a_value_is_gone_as_well() -> None:
+    kube = with_server(**MINE)
+    kube.create(secret("mine", t="token-1"))
+    await after_restart(kube, 2)
+    kube.edit(SECRET.kind, Key("team", "mine"), data={})
+    await after_restart(kube, 2)
+    assert strategy(kube) == "Recreate"
+
+
+async def test_a_spec_that_names_a_secret_before_it_exists_takes_nothing_away() -> None:
+    kube = with_server(**MINE)
+    kube.create(secret("mine", t="token-1"))
+    operator = await after_restart(kube, 2)
+    other = {"auth": {"type": "Bearer", "bearer": {"tokenSecretRef": {"name": "other", "key": "t"}}}}
+    operator.cache.put(kube.edit(SERVER.kind, KEY, spec=other))
+    await operator.settle()
+    assert strategy(kube) == "RollingUpdate"
+    assert conditions(kube)["Ready"] == ("True", "Answering")
+    assert conditions(kube)["Stalled"] == ("True", "ReferenceMissing")
+
+
+async def test_a_token_that_the_operator_may_not_read_is_not_gone() -> None:
+    kube = with_server(**MINE)
+    kube.create(secret("mine", t="token-1"))
+    await after_restart(kube, 2)
+    kube.fail["get Secret"] = Forbidden("no")
+    await after_restart(kube, 2)
+    assert strategy(kube) == "RollingUpdate"
+    assert conditions(kube)["Ready"] == ("True", "Answering")
+
+
+async def test_a_key_of_an_embedding_service_that_is_gone_stops_nothing() -> None:
+    ref = {"apiKeySecretRef": {"name": "mine", "key": "t"}, "model": "m"}
+    kube = with_server(embedding={"type": "OpenAI", "openAI": ref})
+    kube.create(secret("mine", t="key-1"))
+    await after_restart(kube, 2)
+    kube.remove(SECRET.kind, Key("team", "mine"))
+    kube.writes.clear()
+    await after_restart(kube, 2)
+    assert "apply Deployment" not in kube.writes
+    assert conditions(kube)["Ready"] == ("True", "Answering")
+    assert conditions(kube)["Stalled"] == ("True", "ReferenceMissing")
+
+
+async def test_suspended_pods_are_not_stopped_and_that_is_said() -> None:
+    kube = with_server(**MINE)
+    kube.create(secret("mine", t="token-1"))
+    operator = await after_restart(kube, 2)
+    operator.cache.put(kube.edit(SERVER.kind, KEY, spec={**MINE, "suspend": True}))
+    kube.remove(SECRET.kind, Key("team", "mine"))
+    await after_restart(kube, 2)
+    assert strategy(kube) == "RollingUpdate"
+    assert conditions(kube)["Ready"] == ("False", "TokenGone")
+    (ready, *_) = kube.objects[SERVER.kind, KEY]["status"]["conditions"]
+    assert "delete the Deployment to stop them" in ready["message"]

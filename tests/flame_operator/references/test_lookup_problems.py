@@ -5,7 +5,7 @@ import pytest
 from flame_operator.errors import Forbidden, Refused, Unavailable
 from flame_operator.references.resolved import Resolved
 from flame_operator.resource.kinds import CONFIG_MAP
-from tests.support.operator.references_world import DOCS, FIELD, TOKENS, WIKI, World, reference, secret
+from tests.support.operator.references_world import DOCS, FIELD, TOKEN, TOKENS, WIKI, World, reference, secret
 
 
 async def test_a_reference_that_is_there_is_no_problem(world: World) -> None:
@@ -43,7 +43,7 @@ async def test_a_missing_object_or_key_is_named(
 ) -> None:
     if data is not None:
         world.kube.create(secret(**data))
-    assert await world.resolve() == Resolved((f"{FIELD}: {problem}",))
+    assert await world.resolve() == Resolved((f"{FIELD}: {problem}",), gone=(TOKEN,))
 
 
 async def test_a_missing_right_is_named(world: World) -> None:
@@ -54,6 +54,7 @@ async def test_a_missing_right_is_named(world: World) -> None:
         "spec.ca: ConfigMap team/ca can't be read by the operator; "
         "give its role the verb get on configmaps in namespace team"
     )
+    assert resolved.gone == ()  # pods may well be able to read it
 
 
 async def test_an_object_without_a_key_only_has_to_be_there(world: World) -> None:

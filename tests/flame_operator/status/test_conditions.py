@@ -1,7 +1,7 @@
 # ruff: noqa: ANN401 - JSON values
 import inspect
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,13 @@ def test_a_missing_reference_is_named_and_does_not_undo_what_runs() -> None:
     assert "Secret team/a" in new["conditions"][0]["message"]
 
 
+def test_a_token_that_is_gone_is_said_at_once_unless_the_pods_cannot_be_stopped() -> None:
+    gone = replace(MISSING, token_gone=True)
+    assert said(status(rolled_out(), outcome=gone))["Ready"] == ("False", "TokenGone")
+    refused = replace(gone, refused=Refused("no"))
+    assert said(status(rolled_out(), outcome=refused))["Ready"] == ("False", "ApplyRefused")
+
+
 def test_a_feature_that_is_switched_off_stalls_and_does_not_hide_why_pods_fail() -> None:
     off = Outcome(unsupported=("spec.httpRoute: no",), check=GOOD)
     assert said(status(rolled_out(), outcome=off))["Ready"] == ("True", "Answering")
@@ -271,7 +278,7 @@ def test_every_reason_is_used() -> None:
 
 
 def test_there_are_few_reasons() -> None:
-    assert len(Reason) <= 26, "replace one, or raise this if people need to tell the two apart"
+    assert len(Reason) <= 27, "replace one, or raise this if people need to tell the two apart"
 
 
 def test_a_stale_index_is_said_and_served() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ from tests.harness.errors import HarnessError
 from tests.harness.paths import REPO
 
 OPERATOR_CHART = REPO / "helm" / "flame-mcp-operator"
-PYTHON_IMAGE = "python:3.13-slim"
+PIN = re.compile(r"^ARG PYTHON_IMAGE=(\S+)$", re.MULTILINE)
+"""The image that a Dockerfile starts from."""
 SYSTEM_NAMESPACE = "flame-mcp-system"
 RELEASE = "flame-mcp-operator"
 QUESTION = "How do I detect that two components collide?"
@@ -78,14 +80,20 @@ def sources(image: str) -> tuple[str, ...]:
     return (f"Dockerfile.{image}", "LICENSE", "NOTICE", *locks, *code)
 
 
+def pinned(image: str) -> str:
+    """The base image that the Dockerfile of an image names."""
+    (found,) = PIN.findall((REPO / f"Dockerfile.{image}").read_text())
+    return str(found)
+
+
 def build_images(engine: engines.Engine) -> Images:
     """Build both images from the Dockerfiles, unless images of the same contents are there."""
     wanted = references()
-    images.ensure_base(engine, PYTHON_IMAGE)
+    base = images.ensure_base(engine, pinned("server"))
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True, text=True, check=False
     )
-    arguments = {"REVISION": revision.stdout.strip() or "unknown"}
+    arguments = {"PYTHON_IMAGE": base, "REVISION": revision.stdout.strip() or "unknown"}
     if not engine.image_id(wanted.operator):
         engine.build(REPO / "Dockerfile.operator", wanted.operator, REPO, arguments)
     if not engine.image_id(wanted.server):
