@@ -4,7 +4,6 @@ kopf takes each page of a list and each event whole. Here a page has a bound in 
 smaller pages are asked for. Of what is large, kopf gets only what the operator reads.
 """
 
-import json
 from collections.abc import AsyncIterator
 from functools import cached_property
 from ssl import SSLContext
@@ -12,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import aiohttp
 import structlog
+from pydantic_core import to_json
 from yarl import URL
 
 from flame_operator.api import selected
@@ -179,7 +179,7 @@ def _small(line: Line) -> bytes:
     event = selected.server_event(line.text)
     if "object" not in event:
         raise aiohttp.ClientPayloadError("the watch sent something that isn't an event")
-    return json.dumps(event).encode()
+    return to_json(event)
 
 
 async def _later_page(url: URL, response: aiohttp.ClientResponse) -> URL:
