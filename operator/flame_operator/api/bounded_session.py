@@ -4,14 +4,15 @@ kopf takes each page of a list and each event whole. Here a page has a bound in 
 smaller pages are asked for. Of what is large, kopf gets only what the operator reads.
 """
 
-import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import cached_property
 from ssl import SSLContext
 from typing import Any, Protocol, cast
 
 import aiohttp
 import structlog
+from pydantic_core import to_json
 from yarl import URL
 
 from flame_operator.api import selected
@@ -45,6 +46,16 @@ class Login(Protocol):
         """The headers with the credentials."""
 
 
+@dataclass
+class _List:
+    """A list that kopf reads page by page."""
+
+    limit: int = PAGE
+    """How many objects the next page may have."""
+    version: str | None = None
+    """The version of the first page: a watch from there tells of all that has changed since."""
+
+
 class _BoundedSession:
     """What kopf uses of an `aiohttp.ClientSession`; it opens no connection before the first request.
 
@@ -55,8 +66,7 @@ class _BoundedSession:
         self._login = login
         self.headers = {"User-Agent": user_agent}
         self.closed = False
-        self._limit = PAGE
-        self._versions: dict[str, str] = {}
+        self._lists: dict[str, _List] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _BoundedSession) and self._login == other._login
@@ -66,6 +76,8 @@ class _BoundedSession:
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
+        if self.closed:
+            raise RuntimeError("the session is closed")
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._login.as_ssl_context()),
             response_class=_Response,
@@ -100,39 +112,19 @@ class _BoundedSession:
         """
         restarts = 0
         if "continue" not in url.query:
-            self._limit = PAGE
-            self._versions.pop(url.path, None)
+            self._lists[url.path] = _List()
+        of = self._lists.setdefault(url.path, _List())
         while True:
-            address = url.update_query(limit=self._limit)
+            address = url.update_query(limit=of.limit)
             response = cast("_Response", await self._session.request(url=address, **options))
             if response.status == 410 and "continue" in url.query and restarts < RESTARTS:
                 restarts += 1
                 url = await _later_page(url, response)
             elif response.status != 200:
                 return response
-            elif (page := await self._read(response, url)) is not None:
+            elif (page := await _read(response, of)) is not None:
                 response.page = page
                 return response
-
-    async def _read(self, response: aiohttp.ClientResponse, url: URL) -> Manifest | None:
-        """The page in an answer; None when it is too large, and a smaller one has to be asked for."""
-        most = PAGE_BYTES if self._limit > 1 else MOST_BYTES
-        try:
-            text = await read_at_most(response.content.iter_any(), most, f"GET {url.path}")
-        except TooLarge as error:
-            response.close()
-            if self._limit == 1:
-                raise aiohttp.ClientPayloadError(str(error)) from error
-            self._limit = smaller_limit(self._limit)
-            return None
-        page = selected.servers(text)
-        if "items" not in page or "metadata" not in page:
-            raise aiohttp.ClientPayloadError("the answer isn't a list")
-        self._limit = next_limit(self._limit, len(text))
-        # A watch from the version of the first page tells of all that has changed since.
-        version = self._versions.setdefault(url.path, page["metadata"].get("resourceVersion", ""))
-        page["metadata"]["resourceVersion"] = version
-        return {**page, "items": page["items"] or []}
 
 
 def bounded_session(login: Login, user_agent: str) -> aiohttp.ClientSession:
@@ -179,7 +171,31 @@ def _small(line: Line) -> bytes:
     event = selected.server_event(line.text)
     if "object" not in event:
         raise aiohttp.ClientPayloadError("the watch sent something that isn't an event")
-    return json.dumps(event).encode()
+    return to_json(event)
+
+
+async def _read(response: aiohttp.ClientResponse, of: _List) -> Manifest | None:
+    """The page in an answer; None when it is too large, and a smaller one has to be asked for.
+
+    Raises:
+        aiohttp.ClientPayloadError: The answer isn't a page, or has a single object that is too large.
+    """
+    most = PAGE_BYTES if of.limit > 1 else MOST_BYTES
+    try:
+        text = await read_at_most(response.content.iter_any(), most, f"GET {SERVER.plural}")
+    except TooLarge as error:
+        response.close()
+        if of.limit == 1:
+            raise aiohttp.ClientPayloadError(str(error)) from error
+        of.limit = smaller_limit(of.limit)
+        return None
+    page = selected.servers(text)
+    if "items" not in page or "metadata" not in page:
+        raise aiohttp.ClientPayloadError("the answer isn't a list")
+    of.limit = next_limit(of.limit, len(text))
+    of.version = of.version or page["metadata"].get("resourceVersion", "")
+    page["metadata"]["resourceVersion"] = of.version
+    return {**page, "items": page["items"] or []}
 
 
 async def _later_page(url: URL, response: aiohttp.ClientResponse) -> URL:

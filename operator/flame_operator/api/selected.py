@@ -4,17 +4,25 @@ Tenants decide how large an object is. Parsed whole, one of 1.3 MB holds the eve
 takes many times its size in memory; what is read here takes up to 13 ms, whatever the rest holds.
 """
 
+import re
 from collections.abc import Callable
 
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError
 from pydantic_core import core_schema as schema
 
 from flame_operator.api.paging import PAGE_BYTES
-from flame_operator.api.reading import parsed_item
+from flame_operator.api.reading import parsed, parsed_item
 from flame_operator.resource.kinds import INSTANCE, Manifest
 
 _ALL = schema.any_schema()
 _NAMES = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_MANAGED_FIELDS = re.compile(
+    rb'"managedFields":\[.*?\],(?="name":")|,"managedFields":\[.*?\](?=\})', re.DOTALL
+)
+"""The managed fields of custom resources, whose fields are sorted, and of others, where they come last.
+
+There is no other array in them. What is cut off at a wrong place is no JSON any more.
+"""
 
 
 def _fields(*names: str, **parts: CoreSchema) -> CoreSchema:
@@ -32,12 +40,19 @@ def _list(part: CoreSchema) -> CoreSchema:
 def _parser(part: CoreSchema) -> Callable[[bytes], Manifest]:
     validator = SchemaValidator(part)
 
-    def parse(text: bytes) -> Manifest:
+    def attempt(text: bytes) -> Manifest | None:
         try:
             found: Manifest = validator.validate_json(text)
-        except ValidationError:  # not what was asked for, for example the HTML page of a proxy
-            return {"message": text[:200].decode(errors="replace")}
+        except ValidationError:
+            return None
         return found
+
+    def parse(text: bytes) -> Manifest:
+        # pydantic takes 200 levels, and the API server 10,000: in `managedFields`, which nobody here reads.
+        found = attempt(text)
+        if found is None:
+            found = attempt(_MANAGED_FIELDS.sub(b"", text))
+        return parsed(text) if found is None else found
 
     return parse
 

@@ -142,6 +142,14 @@ async def test_a_large_line_that_is_no_event_breaks_the_watch_off(api: Api) -> N
         await events(api, b"x" * 100_000 + b"\n")
 
 
+async def test_a_closed_session_opens_no_new_connections(api: Api) -> None:
+    closed = bounded_session(Login(), "test")
+    await closed.close()
+    assert closed.closed
+    with pytest.raises(RuntimeError):
+        await closed.request(method="get", url=f"{api.address}/apis")
+
+
 async def test_kopf_recognizes_a_login_that_was_refused(api: Api) -> None:
     assert bounded_session(Login(), "test") == api.session
     assert bounded_session(Login("other"), "test") != api.session

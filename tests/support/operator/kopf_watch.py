@@ -57,7 +57,7 @@ async def watched_by_kopf(address: str, folder: Path, number: int) -> tuple[Cost
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             text, _ = await process.communicate()
     except TimeoutError:
         process.kill()
