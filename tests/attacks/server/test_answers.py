@@ -148,8 +148,11 @@ JUNK: list[object] = [
     {"data": []}, {"data": [{}]}, {"data": [None]}, {"data": [{**VECTOR, "embedding": None}]},
     {"data": [{**VECTOR, "embedding": "!!"}]}, {"data": [{**VECTOR, "embedding": ["a"]}]},
     {"data": [{**VECTOR, "embedding": [[1], [2, 3]]}], **REST},
-    {"data": [VECTOR]}, {"data": [VECTOR], "usage": None},
-    {"data": [VECTOR], "usage": {"prompt_tokens": "x"}},
+    {"data": [VECTOR, VECTOR]}, {"data": [{**VECTOR, "index": 1}]}, {"data": [{**VECTOR, "index": True}]},
+    {"data": [{**VECTOR, "embedding": ["1", "2"]}]}, {"data": [{**VECTOR, "embedding": [10**400]}]},
+    {"data": [{**VECTOR, "embedding": [1e300]}]}, {"data": [{**VECTOR, "embedding": [True, False]}]},
+    {"data": [{**VECTOR, "embedding": "AAAA"}]}, {"data": [{**VECTOR, "embedding": "AADAfw=="}]},
+    {"data": {"0": VECTOR}}, {"data": [{**VECTOR, "embedding": {}}]},
     {"data": [{**VECTOR, "embedding": [float("nan"), 1.0]}], **REST},
     {"data": [{**VECTOR, "index": None}, {**VECTOR, "index": "x"}], **REST},
     {"data": [{**VECTOR, "embedding": []}], **REST},
@@ -164,8 +167,24 @@ def as_bytes(junk: object) -> bytes:
 def test_junk_of_an_embedding_service_is_an_error_of_the_service(junk: object) -> None:
     with answering(answer(as_bytes(junk))) as evil:
         said = asyncio.run(embedded(evil.url))
-    assert said
+    assert "gave no usable answer" in said
     assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"usage": None},
+        {"usage": {"prompt_tokens": "x"}},
+        {"usage": {"prompt_tokens": -1}},
+        {"model": ["m"]},
+    ],
+    ids=repr,
+)
+def test_what_no_vector_depends_on_may_be_junk(rest: dict[str, object]) -> None:
+    with answering(answer(json.dumps({"data": [VECTOR], **rest}).encode())) as evil:
+        assert not asyncio.run(embedded(evil.url))
 
 
 BAD = ("404 Not Found", "429 Too Many", "500 Error")
