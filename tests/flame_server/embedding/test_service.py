@@ -1,7 +1,7 @@
 """The client of embedding services: against a stand-in, and against the real one where its variables are set.
 
-They are AZURE_OPENAI_ENDPOINT, AZURE_OPENAI_DEPLOYMENT, AZURE_OPENAI_API_KEY and AZURE_OPENAI_API_VERSION;
-for any service with OpenAI's API OPENAI_BASE_URL, OPENAI_EMBEDDING_MODEL and, if it needs one, OPENAI_API_KEY.
+They are AZURE_OPENAI_ENDPOINT, AZURE_OPENAI_DEPLOYMENT, AZURE_OPENAI_API_KEY and AZURE_OPENAI_API_VERSION.
+For any service with OpenAI's API: OPENAI_BASE_URL, OPENAI_EMBEDDING_MODEL, OPENAI_API_KEY if it needs one.
 """
 
 import math
