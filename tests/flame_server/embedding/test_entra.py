@@ -9,7 +9,7 @@ from flame_server.embedding.entra import CloudName, WorkloadIdentity, sign_in
 from flame_server.embedding.errors import EmbeddingError
 from flame_server.embedding.service import ServiceModel
 from tests.support.server.asgi import Clock
-from tests.support.server.embedding_service import StandIn, embed
+from tests.support.server.embedding_service import ENTRA_TOKEN, StandIn, embed
 
 
 def identity(stand_in: StandIn, tmp_path: Path, clock: Clock | None = None) -> WorkloadIdentity:
@@ -111,3 +111,20 @@ async def test_the_scope_of_another_cloud_is_asked_for(
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", stand_in.url)
     await embed(replace(azure, api_key=None, cloud="USGovernment"), "x")
     assert stand_in.token_requests[0]["scope"] == [GOVERNMENT[1]]
+
+
+async def test_neither_token_comes_back_in_an_error(
+    stand_in: StandIn, azure: ServiceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "assertion").write_text("p0d-t0ken")
+    monkeypatch.setenv("AZURE_TENANT_ID", "tenant")
+    monkeypatch.setenv("AZURE_CLIENT_ID", "client")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "assertion"))
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", stand_in.url)
+    stand_in.most_texts, stand_in.refusal = 0, (400, f"You sent {ENTRA_TOKEN}, which is wrong")
+    with pytest.raises(EmbeddingError, match='it says "You sent … which is wrong') as raised:
+        await embed(replace(azure, api_key=None), "x")
+    assert "s3cret" not in str(raised.value)
+    stand_in.entra_status, stand_in.entra_words = 400, "AADSTS1: p0d-t0ken is no token. More"
+    with pytest.raises(EmbeddingError, match="HTTP 400: AADSTS1: … is no token"):
+        await embed(replace(azure, api_key=None), "x")

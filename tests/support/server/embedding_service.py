@@ -61,6 +61,7 @@ class StandIn:
         self.requests: list[dict[str, Any]] = []
         self.token_requests: list[dict[str, list[str]]] = []
         self.entra_status = 200
+        self.entra_words = "AADSTS70021: No matching federated identity record found. Trace ID: 1"
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], Any]:
         parts = urlsplit(path)
@@ -117,8 +118,8 @@ class StandIn:
     def _token(self, form: dict[str, list[str]]) -> tuple[int, dict[str, str], Any]:
         self.token_requests.append(form)
         if self.entra_status != 200:
-            text = "AADSTS70021: No matching federated identity record found. Trace ID: 1"
-            return self.entra_status, {}, {"error": "invalid_request", "error_description": text}
+            words = {"error": "invalid_request", "error_description": self.entra_words}
+            return self.entra_status, {}, words
         return 200, {}, {"token_type": "Bearer", "expires_in": 3_600, "access_token": ENTRA_TOKEN}
 
 

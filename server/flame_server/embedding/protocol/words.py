@@ -15,6 +15,7 @@ _ECHO, _LONG_ECHO = 8, 40
 _SHORTEST_ECHO = 3
 # So long a part of our own secret gives its word away.
 _PART = 4
+_SPREAD = 6
 _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _ADDRESS = re.compile(r"\b\w[\w+.-]*://\S*")
 # What follows the name of a credential.
@@ -77,8 +78,8 @@ def cleaned(text: str, secrets: Sequence[str] = (), texts: Sequence[str] = ()) -
     ]
     line = " ".join(kept).replace('"', "'")
     line = line if len(line) <= MAX_WORDS else f"{line[: MAX_WORDS - 1].rstrip()}{_HIDDEN}"
-    # The secret with something between its letters.
-    spread = any(_letters(secret) in _letters(line) for secret in secrets)
+    # A secret with something between its letters.
+    spread = any(part in _letters(line) for part in _parts([_letters(secret) for secret in secrets], _SPREAD))
     return "" if spread or not re.search(r"\w", line) else line
 
 
@@ -105,9 +106,9 @@ def _tells(word: str, parts: set[str]) -> bool:
     )
 
 
-def _parts(secrets: Sequence[str]) -> set[str]:
+def _parts(secrets: Sequence[str], size: int = _PART) -> set[str]:
     folded = [secret.casefold() for secret in secrets if secret]
-    return {one[at : at + _PART] for one in folded for at in range(max(len(one) - _PART, 0) + 1)}
+    return {one[at : at + size] for one in folded for at in range(max(len(one) - size, 0) + 1)}
 
 
 def _letters(text: str) -> str:

@@ -85,8 +85,9 @@ ECHOES = [
 @pytest.mark.parametrize("echo", ECHOES, ids=range(len(ECHOES)))
 def test_our_key_is_never_told_nor_a_part_of_it(echo: str) -> None:
     line = cleaned(f"you sent {echo} and that is wrong", [KEY])
+    assert not any(KEY[at : at + 4].casefold() in line.casefold() for at in range(len(KEY) - 3))
     letters = "".join(filter(str.isalnum, line.casefold()))
-    assert not any(KEY[at : at + 4].casefold() in letters for at in range(len(KEY) - 3))
+    assert not any(KEY[at : at + 6].casefold() in letters for at in range(len(KEY) - 5))
 
 
 @given(
