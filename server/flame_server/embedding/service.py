@@ -23,8 +23,10 @@ Format = Literal["base64", "float"]
 
 # OpenAI's client requires a key, even for services that need none.
 _NO_KEY = "none"
-# Of the largest model of OpenAI, when the settings leave it to the model.
-_USUAL_DIMENSIONS = 3_072
+# Of large models, when the settings leave it to the model.
+_USUAL_DIMENSIONS = 4_096
+# A negative number with all its digits, a comma and a space.
+_NUMBER_BYTES = 26
 # What the client raises for an answer that is none of a service.
 _JUNK = (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError, OverflowError)
 # The smallest answer first; None leaves the format to the service, which some insist on.
@@ -151,9 +153,9 @@ class EmbeddingService:
 
 
 def answer_bounds(model: ServiceModel, texts: int) -> Bounds:
-    """What an answer for so many texts may have: 24 bytes a number, a few lists and objects a text."""
+    """What an answer for so many texts may have: 26 bytes a number, a few lists and objects a text."""
     numbers = texts * (model.dimensions or _USUAL_DIMENSIONS)
-    return Bounds(bytes=1024**2 + 24 * numbers, nodes=64 + 4 * texts)
+    return Bounds(bytes=1024**2 + _NUMBER_BYTES * numbers, nodes=64 + 4 * texts)
 
 
 def _client(model: ServiceModel, retries: int, seconds: float, bounds: Bounds) -> "AsyncOpenAI":
@@ -192,7 +194,8 @@ def _explained(error: Exception, model: ServiceModel, texts: Sequence[str]) -> E
         if isinstance(cause, EmbeddingError):
             return cause
         if isinstance(cause, AnswerError):
-            return EmbeddingError("service", f"{where} gave no usable answer: {cause}")
+            # For fewer texts it may be small enough.
+            return EmbeddingError("service", f"{where} gave no usable answer: {cause}", 200, "size")
         cause = cause.__cause__
     if isinstance(error, openai.APITimeoutError):
         return EmbeddingError("timeout", f"{where} did not answer in time")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flame_server.embedding import documents
 from flame_server.embedding.documents import USUAL_TEXTS, DocumentEmbedder
 from flame_server.embedding.errors import EmbeddingError
 from flame_server.embedding.identity import Vectors
@@ -82,6 +83,16 @@ def test_words_about_size_in_an_answer_without_vectors_count(openai: ServiceMode
         build(openai)
     assert sizes(stand_in) == [64, 32, 16, 8, 4, 2, 1]
     assert raised.value.kind == "world"
+
+
+def test_an_answer_that_is_too_large_is_asked_for_in_parts(
+    openai: ServiceModel, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "_RETRIES", 0)
+    stand_in.dimensions, stand_in.formats = 8_192, ("float",)
+    vectors, _ = build(replace(openai, encoding_format="float"), TEXTS[:64])
+    assert vectors.shape == (64, 8_192)
+    assert sizes(stand_in) == [64, 32, 32]
 
 
 def test_what_one_text_is_refused_for_is_told(openai: ServiceModel, stand_in: StandIn) -> None:

@@ -72,14 +72,16 @@ def cleaned(text: str, secrets: Sequence[str] = (), texts: Sequence[str] = ()) -
     line = _without_echoes(_line(text[: 2 * _READ])[:_READ], texts)
     line = _NAMED.sub(lambda found: f"{found[1] or found[2]} {_HIDDEN}", _ADDRESS.sub(_HIDDEN, line))
     parts = _parts(secrets)
-    words = [_HIDDEN if _tells(word, parts) else word for word in line.split()]
+    sizes = {len(part) for part in parts}
+    words = [_HIDDEN if _tells(word, parts, sizes) else word for word in line.split()]
     kept = [
         word for place, word in enumerate(words) if word != _HIDDEN or words[place - 1 : place] != [_HIDDEN]
     ]
     line = " ".join(kept).replace('"', "'")
     line = line if len(line) <= MAX_WORDS else f"{line[: MAX_WORDS - 1].rstrip()}{_HIDDEN}"
     # A secret with something between its letters.
-    spread = any(part in _letters(line) for part in _parts([_letters(secret) for secret in secrets], _SPREAD))
+    letters = _letters(line)
+    spread = any(part in letters for part in _parts([_letters(secret) for secret in secrets], _SPREAD))
     return "" if spread or not re.search(r"\w", line) else line
 
 
@@ -97,12 +99,10 @@ def _line(text: str) -> str:
     return " ".join("".join(character for character in seen if character.isprintable()).split())
 
 
-def _tells(word: str, parts: set[str]) -> bool:
+def _tells(word: str, parts: set[str], sizes: set[int]) -> bool:
     folded = word.casefold()
     return bool(_CREDENTIAL.fullmatch(word)) or any(
-        folded[start : start + size] in parts
-        for size in {len(part) for part in parts}
-        for start in range(len(folded))
+        folded[start : start + size] in parts for size in sizes for start in range(len(folded))
     )
 
 
