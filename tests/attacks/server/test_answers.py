@@ -155,9 +155,7 @@ PLACES: list[Callable[[str], object]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "status", ["200 OK", "400 Bad Request"]
-)
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
 @pytest.mark.parametrize("place", PLACES, ids=range(len(PLACES)))
 @pytest.mark.parametrize("part", PARTS, ids=range(len(PARTS)))
 def test_no_part_of_the_key_comes_back(status: str, place: Callable[[str], object], part: str) -> None:
