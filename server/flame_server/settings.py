@@ -48,6 +48,8 @@ def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
 EmbeddingType = Literal["Local", "None", "AzureOpenAI", "OpenAI"]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Dimensions = Annotated[int, Field(ge=1, le=16_384)]
+BatchSize = Annotated[int, Field(ge=1, le=2_048)]
+EncodingFormat = Literal["Float", "Base64"]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecureAddress = Annotated[str, AfterValidator(_secure_address)]
@@ -76,10 +78,15 @@ class Settings(BaseSettings):
     azure_openai_deployment: str | None = None
     azure_openai_api_version: str = "2024-10-21"
     azure_openai_dimensions: Dimensions | None = None
+    azure_openai_batch_size: BatchSize | None = None
+    azure_openai_encoding_format: EncodingFormat | None = None
+    azure_openai_cloud: Literal["Public", "USGovernment", "China"] | None = None
     azure_openai_api_key_file: Path | None = None
     openai_base_url: WebAddress = "https://api.openai.com/v1"
     openai_model: str | None = None
     openai_dimensions: Dimensions | None = None
+    openai_batch_size: BatchSize | None = None
+    openai_encoding_format: EncodingFormat | None = None
     openai_api_key_file: Path | None = None
     vector_store_type: Literal["Embedded", "Qdrant"] = "Embedded"
     qdrant_url: WebAddress | None = None

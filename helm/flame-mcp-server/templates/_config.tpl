@@ -39,11 +39,14 @@
 {{- with .spec.embedding.azureOpenAI }}
 {{- $data = merge $data (dict "AZURE_OPENAI_ENDPOINT" .endpoint "AZURE_OPENAI_DEPLOYMENT" .deployment "AZURE_OPENAI_API_VERSION" .apiVersion) }}
 {{- $data = merge $data (dict "AZURE_OPENAI_DIMENSIONS" .dimensions "AZURE_OPENAI_API_KEY_FILE" $embeddingKey) }}
+{{- $data = merge $data (dict "AZURE_OPENAI_BATCH_SIZE" .batchSize "AZURE_OPENAI_ENCODING_FORMAT" .encodingFormat) }}
+{{- $data = merge $data (dict "AZURE_OPENAI_CLOUD" (dig "workloadIdentity" "cloud" "" .)) }}
 {{- end }}
 {{- else if eq .spec.embedding.type "OpenAI" }}
 {{- with .spec.embedding.openAI }}
 {{- $data = merge $data (dict "OPENAI_BASE_URL" .baseURL "OPENAI_MODEL" .model) }}
 {{- $data = merge $data (dict "OPENAI_DIMENSIONS" .dimensions "OPENAI_API_KEY_FILE" $embeddingKey) }}
+{{- $data = merge $data (dict "OPENAI_BATCH_SIZE" .batchSize "OPENAI_ENCODING_FORMAT" .encodingFormat) }}
 {{- end }}
 {{- end }}
 {{- $qdrantKey := include "flame-mcp-server.credentialsPath" (list .files "qdrant-api-key") }}

@@ -67,6 +67,9 @@ def embedding(server: Server, key_file: str | None) -> Environment:
             "AZURE_OPENAI_DEPLOYMENT": azure.deployment,
             "AZURE_OPENAI_API_VERSION": azure.api_version,
             "AZURE_OPENAI_DIMENSIONS": azure.dimensions,
+            "AZURE_OPENAI_BATCH_SIZE": azure.batch_size,
+            "AZURE_OPENAI_ENCODING_FORMAT": azure.encoding_format,
+            "AZURE_OPENAI_CLOUD": azure.workload_identity.cloud if azure.workload_identity else None,
             "AZURE_OPENAI_API_KEY_FILE": key_file,
         }
     if endpoint := openai(server):
@@ -74,6 +77,8 @@ def embedding(server: Server, key_file: str | None) -> Environment:
             "OPENAI_BASE_URL": endpoint.base_url,
             "OPENAI_MODEL": endpoint.model,
             "OPENAI_DIMENSIONS": endpoint.dimensions,
+            "OPENAI_BATCH_SIZE": endpoint.batch_size,
+            "OPENAI_ENCODING_FORMAT": endpoint.encoding_format,
             "OPENAI_API_KEY_FILE": key_file,
         }
     return environment

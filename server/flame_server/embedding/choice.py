@@ -3,8 +3,10 @@
 from typing import Literal
 
 from flame_server.credentials import Credentials
-from flame_server.embedding.service import ServiceModel
+from flame_server.embedding.service import Format, ServiceModel
 from flame_server.settings import Settings
+
+_FORMATS: dict[str | None, Format | None] = {None: None, "Base64": "base64", "Float": "float"}
 
 
 def embedding_of(settings: Settings, credentials: Credentials) -> Literal["Local", "None"] | ServiceModel:
@@ -24,6 +26,9 @@ def service_model(settings: Settings, credentials: Credentials) -> ServiceModel:
             settings.azure_openai_dimensions or 0,
             settings.azure_openai_api_version,
             credentials.embedding_api_key,
+            settings.azure_openai_cloud,
+            settings.azure_openai_batch_size,
+            _FORMATS[settings.azure_openai_encoding_format],
         )
     return ServiceModel(
         "OpenAI",
@@ -31,4 +36,6 @@ def service_model(settings: Settings, credentials: Credentials) -> ServiceModel:
         settings.openai_model or "",
         settings.openai_dimensions or 0,
         api_key=credentials.embedding_api_key,
+        batch_size=settings.openai_batch_size,
+        encoding_format=_FORMATS[settings.openai_encoding_format],
     )

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from flame_server.embedding.protocol.refusals import About
 from flame_server.errors import FlameMcpError
 
 Reason = Literal["timeout", "connection", "credentials", "rate", "refused", "service", "dimensions", "open"]
@@ -11,9 +12,17 @@ REASONS: tuple[Reason, ...] = (
 
 
 class EmbeddingError(FlameMcpError):
-    """A service returned no vectors. `reason` is for metrics, the message for people; it holds no secrets."""
+    """A service returned no vectors.
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    Attributes:
+        reason: For metrics. The message is for people; it holds no secrets.
+        status: The status of an HTTP answer; 0 without one.
+        about: What a refusal is about, if that can be told.
+    """
+
+    def __init__(self, reason: Reason, message: str, status: int = 0, about: About = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.status = status
+        self.about = about
         self.kind = "user" if reason in ("credentials", "refused", "dimensions") else "world"

@@ -75,6 +75,11 @@ class ServiceQueryEmbedder:
         except EmbeddingError:
             self._breaker.failed()
             raise
+        except Exception:
+            # A bug of ours must not make every query wait for it.
+            self._breaker.failed()
+            self._on_failure("service")
+            raise
         self._breaker.succeeded()
         return vector
 

@@ -103,8 +103,11 @@ def test_json_that_is_large_only_in_memory() -> None:
     assert grown < GROWTH
 
 
-async def embedded(url: str) -> str:
-    service = EmbeddingService(ServiceModel("OpenAI", url, "m", api_key="s3cret"), retries=0, seconds=5)
+KEY = "q7ZkPw93LmXvB2"
+
+
+async def embedded(url: str, key: str = "s3cret") -> str:
+    service = EmbeddingService(ServiceModel("OpenAI", url, "m", api_key=key), retries=0, seconds=5)
     try:
         await service.embed(["x"])
     except EmbeddingError as error:
@@ -132,6 +135,52 @@ def test_a_code_that_is_a_word_is_told() -> None:
         assert "HTTP 429, insufficient_quota:" in asyncio.run(embedded(evil.url))
 
 
+PARTS = [
+    KEY,
+    KEY[:8],
+    KEY[-8:],
+    f"{KEY[:3]}...{KEY[-4:]}",
+    f"{KEY[:6]}\n{KEY[6:]}",
+    " ".join(KEY),
+    KEY.upper(),
+]
+PLACES: list[Callable[[str], object]] = [
+    lambda text: {"error": {"message": f"wrong key {text}."}},
+    lambda text: {"error": {"message": "no", "code": text}},
+    lambda text: {"error": {"message": "no", "param": text}},
+    lambda text: {"error": f"{text}"},
+    lambda text: {"detail": [{"loc": [text], "msg": text}]},
+    lambda text: {"message": f"https://evil.example/?key={text}"},
+    lambda text: f"wrong key:{text}",
+]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+@pytest.mark.parametrize("place", PLACES, ids=range(len(PLACES)))
+@pytest.mark.parametrize("part", PARTS, ids=range(len(PARTS)))
+def test_no_part_of_the_key_comes_back(status: str, place: Callable[[str], object], part: str) -> None:
+    """Attack 37: words of a service are told, whatever it repeats in them."""
+    with answering(answer(as_bytes(place(part)), status)) as evil:
+        said = asyncio.run(embedded(evil.url, KEY))
+    assert said
+    assert not any(KEY[at : at + 4].casefold() in said.casefold() for at in range(len(KEY) - 3))
+    letters = "".join(filter(str.isalnum, said.casefold()))
+    assert not any(KEY[at : at + 6].casefold() in letters for at in range(len(KEY) - 5))
+
+
+def test_words_of_a_service_are_one_short_line() -> None:
+    body = {"error": {"message": "a\r\n\x1b[2J\u202eb " + "c" * 30 + " long" * 900}}
+    with answering(answer(as_bytes(body), "400 Bad Request")) as evil:
+        said = asyncio.run(embedded(evil.url))
+    assert said.isprintable()
+    assert len(said) < 400
+
+
+def test_a_failure_of_brackets_is_an_error_of_the_service() -> None:
+    with answering(answer(b'{"error":' * 60, "400 Bad Request")) as evil:
+        assert "answered HTTP 400" in asyncio.run(embedded(evil.url))
+
+
 def test_a_redirect_is_not_followed() -> None:
     """Addresses: an embedding service cannot lead to the cloud's metadata."""
     with answering(answer(b"", "307 Moved", Location="http://169.254.169.254/latest")) as evil:
@@ -148,8 +197,11 @@ JUNK: list[object] = [
     {"data": []}, {"data": [{}]}, {"data": [None]}, {"data": [{**VECTOR, "embedding": None}]},
     {"data": [{**VECTOR, "embedding": "!!"}]}, {"data": [{**VECTOR, "embedding": ["a"]}]},
     {"data": [{**VECTOR, "embedding": [[1], [2, 3]]}], **REST},
-    {"data": [VECTOR]}, {"data": [VECTOR], "usage": None},
-    {"data": [VECTOR], "usage": {"prompt_tokens": "x"}},
+    {"data": [VECTOR, VECTOR]}, {"data": [{**VECTOR, "index": 1}]}, {"data": [{**VECTOR, "index": True}]},
+    {"data": [{**VECTOR, "embedding": ["1", "2"]}]}, {"data": [{**VECTOR, "embedding": [10**400]}]},
+    {"data": [{**VECTOR, "embedding": [1e300]}]}, {"data": [{**VECTOR, "embedding": [True, False]}]},
+    {"data": [{**VECTOR, "embedding": "AAAA"}]}, {"data": [{**VECTOR, "embedding": "AADAfw=="}]},
+    {"data": {"0": VECTOR}}, {"data": [{**VECTOR, "embedding": {}}]},
     {"data": [{**VECTOR, "embedding": [float("nan"), 1.0]}], **REST},
     {"data": [{**VECTOR, "index": None}, {**VECTOR, "index": "x"}], **REST},
     {"data": [{**VECTOR, "embedding": []}], **REST},
@@ -164,8 +216,24 @@ def as_bytes(junk: object) -> bytes:
 def test_junk_of_an_embedding_service_is_an_error_of_the_service(junk: object) -> None:
     with answering(answer(as_bytes(junk))) as evil:
         said = asyncio.run(embedded(evil.url))
-    assert said
+    assert "gave no usable answer" in said
     assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"usage": None},
+        {"usage": {"prompt_tokens": "x"}},
+        {"usage": {"prompt_tokens": -1}},
+        {"model": ["m"]},
+    ],
+    ids=repr,
+)
+def test_what_no_vector_depends_on_may_be_junk(rest: dict[str, object]) -> None:
+    with answering(answer(json.dumps({"data": [VECTOR], **rest}).encode())) as evil:
+        assert not asyncio.run(embedded(evil.url))
 
 
 BAD = ("404 Not Found", "429 Too Many", "500 Error")

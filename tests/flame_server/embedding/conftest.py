@@ -17,3 +17,8 @@ def stand_in() -> Iterator[StandIn]:
 @pytest.fixture
 def azure(stand_in: StandIn) -> ServiceModel:
     return ServiceModel("AzureOpenAI", stand_in.url, DEPLOYMENT, api_version=VERSION, api_key=KEY)
+
+
+@pytest.fixture
+def openai(stand_in: StandIn) -> ServiceModel:
+    return ServiceModel("OpenAI", f"{stand_in.url}/v1", "own-model", api_key=KEY)

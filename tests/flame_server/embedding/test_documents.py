@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_server.embedding.documents import MAX_TEXTS, MAX_TOKENS, batches, cost
+from flame_server.embedding.documents import MAX_TOKENS, cost, next_batch
 from flame_server.embedding.service import ServiceModel
 from flame_server.errors import FlameMcpError
 from flame_server.index.manifest import read_manifest
@@ -14,16 +14,20 @@ from tests.support.server.embedding_service import DEPLOYMENT, MODEL, StandIn, b
 
 
 def test_batches_hold_what_one_request_may() -> None:
-    texts = ["x"] * (MAX_TEXTS + 1) + ["y" * MAX_TOKENS, "z" * MAX_TOKENS, "z" * MAX_TOKENS]
-    found = [list(batch) for batch in batches(texts)]
-    assert [text for batch in found for text in batch] == texts
-    assert [len(batch) for batch in found] == [MAX_TEXTS, 2, 1, 1]
-    assert not list(batches([]))
+    texts = ["x"] * 65 + ["y" * MAX_TOKENS, "z" * MAX_TOKENS, "z" * MAX_TOKENS]
+    found: list[str] = []
+    sizes = []
+    while batch := next_batch(texts, len(found), 64):
+        found += batch
+        sizes.append(len(batch))
+    assert found == texts
+    assert sizes == [64, 2, 1, 1]
 
 
 def test_the_cost_is_told_where_prices_are_known() -> None:
     assert cost(208_000, MODEL) == f"208,000 tokens of {MODEL}, about $0.0042 at its list price"
     assert cost(10, "own-model") == "10 tokens of own-model"
+    assert cost(None, "own-model") == "an unknown number of tokens of own-model: the service does not tell"
 
 
 def to_embed(heard: list[str]) -> tuple[int, int]:

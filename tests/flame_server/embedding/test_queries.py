@@ -60,6 +60,25 @@ async def test_a_slow_service_costs_a_question_only_its_timeout(
     await asked.close()
 
 
+async def test_a_bug_of_ours_is_counted_and_opens_the_breaker(
+    azure: ServiceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons: list[str] = []
+    asked = ServiceQueryEmbedder(service := EmbeddingService(azure, 0, 20), lambda: 8, reasons.append)
+
+    async def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(service, "embed", fail)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await asked.embed_query("x")
+    with pytest.raises(EmbeddingError, match="left alone for now"):
+        await asked.embed_query("x")
+    assert reasons == [*["service"] * 3, "open"]
+    await asked.close()
+
+
 async def test_a_service_that_gives_other_dimensions_degrades(searcher: Searcher, stand_in: StandIn) -> None:
     stand_in.dimensions = 9
     assert (await searcher.answer("viewport", 1)).degraded == "lexical"

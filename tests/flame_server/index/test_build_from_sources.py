@@ -141,7 +141,7 @@ def test_what_the_embedding_service_refuses_tells_the_job_what_to_do(
     (tmp_path / FETCHED).write_text(json.dumps([vars(fetched("docs", tmp_path / "docs"))]))
     (tmp_path / "key").write_text(embedding_service.KEY)
     with embedding_service.served() as service:
-        service.failures.append((status, {}))
+        service.failures += [(status, {})] * 6
         monkeypatch.setenv("FLAME_MCP_OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("FLAME_MCP_OPENAI_MODEL", embedding_service.MODEL)
         monkeypatch.setenv("FLAME_MCP_OPENAI_API_KEY_FILE", str(tmp_path / "key"))

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +30,15 @@ class StandIn:
     """What the service knows and how it behaves.
 
     Attributes:
-        failures: Answered first, one a request: a status, with headers and the service's words.
+        failures: Answered first, one a request: a status and headers, with words that repeat the request.
+        raw: Answered instead of vectors, with status 200.
+        most_texts: Requests with more texts are refused.
+        refusal: The status, and the words about how many texts are taken.
+        formats: What `encoding_format` may be; None means that it may be left out.
+        unclear: Refusals of a format don't say that they are about it.
+        given: The format of vectors, whatever is asked for.
+        without: What answers lack: usage, index or model.
+        order: Makes the order in which vectors come from that of the texts.
         wrong_dimensions: Vectors have one dimension more than asked for.
         stalled: Requests wait until this is set again.
     """
@@ -39,11 +47,21 @@ class StandIn:
         self.url = ""
         self.dimensions = 8
         self.failures: list[tuple[int, dict[str, str]]] = []
+        self.raw: bytes | None = None
+        self.most_texts = 2_048
+        self.refusal = (422, "batch size {given} > maximum allowed batch size {most}")
+        self.formats: tuple[str | None, ...] = ("base64", "float", None)
+        self.unclear = False
+        self.given: str | None = None
+        self.without: tuple[str, ...] = ()
+        # As the specification allows.
+        self.order: Callable[[list[Any]], list[Any]] = lambda data: data[::-1]
         self.wrong_dimensions = False
         self.stalled: threading.Event | None = None
         self.requests: list[dict[str, Any]] = []
         self.token_requests: list[dict[str, list[str]]] = []
         self.entra_status = 200
+        self.entra_words = "AADSTS70021: No matching federated identity record found. Trace ID: 1"
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], Any]:
         parts = urlsplit(path)
@@ -58,7 +76,17 @@ class StandIn:
             return status, more, {"error": {"code": str(status), "message": f"no: {request['input']}"}}
         if (problem := self._problem(parts.path, parts.query, headers)) is not None:
             return problem, {}, {"error": {"code": str(problem), "message": "Access denied"}}
-        return 200, {}, self._vectors(request)
+        if (refused := self._refused(request)) is not None:
+            return refused[0], {}, {"error": {"message": refused[1], "type": "invalid_request_error"}}
+        return 200, {}, self._vectors(request) if self.raw is None else self.raw
+
+    def _refused(self, request: dict[str, Any]) -> tuple[int, str] | None:
+        asked, given = request.get("encoding_format"), len(request["input"])
+        if asked not in self.formats:
+            return 400, "bad request" if self.unclear else f"encoding_format={asked} is not supported"
+        if given > self.most_texts:
+            return self.refusal[0], self.refusal[1].format(given=given, most=self.most_texts)
+        return None
 
     def _problem(self, path: str, query: str, headers: dict[str, str]) -> int | None:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
@@ -74,20 +102,24 @@ class StandIn:
     def _vectors(self, request: dict[str, Any]) -> dict[str, Any]:
         assert all(request["input"])
         size = request.get("dimensions", self.dimensions) + self.wrong_dimensions
+        encoding = self.given or request.get("encoding_format")
         data = [
-            {"object": "embedding", "index": number, "embedding": _encoded(text, size, request)}
+            {"object": "embedding", "index": number, "embedding": _encoded(text, size, encoding)}
             for number, text in enumerate(request["input"])
         ]
         tokens = sum(len(text) // 4 + 1 for text in request["input"])
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        # Out of order, as the specification allows.
-        return {"object": "list", "data": data[::-1], "model": MODEL, "usage": usage}
+        for item in data if "index" in self.without else ():
+            del item["index"]
+        data = data if "index" in self.without else self.order(data)
+        answer = {"object": "list", "data": data, "model": MODEL, "usage": usage}
+        return {name: value for name, value in answer.items() if name not in self.without}
 
     def _token(self, form: dict[str, list[str]]) -> tuple[int, dict[str, str], Any]:
         self.token_requests.append(form)
         if self.entra_status != 200:
-            text = "AADSTS70021: No matching federated identity record found. Trace ID: 1"
-            return self.entra_status, {}, {"error": "invalid_request", "error_description": text}
+            words = {"error": "invalid_request", "error_description": self.entra_words}
+            return self.entra_status, {}, words
         return 200, {}, {"token_type": "Bearer", "expires_in": 3_600, "access_token": ENTRA_TOKEN}
 
 
@@ -100,9 +132,9 @@ def vector(text: str, size: int) -> Vectors:
     return 3 * total
 
 
-def _encoded(text: str, size: int, request: dict[str, Any]) -> str | list[float]:
+def _encoded(text: str, size: int, encoding: str | None) -> str | list[float]:
     found = vector(text, size)
-    if request.get("encoding_format") == "base64":
+    if encoding == "base64":
         return base64.b64encode(found.astype("<f4").tobytes()).decode()
     return [float(value) for value in found]
 
@@ -114,12 +146,14 @@ def served() -> Iterator[StandIn]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # One packet an answer: the second of two waits for the client's acknowledgement.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, more, content = stand_in.answer(self.path, headers, body)
-            data = json.dumps(content).encode()
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data))}.items():
                 self.send_header(name, value)

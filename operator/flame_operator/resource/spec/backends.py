@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from flame_operator.formats.cron import is_schedule
 from flame_operator.resource.spec.common import (
+    BatchSize,
     Dimensions,
+    EncodingFormat,
     HttpsUrl,
     HttpUrl,
     Image,
@@ -29,6 +31,7 @@ class WorkloadIdentity(Spec):
     client_id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-A-Za-z0-9]+$")] | None = Field(
         default=None, alias="clientID"
     )
+    cloud: Literal["Public", "USGovernment", "China"] | None = None
 
 
 class AzureOpenAI(Spec):
@@ -40,6 +43,8 @@ class AzureOpenAI(Spec):
         "2024-10-21"
     )
     dimensions: Dimensions | None = None
+    batch_size: BatchSize | None = None
+    encoding_format: EncodingFormat | None = None
     api_key_secret_ref: KeyRef | None = None
     workload_identity: WorkloadIdentity | None = None
 
@@ -50,6 +55,8 @@ class OpenAI(Spec):
     base_url: HttpUrl = Field(default="https://api.openai.com/v1", alias="baseURL")
     model: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_./:]*$")]
     dimensions: Dimensions | None = None
+    batch_size: BatchSize | None = None
+    encoding_format: EncodingFormat | None = None
     api_key_secret_ref: KeyRef | None = None
 
 

@@ -83,6 +83,8 @@ Schedule = Annotated[
 ]
 TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][-+_/A-Za-z0-9]*$")]
 Dimensions = Annotated[int, Field(ge=1, le=8192)]
+BatchSize = Annotated[int, Field(ge=1, le=2048)]
+EncodingFormat = Literal["Float", "Base64"]
 Switch = Literal["Enabled", "Disabled"]
 
 

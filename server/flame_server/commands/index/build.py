@@ -9,7 +9,7 @@ from flame_server.commands import outcome
 from flame_server.commands.common import configured, report
 
 if TYPE_CHECKING:
-    from flame_server.embedding.counting import CountingEmbedder
+    from flame_server.commands.index.counting import CountingEmbedder
     from flame_server.embedding.identity import Embedder, Vectors
     from flame_server.index.manifest import Manifest
 
@@ -138,7 +138,7 @@ def build(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
 
 
 def _embedder(embedding: Embedding) -> "CountingEmbedder | None":
-    from flame_server.embedding.counting import CountingEmbedder  # noqa: PLC0415
+    from flame_server.commands.index.counting import CountingEmbedder  # noqa: PLC0415
     from flame_server.index.build import embedder_of  # noqa: PLC0415
 
     found = embedder_of(embedding if embedding in ("local", "none") else service_embedder(embedding))
