@@ -33,7 +33,7 @@ FAILURES_TO_FAIL = 2
 FRESH_IN_A_ROW = 3
 """How many checks of the fresh lane may run in a row before one of the routine lane gets its turn."""
 FRESH_BURST = 10
-"""How many urgent checks a namespace may have at once in the fresh lane; its others wait in the routine lane."""
+"""How many urgent checks a namespace may have at once in the fresh lane; the others go to the routine lane."""
 FRESH_SHARE = 0.02
 """Which share of all checks a namespace may have in the fresh lane for long."""
 
@@ -96,8 +96,8 @@ class Verifier:
     """Checks all wanted servers periodically, and keeps a verdict on each.
 
     Urgent checks go first, as many as their namespace has tokens for. All others wait in the routine lane,
-    which gets one check in four at least, and all when nothing is urgent: a namespace that is alone is checked
-    as fast as checks may start.
+    which gets one check in four at least, and all when nothing is urgent: a namespace that is alone is
+    checked as fast as checks may start.
 
     All times are those of the running event loop. While no check is due, the verifier is idle.
 

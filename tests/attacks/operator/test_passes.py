@@ -100,7 +100,7 @@ async def test_sixteen_slow_passes_of_one_namespace_leave_workers_for_others() -
 
 
 class Town:
-    """A queue, with tenants who have every pass of theirs cost `seconds`, and edit their resources all the time.
+    """A queue, with tenants who edit their resources all the time.
 
     Args:
         evil: The resources that are edited.
