@@ -91,7 +91,7 @@ class Turns:
         self._turns: dict[Key, _Turn] = {}
         # Those that have been seen longest ago come first.
         self._overdue: dict[Key, _Turn] = {}
-        # Lines for first loads and for others, in the order of arrival, and since when each namespace has waited.
+        # Lines for first loads and for others, and since when each namespace has waited.
         self._firsts: _Lines = {}
         self._others: _Lines = {}
         self._since: dict[str, float] = {}

@@ -33,7 +33,7 @@ FAILURES_TO_FAIL = 2
 FRESH_IN_A_ROW = 3
 """How many checks of the fresh lane may run in a row before one of the routine lane gets its turn."""
 FRESH_BURST = 10
-"""How many urgent checks a namespace may have at once in the fresh lane; the others go to the routine lane."""
+"""How many urgent checks a namespace may have at once in the fresh lane; others go to the routine lane."""
 FRESH_SHARE = 0.02
 """Which share of all checks a namespace may have in the fresh lane for long."""
 
