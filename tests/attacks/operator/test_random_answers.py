@@ -119,3 +119,13 @@ def test_a_large_event_in_small_pieces_does_not_hold_the_loop() -> None:
     text = json.dumps({"id": 1, "result": {"x": ["y" * 50] * 200}}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: "
     checked(Said([READY], False), Said(split(head + text, [3]), False))
+
+
+def test_a_stream_that_stays_open_is_left_and_the_next_request_has_a_new_connection() -> None:
+    """Whatever such a server sends later is no answer to the next request."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    messages = [json.dumps({"id": call, "result": result}).encode() for call, result in enumerate(RESULTS, 1)]
+    streams = [Said([head + b"data: " + message + b"\n\n"], False) for message in messages]
+    found = check_of(Said([READY], False), *streams)
+    assert found.verdict.ok
+    assert found.connections == 3

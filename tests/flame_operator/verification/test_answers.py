@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flame_operator.verification.answers import MAX_EVENT_LINES, MAX_VALUES, Events
@@ -9,6 +9,7 @@ ANSWER = b'{"id": 7, "result": {"x": [1, 2]}}'
 BEFORE = b': hello\r\n\r\nevent: message\r\ndata: {"method": "ping", "id": 7}\r\n\r\ndata\n\n'
 
 
+@example(cuts=[len(BEFORE) + len(b"data: ") + 9 + 1], end=b"\r\n")  # in the middle of the end of a line
 @given(cuts=st.lists(st.integers(0, 200)), end=st.sampled_from([b"\n", b"\r", b"\r\n"]))
 def test_an_event_is_found_however_it_is_cut(cuts: list[int], end: bytes) -> None:
     stream = BEFORE + end.join([b"data: " + ANSWER[:9], b"data: " + ANSWER[9:], b"", b""])

@@ -88,11 +88,13 @@ class Checked(NamedTuple):
     Attributes:
         verdict: The verdict.
         held: The most bytes that the check held at once.
+        connections: How many connections the check made.
         slowest: The longest that it kept the event loop, in seconds of CPU time.
     """
 
     verdict: Verdict
     held: int
+    connections: int
     slowest: float
 
 
@@ -119,8 +121,11 @@ def check_of(*answers: Said, auth: Any = "None") -> Checked:  # noqa: ANN401
     """Check a pod that gives these answers to requests, one after the other."""
     left = list(answers)
     held = Held()
+    connections = 0
 
     async def connect(protocol: Callable[[], asyncio.BufferedProtocol], *_: object) -> Any:  # noqa: ANN401
+        nonlocal connections
+        connections += 1
         made = protocol()
         return _Transport(made, left), made
 
@@ -133,7 +138,7 @@ def check_of(*answers: Said, auth: Any = "None") -> Checked:  # noqa: ANN401
 
     with slowest_callback() as seconds:
         verdict = run_virtually(check())
-    return Checked(verdict, held.most, max(seconds))
+    return Checked(verdict, held.most, connections, max(seconds))
 
 
 def split(data: bytes, sizes: Sequence[int]) -> list[bytes]:
