@@ -67,8 +67,9 @@ class Turns:
     A turn ends with the run, and before that when the run's pod doesn't work for `IDLE_SECONDS`, can't start,
     or takes too long: `LONGEST_SECONDS`, or less if not all who wait for a first load would get a turn within
     that time. A run that has lost its turn goes on. It counts for its namespace when turns are given, and has
-    a turn again if its pod works after all and a turn is free. So few runs that work are under way that other
-    namespaces notice: `RUNS_PER_TURN` for each turn, divided between the namespaces, or one for each of them.
+    a turn again if its pod works after all and a turn is free. Runs that work are bounded, with a
+    turn or without: two for each turn, divided between the namespaces that have runs or wait, and at least
+    one for each of them.
 
     Nothing is remembered across restarts. After a start, call `going` for all runs that are under way before
     the first `take`.
