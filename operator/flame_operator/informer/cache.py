@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from flame_operator.informer.kept import record, server_record, whole
-from flame_operator.informer.shares import COMMON, Shares, Slot
+from flame_operator.informer.namespace_bytes import COMMON, NamespaceBytes, Slot
 from flame_operator.resource.kinds import (
     CHILD_SLOTS,
     JOB,
@@ -55,7 +55,7 @@ class Cache:
         for sample in samples:
             self._samples.setdefault(sample["kind"], whole(sample) or b"")
         self._objects: dict[Slot, tuple[int, bytes]] = {}
-        self._shares = Shares()
+        self._bytes = NamespaceBytes()
         self._uids: dict[Key, str] = {}
         # Versions of children that are newer than those in the cache, and that somebody has to read.
         self._unread: dict[Slot, int] = {}
@@ -225,7 +225,7 @@ class Cache:
         return self._store(slot, version, packed)
 
     def _has_room(self, slot: Slot, packed: bytes) -> bool:
-        return len(packed) <= LARGEST and self._shares.fits(slot, len(packed))
+        return len(packed) <= LARGEST and self._bytes.fits(slot, len(packed))
 
     def _put_unread(self, slot: Slot, version: int, body: Manifest) -> bool:
         if not self.note(*slot, version):
@@ -238,13 +238,13 @@ class Cache:
     def _store(self, slot: Slot, version: int, packed: bytes) -> bool:
         known = self._objects.get(slot)
         self._objects[slot] = (version, packed)
-        self._shares.note(slot, len(packed))
+        self._bytes.note(slot, len(packed))
         return known is None or known[1] != packed
 
     def _remove(self, slot: Slot) -> bool:
         kind, key = slot
         self._unread.pop(slot, None)
-        self._shares.note(slot, 0)
+        self._bytes.note(slot, 0)
         known = self._objects.pop(slot, None) is not None
         if kind == SERVER.kind:
             self._forget(key)

@@ -104,7 +104,8 @@ class Pipeline:
         )
         store = self._store(server, missing)
         decision = decide_with(store=store)
-        if decision.start is not None and not self._turns.take(server.key):
+        first = not record.succeeded
+        if decision.start is not None and not self._turns.take(server.key, first=first):
             decision = decide_with(store=replace(store, may_start=False))
         try:
             await self._carry_out(server, defaults, decision)

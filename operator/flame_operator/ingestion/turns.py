@@ -6,16 +6,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from flame_operator.resource.kinds import Key
+from flame_operator.shares import may_have_one_more
 from flame_operator.workloads.jobs import Activity
 
 LONGEST_SECONDS = 600.0
 """How long a turn lasts at most; a run that takes longer goes on without one."""
+SHORTEST_SECONDS = 60.0
+"""How long a turn lasts at least; the more namespaces wait for a first load, the closer to it."""
+FIRST_IN_A_ROW = 3
+"""How many turns in a row go to first loads before one goes to the namespace that has waited longest."""
+RUNS_PER_TURN = 2
+"""How many runs may be under way for each turn, over all namespaces that have one or wait for one.
+
+A namespace that has no run may always start one.
+"""
 IDLE_SECONDS = 60.0
 """How long a run may have no container that works before its turn ends."""
 UNSEEN_SECONDS = 600.0
 """How long a turn lasts when no pass tells of its run; a pass that fails comes back within 300 s."""
 OFFER_SECONDS = 120.0
 """How long a turn is kept for a server that has waited for it and has to be looked at first."""
+
+_Lines = dict[str, OrderedDict[Key, None]]
+"""Who waits, by namespace; each line in the order of arrival."""
 
 
 @dataclass(slots=True)
@@ -29,11 +42,15 @@ class _Turn:
     """Whether the server hasn't taken it yet."""
     stuck: bool = False
 
-    def is_over(self, now: float) -> bool:
+    @property
+    def works(self) -> bool:
+        return self.idle_since is None and not self.stuck
+
+    def is_over(self, now: float, longest: float) -> bool:
         if self.offered:
-            return now - self.began > OFFER_SECONDS
+            return now - self.began > min(OFFER_SECONDS, longest)
         idle = self.idle_since is not None and now - self.idle_since > IDLE_SECONDS
-        return self.stuck or idle or now - self.began > LONGEST_SECONDS
+        return self.stuck or idle or now - self.began > longest
 
     def is_unseen(self, now: float) -> bool:
         return now - self.seen > UNSEEN_SECONDS
@@ -42,11 +59,17 @@ class _Turn:
 class Turns:
     """Lets a few servers load docs at once, so that an upgrade doesn't make all of them load together.
 
-    A namespace has at most half of the turns. A free turn goes to the namespace that has the fewest runs, and
-    among those to the one that has waited longest since it last got a turn; within it, first come, first
-    served. A turn ends with the run, and before that when the run's pod doesn't work for `IDLE_SECONDS`,
-    can't start, or takes longer than `LONGEST_SECONDS`. A run that has lost its turn goes on. It counts for
-    its namespace when turns are given, and has a turn again if its pod works after all and a turn is free.
+    A namespace leaves turns free for others (`shares.may_have_one_more`). First loads go before others: a
+    free turn goes to the namespace with one that has the fewest runs, and among those to the one that has
+    waited longest since it last got a turn; within it, first come, first served. Every fourth turn goes to
+    the namespace that has waited longest, whatever it has, so that nobody waits for ever.
+
+    A turn ends with the run, and before that when the run's pod doesn't work for `IDLE_SECONDS`, can't start,
+    or takes too long: `LONGEST_SECONDS`, or less if not all who wait for a first load would get a turn within
+    that time. A run that has lost its turn goes on. It counts for its namespace when turns are given, and has
+    a turn again if its pod works after all and a turn is free. Runs that work are bounded, with a
+    turn or without: two for each turn, divided between the namespaces that have runs or wait, and at least
+    one for each of them.
 
     Nothing is remembered across restarts. After a start, call `going` for all runs that are under way before
     the first `take`.
@@ -64,15 +87,16 @@ class Turns:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
-        self._share = max(1, most // 2)
         self._on_turn = on_turn
         self._clock = clock
         self._turns: dict[Key, _Turn] = {}
         # Those that have been seen longest ago come first.
         self._overdue: dict[Key, _Turn] = {}
-        # Each line in the order of arrival, with the time from which its namespace counts as waiting.
-        self._lines: dict[str, OrderedDict[Key, None]] = {}
+        # Lines for first loads and for others, and since when each namespace has waited.
+        self._firsts: _Lines = {}
+        self._others: _Lines = {}
         self._since: dict[str, float] = {}
+        self._firsts_in_a_row = 0
 
     @property
     def held(self) -> frozenset[Key]:
@@ -82,18 +106,30 @@ class Turns:
     @property
     def waiting(self) -> int:
         """How many servers wait for a turn."""
-        return sum(map(len, self._lines.values()))
+        return sum(len(line) for lines in (self._firsts, self._others) for line in lines.values())
 
-    def take(self, key: Key) -> bool:
-        """Take a turn for a new run, or else wait in line: then `on_turn` is called when it comes."""
+    @property
+    def longest(self) -> float:
+        """How long a turn lasts at most, in seconds, as many as wait now."""
+        return max(SHORTEST_SECONDS, LONGEST_SECONDS * min(1.0, self._most / max(1, len(self._firsts))))
+
+    def take(self, key: Key, *, first: bool = False) -> bool:
+        """Take a turn for a new run, or else wait in line: then `on_turn` is called when it comes.
+
+        Args:
+            key: The server.
+            first: Whether it has no docs yet.
+        """
         now = self._clock()
         self._end()
         self._overdue.pop(key, None)
         if key in self._turns and not self._turns[key].offered:
             del self._turns[key]  # the turn of a run that has ended: the next run waits like everybody else's
         if key not in self._turns:
-            self._lines.setdefault(key.namespace, OrderedDict()).setdefault(key)
             self._since.setdefault(key.namespace, now)
+            here, elsewhere = (self._firsts, self._others) if first else (self._others, self._firsts)
+            _remove(elsewhere, key)
+            here.setdefault(key.namespace, OrderedDict()).setdefault(key)
             self._give(asker=key)
         if key not in self._turns:
             return False
@@ -119,11 +155,12 @@ class Turns:
             stuck=activity == "stuck",
         )
         self._leave(key)
-        self._end()
+        ended = self._end()
         # Runs without a turn may start to work all at once: they must not take the turns of everybody else.
-        has_turn = not turn.is_over(now) and (keeps or self._has_room(key.namespace))
+        has_turn = not turn.is_over(now, self.longest) and (keeps or self._has_room(key.namespace))
         (self._turns if has_turn else self._overdue)[key] = turn
-        self._give()
+        if ended or before is None or has_turn != keeps or turn.works != before.works:
+            self._give()
 
     def release(self, key: Key) -> None:
         """End a server's turn or its waiting: it has no run, and none is due. May be called at any time."""
@@ -132,20 +169,17 @@ class Turns:
 
     def _leave(self, key: Key) -> bool:
         found = [place.pop(key, None) is not None for place in (self._turns, self._overdue)]
-        line = self._lines.get(key.namespace)
-        if line is not None and key in line:
-            del line[key]
-            found.append(True)
-            self._tidy(key.namespace)
+        found += [_remove(self._firsts, key), _remove(self._others, key)]
+        self._tidy(key.namespace)
         return any(found)
 
     def _has_room(self, namespace: str) -> bool:
         held = sum(key.namespace == namespace for key in self._turns)
-        return len(self._turns) < self._most and held < self._share
+        return may_have_one_more(held, self._most - len(self._turns))
 
     def _tidy(self, namespace: str) -> None:
-        if not self._lines[namespace]:
-            del self._lines[namespace], self._since[namespace]
+        if namespace not in self._firsts and namespace not in self._others:
+            self._since.pop(namespace, None)
 
     def _give(self, asker: Key | None = None) -> None:
         """End the turns that are over, and give free turns to those who wait."""
@@ -156,27 +190,63 @@ class Turns:
             if key != asker:
                 self._on_turn(key)
 
-    def _end(self) -> None:
-        now = self._clock()
-        for key in [key for key, turn in self._turns.items() if turn.is_over(now) or turn.is_unseen(now)]:
+    def _end(self) -> bool:
+        """End turns that are over; returns whether any was."""
+        now, longest = self._clock(), self.longest
+        over = [k for k, turn in self._turns.items() if turn.is_over(now, longest) or turn.is_unseen(now)]
+        for key in over:
             turn = self._turns.pop(key)
             if not (turn.offered or turn.is_unseen(now)):
                 self._overdue[key] = turn
         while self._overdue:
             oldest = next(iter(self._overdue))
             if not self._overdue[oldest].is_unseen(now):
-                return
+                break
             del self._overdue[oldest]
+            over.append(oldest)
+        return bool(over)
 
     def _next(self) -> Iterator[Key]:
-        while self._lines and len(self._turns) < self._most:
-            held = Counter(key.namespace for key in self._turns)
-            runs = held + Counter(key.namespace for key in self._overdue)
-            waiting = [namespace for namespace in self._lines if held[namespace] < self._share]
-            if not waiting:
+        while self._since and len(self._turns) < self._most:
+            runs = Counter(key.namespace for key in (*self._turns, *self._overdue))
+            may_run = self._those_that_may_run(runs)
+            firsts = [namespace for namespace in may_run if namespace in self._firsts]
+            if firsts and self._firsts_in_a_row < FIRST_IN_A_ROW:
+                chosen = min(firsts, key=lambda namespace: (runs[namespace], self._since[namespace]))
+                self._firsts_in_a_row += 1
+            elif may_run:
+                chosen = min(may_run, key=self._since.__getitem__)
+                self._firsts_in_a_row = 0
+            else:
                 return
-            chosen = min(waiting, key=lambda namespace: (runs[namespace], self._since[namespace]))
-            key, _ = self._lines[chosen].popitem(last=False)
+            lines = self._firsts if chosen in self._firsts else self._others
+            key = next(iter(lines[chosen]))
+            _remove(lines, key)
             self._since[chosen] = self._clock()
             self._tidy(chosen)
             yield key
+
+    def _those_that_may_run(self, runs: Counter[str]) -> list[str]:
+        """The namespaces that wait and may have one more run, of those that have so many."""
+        held = Counter(key.namespace for key in self._turns)
+        working = held + Counter(key.namespace for key, turn in self._overdue.items() if turn.works)
+        free = self._most - len(self._turns)
+        most = RUNS_PER_TURN * self._most
+        share = max(1, most // len(runs.keys() | self._since.keys()))
+        return [
+            namespace
+            for namespace in self._since
+            if may_have_one_more(held[namespace], free)
+            and working[namespace] < share
+            and runs[namespace] < most
+        ]
+
+
+def _remove(lines: _Lines, key: Key) -> bool:
+    line = lines.get(key.namespace)
+    if line is None or key not in line:
+        return False
+    del line[key]
+    if not line:
+        del lines[key.namespace]
+    return True

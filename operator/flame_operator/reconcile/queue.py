@@ -12,6 +12,7 @@ import structlog
 from flame_operator.errors import Conflict, Unavailable, UserError
 from flame_operator.reconcile.pauses import Pauses
 from flame_operator.resource.kinds import Key
+from flame_operator.shares import may_have_one_more
 from flame_operator.telemetry.metrics import Metrics, result_of
 
 log = structlog.get_logger(__name__)
@@ -40,8 +41,8 @@ class WorkQueue:
 
     A key that is added while it waits is handled once. A key that is added while it is being handled is
     handled once more afterwards. A key whose handler fails comes back after an exponential delay with jitter.
-    A namespace has at most three quarters of the workers, and nothing holds a worker for longer than a pass
-    may take. A key that has been handled very often of late has to pause first (`Pauses`).
+    A namespace leaves workers free for others (`shares.may_have_one_more`), and nothing holds a worker for
+    longer than a pass may take. A key that has been handled very often of late has to pause first (`Pauses`).
 
     Args:
         handler: Handles one key.
@@ -68,7 +69,6 @@ class WorkQueue:
     ) -> None:
         self._handler = handler
         self._workers = workers
-        self._share = workers - workers // 4
         self._on_bugs = on_bugs
         self._deadline = deadline
         self._metrics = metrics or Metrics()
@@ -170,7 +170,8 @@ class WorkQueue:
     def _next(self) -> Key | None:
         """Take the oldest key of the namespace that was served longest ago, and may be served, if any."""
         busy = Counter(key.namespace for key in self._working)
-        namespace = next((one for one in self._waiting if busy[one] < self._share), None)
+        free = self._workers - len(self._working)
+        namespace = next((one for one in self._waiting if may_have_one_more(busy[one], free)), None)
         if namespace is None:
             return None
         keys = self._waiting.pop(namespace)

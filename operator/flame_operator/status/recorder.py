@@ -11,6 +11,7 @@ import structlog
 
 from flame_operator.errors import Conflict, NamespaceTerminating, Refused, Unavailable
 from flame_operator.resource.kinds import EVENT, MANAGER, SERVER, Key, Manifest, key_of
+from flame_operator.shares import Buckets
 from flame_operator.status.events import Event
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,7 @@ OBJECT_REFILL_SECONDS = 60.0
 """One object may cause `OBJECT_BURST` events at once, and one more every `OBJECT_REFILL_SECONDS`."""
 QUEUE_LENGTH = 1000
 REMEMBERED = 4096
-"""How many events and objects are remembered, at most."""
+"""How many events are remembered, at most."""
 MESSAGE_LENGTH = 1024
 """The longest message of an Event that the API server accepts, in characters."""
 ACTION = "ReportStatus"
@@ -57,23 +58,6 @@ class _Series:
     """When it may be written again, in the event loop's time."""
     queued: bool = False
     timer: asyncio.TimerHandle | None = None
-
-
-class _Buckets:
-    """A token bucket for each object, which limits the events that it may cause."""
-
-    def __init__(self) -> None:
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, uid: str, now: float) -> bool:
-        """Take a token for one more event; returns whether there was one."""
-        tokens, since = self._buckets.pop(uid, (float(OBJECT_BURST), now))
-        tokens = min(float(OBJECT_BURST), tokens + (now - since) / OBJECT_REFILL_SECONDS)
-        allowed = tokens >= 1
-        self._buckets[uid] = (tokens - allowed, now)
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
-        return allowed
 
 
 class _Line:
@@ -143,7 +127,7 @@ class Recorder:
         self._now = now
         self._observe = observe
         self._series: OrderedDict[str, _Series] = OrderedDict()
-        self._buckets = _Buckets()
+        self._buckets = Buckets(OBJECT_BURST, OBJECT_REFILL_SECONDS)
         self._queue = _Line()
         self._wake = asyncio.Event()
 

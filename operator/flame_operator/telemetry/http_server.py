@@ -48,6 +48,7 @@ displace it.
 _BACKLOG = 128
 _KERNEL_BYTES = 32 * 1024
 """How many bytes of a connection wait in the kernel."""
+_ALLOW = "Allow: GET, HEAD\r\n"
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.[01]")
 
 
@@ -187,7 +188,7 @@ class _Connection(asyncio.Protocol):
         status, content_type, body = answer
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n{_ALLOW if status == 405 else ''}\r\n"
         )
         self._transport.pause_reading()
         self._head = b""

@@ -1,7 +1,6 @@
 """Reads what a pod answers to MCP calls. Pure; bounds what is parsed, so that no answer costs much."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from flame_operator.formats.text import plain
@@ -35,27 +34,98 @@ def parsed(text: bytes) -> object:
     return found
 
 
-def result(body: bytes, call: int, *, is_stream: bool) -> dict[str, Any]:
-    """The result of a JSON-RPC call.
-
-    Args:
-        body: The answer.
-        call: The number of the call.
-        is_stream: Whether the answer is a stream of server-sent events, where other messages may come first.
+def result(body: bytes, call: int) -> dict[str, Any]:
+    """The result of a JSON-RPC call, from a body that is one message.
 
     Raises:
-        Failure: The answer isn't a result; the text tells why.
+        Failure: It isn't a result; the text tells why.
     """
-    for message in map(parsed, _events(body) if is_stream else [body]):
-        if not isinstance(message, dict) or message.get("id") != call:
-            continue
-        error, found = message.get("error"), message.get("result")
-        if isinstance(error, dict):
-            text = plain(error.get("message"), MAX_EXCERPT)
-            raise Failure(f"the server reports the error '{text or 'no message'}'")
-        if isinstance(found, dict):
-            return found
-    raise Failure(_NOT_MCP)
+    found = _result_of(parsed(body), call)
+    if found is None:
+        raise Failure(_NOT_MCP)
+    return found
+
+
+def _result_of(message: object, call: int) -> dict[str, Any] | None:
+    """The result in a message; None when the message is another one.
+
+    Raises:
+        Failure: The message is the call's error.
+    """
+    if not isinstance(message, dict) or message.get("id") != call:
+        return None
+    error, found = message.get("error"), message.get("result")
+    if isinstance(error, dict):
+        text = plain(error.get("message"), MAX_EXCERPT)
+        raise Failure(f"the server reports the error '{text or 'no message'}'")
+    return found if isinstance(found, dict) else None
+
+
+class Events:
+    """Looks for the result of a call in a stream of server-sent events, where other messages may come first.
+
+    It keeps the data of an unfinished event only, and of all events the first that is the call's answer.
+
+    Args:
+        call: The number of the call.
+    """
+
+    def __init__(self, call: int) -> None:
+        self._call = call
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._after_cr = False
+        self._line_ends = self._values = 0
+        self._result: dict[str, Any] | None = None
+
+    def feed(self, piece: bytes) -> bool:
+        """Read on; returns whether the result is there, so that nothing more has to be read.
+
+        Raises:
+            Failure: The answer is an error, or the stream has too many lines or values.
+        """
+        self._count(piece)
+        if self._after_cr and piece:
+            piece = piece.removeprefix(b"\n")
+        self._after_cr = piece.endswith(b"\r") if piece else self._after_cr
+        for line in piece.splitlines(keepends=True):
+            self._line += line
+            if line.endswith((b"\n", b"\r")):
+                self._take(bytes(self._line).rstrip(b"\r\n"))
+                self._line.clear()
+                if self._result is not None:
+                    return True
+        return False
+
+    def result(self) -> dict[str, Any]:
+        """The result of the call; the stream has ended or the result is there.
+
+        Raises:
+            Failure: There is none, or it is an error.
+        """
+        if self._result is None:
+            self.feed(b"\n\n")  # a server that ends the stream may leave out the end of the last event
+        if self._result is None:
+            raise Failure(_NOT_MCP)
+        return self._result
+
+    def _count(self, piece: bytes) -> None:
+        self._line_ends += piece.count(b"\n") + piece.count(b"\r")
+        if self._line_ends > 2 * MAX_EVENT_LINES:
+            raise Failure(
+                f"the server's answer has more than {MAX_EVENT_LINES:,} lines of events", overrun=True
+            )
+        # Bounds the events together, as each is parsed by itself.
+        self._values += sum(map(piece.count, (b",", b"{", b"[")))
+        if self._values > 2 * MAX_VALUES:
+            raise Failure(f"the server's answer has more than {MAX_VALUES:,} values", overrun=True)
+
+    def _take(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line.removeprefix(b"data:"))
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            self._result = _result_of(parsed(data), self._call)
 
 
 def count_results(answer: dict[str, Any]) -> int:
@@ -74,19 +144,3 @@ def count_results(answer: dict[str, Any]) -> int:
     if not isinstance(results, list):
         raise Failure("the tool returns no structured results")
     return len(results)
-
-
-def _events(stream: bytes) -> Iterator[bytes]:
-    """The data of each server-sent event in a stream."""
-    if stream.count(b"\n") + stream.count(b"\r") > 2 * MAX_EVENT_LINES:
-        raise Failure(f"the server's answer has more than {MAX_EVENT_LINES:,} lines of events", overrun=True)
-    if sum(map(stream.count, (b",", b"{", b"["))) > 2 * MAX_VALUES:
-        # Bounds the events together, as each is parsed by itself.
-        raise Failure(f"the server's answer has more than {MAX_VALUES:,} values", overrun=True)
-    lines: list[bytes] = []
-    for line in [*stream.splitlines(), b""]:
-        if line.startswith(b"data:"):
-            lines.append(line.removeprefix(b"data:"))
-        elif not line and lines:
-            yield b"\n".join(lines)
-            lines = []

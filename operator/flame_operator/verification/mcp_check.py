@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from flame_operator.resource.kinds import MANAGER
 from flame_operator.resource.status import IndexInfo
-from flame_operator.verification.answers import count_results, parsed, result
-from flame_operator.verification.http_client import HttpClient, Response
+from flame_operator.verification.answers import Events, count_results, parsed, result
+from flame_operator.verification.http_client import EVENTS, Enough, HttpClient, Response
 from flame_operator.verification.verdict import (
     Failure,
     Finding,
@@ -40,10 +40,9 @@ TIMEOUT_SECONDS = 10.0
 
 _T = TypeVar("_T")
 _JSON = "application/json"
-_EVENTS = "text/event-stream"
 _HEADERS = {
     "User-Agent": MANAGER,
-    "Accept": f"{_JSON}, {_EVENTS}",
+    "Accept": f"{_JSON}, {EVENTS}",
     # Without compression, a small response can't expand into a huge one.
     "Accept-Encoding": "identity",
 }
@@ -173,16 +172,23 @@ class _Exchange:
         Raises:
             Failure: The answer isn't a result.
         """
-        response = await self._post(step, method, params, most)
+        events = Events(self._calls + 1)
+
+        async def enough(piece: bytes) -> bool:
+            async with self._parsing:
+                await asyncio.sleep(0)
+                return events.feed(piece)
+
+        response = await self._post(step, method, params, most, enough)
         if response.status == 401:
             raise Failure("the server asks for a token (401), although auth.type is None")
         if response.status != 200:
             raise _unexpected(response.status)
-        is_stream = response.content_type == _EVENTS
+        is_stream = response.content_type == EVENTS
         async with self._parsing:
             # One large answer in a turn of the event loop, however many have come.
             await asyncio.sleep(0)
-            kept = reduce(result(response.body, self._calls, is_stream=is_stream))
+            kept = reduce(events.result() if is_stream else result(response.body, self._calls))
         self._client.release()
         return kept
 
@@ -190,14 +196,18 @@ class _Exchange:
         """Make a JSON-RPC call; returns the HTTP status of the answer."""
         return (await self._post(step, method, params, 0)).status
 
-    async def _post(self, step: str, method: str, params: dict[str, Any], most: int) -> Response:
+    async def _post(
+        self, step: str, method: str, params: dict[str, Any], most: int, enough: Enough | None = None
+    ) -> Response:
         self.step = step
         self._calls += 1
         headers = {"Content-Type": _JSON}
         if self.protocol_version:
             headers["MCP-Protocol-Version"] = self.protocol_version
         body = json.dumps({"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}).encode()
-        return await self._client.request("POST", "/mcp", headers=headers, body=body, most=most)
+        return await self._client.request(
+            "POST", "/mcp", headers=headers, body=body, most=most, enough=enough
+        )
 
 
 def _unexpected(status: int) -> Failure:

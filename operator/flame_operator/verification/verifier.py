@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 import structlog
 
 from flame_operator.resource.kinds import Key
+from flame_operator.shares import Buckets, may_have_one_more
 from flame_operator.verification.verdict import Finding, Target, Verdict
 
 log = structlog.get_logger(__name__)
@@ -23,8 +24,6 @@ CONCURRENCY = 128
 
 It is more than the budget starts before a hanging check times out, so that no check has to wait for another.
 """
-SHARES = 8
-"""Into how many shares these checks are divided: the servers of one namespace get at most one share."""
 SETTLE_SECONDS = 1.0
 """A new target is checked after a random delay of up to this: Services need a moment to learn of new pods."""
 FIRST_RETRY_SECONDS = 2.0
@@ -33,6 +32,10 @@ FAILURES_TO_FAIL = 2
 """How many failures in a row make a server's verdict bad; a single success makes it good."""
 FRESH_IN_A_ROW = 3
 """How many checks of the fresh lane may run in a row before one of the routine lane gets its turn."""
+FRESH_BURST = 10
+"""How many urgent checks a namespace may have at once in the fresh lane; others go to the routine lane."""
+FRESH_SHARE = 0.02
+"""Which share of all checks a namespace may have in the fresh lane for long."""
 
 Probe = Callable[[Target], Awaitable[Verdict]]
 
@@ -77,10 +80,7 @@ class _Lane:
             del self._waiting[key.namespace]
 
     def pop(self, may_run: Callable[[str], bool]) -> Key | None:
-        """The next key of a namespace that `may_run`, or None.
-
-        Only a few namespaces may not, as those fill all slots between them.
-        """
+        """The next key of a namespace that `may_run`, or None."""
         namespace = next(filter(may_run, self._waiting), None)
         if namespace is None:
             return None
@@ -95,12 +95,16 @@ class _Lane:
 class Verifier:
     """Checks all wanted servers periodically, and keeps a verdict on each.
 
+    Urgent checks go first, as many as their namespace has tokens for. All others wait in the routine lane,
+    which gets one check in four at least, and all when nothing is urgent: a namespace that is alone is
+    checked as fast as checks may start.
+
     All times are those of the running event loop. While no check is due, the verifier is idle.
 
     Args:
         probe: Checks one target; whatever the server does is a verdict, and an exception is a bug.
         per_second: How many checks may start in a second, over all servers.
-        concurrency: How many checks may run at once; the servers of one namespace get an eighth of them.
+        concurrency: How many checks may run at once; a namespace leaves some of them free for others.
         on_change: Called with each server whose verdict has changed.
         observe: Called after each check with its finding and its duration in seconds.
         jitter: Returns random numbers from 0 to 1.
@@ -127,7 +131,7 @@ class Verifier:
         self._fresh = _Lane()
         self._routine = _Lane()
         self._fresh_in_a_row = 0
-        self._share = max(1, concurrency // SHARES)
+        self._tokens = Buckets(FRESH_BURST, self._pause / FRESH_SHARE)
         self._running: Counter[str] = Counter()
         self._wake = asyncio.Event()
         # Most verdicts are equal. Sharing one object for all of them saves memory.
@@ -208,16 +212,14 @@ class Verifier:
 
     def _next(self) -> Key | None:
         """The next server to check, or None while none may be."""
+        free = self._concurrency - self._running.total()
         lanes = (self._fresh, self._routine)
         for lane in lanes if self._fresh_in_a_row < FRESH_IN_A_ROW else reversed(lanes):
-            key = lane.pop(self._may_run)
+            key = lane.pop(lambda namespace: may_have_one_more(self._running[namespace], free))
             if key is not None:
                 self._fresh_in_a_row = self._fresh_in_a_row + 1 if lane is self._fresh else 0
                 return key
         return None
-
-    def _may_run(self, namespace: str) -> bool:
-        return self._running[namespace] < self._share
 
     async def _check(self, key: Key, server: _Server) -> None:
         target, verdict = server.target, None
@@ -278,6 +280,8 @@ class Verifier:
 
     def _due(self, key: Key, server: _Server, lane: _Lane) -> None:
         server.timer = None
+        if lane is self._fresh and not self._tokens.take(key.namespace, asyncio.get_running_loop().time()):
+            lane = self._routine
         lane.add(key)
         self._wake.set()
 

@@ -15,17 +15,23 @@ async def test_ten_resources_that_no_node_takes_delay_nobody() -> None:
     town = Tenants()
     evil = town.add("evil", servers=10, **NOWHERE)
     await town.reconcile(*evil)
-    assert len(town.runs(*evil)) == 5
+    assert len(town.runs(*evil)) == 7
     (honest,) = town.add("honest")
     await town.reconcile(honest)
     assert town.runs(honest) == [honest]
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(NO_NODE, 30), (STARTS, 90), (WORKS, LONGEST_SECONDS + 30)])
-async def test_two_namespaces_that_never_end_give_their_turns_back(status: Manifest, seconds: float) -> None:
-    """Row 1 from two namespaces, which hold all turns together; their pods wait, or work for a day."""
+async def test_three_namespaces_that_never_end_give_their_turns_back(
+    status: Manifest, seconds: float
+) -> None:
+    """Row 1 from three namespaces, which hold all turns together; their pods wait, or work for a day."""
     town = Tenants()
-    evil = [key for number in range(2) for key in town.add(f"evil-{number}", servers=5, **NOWHERE)]
+    evil = [
+        key
+        for number, servers in enumerate((7, 2, 1))
+        for key in town.add(f"evil-{number}", servers=servers, **NOWHERE)
+    ]
     await town.reconcile(*evil)
     (honest,) = town.add("honest")
     await town.reconcile(honest)
@@ -73,9 +79,9 @@ async def test_a_job_that_can_not_be_created_takes_no_turn() -> None:
 
 async def test_a_deleted_resource_gives_its_turn_and_its_place_back() -> None:
     town = Tenants()
-    evil = town.add("evil", servers=7, **NOWHERE)
+    evil = town.add("evil", servers=9, **NOWHERE)
     await town.reconcile(*evil)
-    assert (len(town.operator.loads.held), town.operator.loads.waiting) == (5, 2)
+    assert (len(town.operator.loads.held), town.operator.loads.waiting) == (7, 2)
     for key in evil:
         town.remove(key)
     await town.reconcile(*evil)
@@ -98,9 +104,9 @@ async def test_a_new_operator_counts_the_runs_that_it_finds() -> None:
 
 async def test_who_waits_says_so() -> None:
     town = Tenants()
-    evil = town.add("evil", servers=6, **NOWHERE)
+    evil = town.add("evil", servers=8, **NOWHERE)
     await town.reconcile(*evil)
-    found = town.conditions(evil[5])
+    found = town.conditions(evil[7])
     assert found["IndexReady"] == ("False", "Ingesting")
     assert found["Reconciling"] == ("True", "WaitingForTurn")
 

@@ -8,7 +8,7 @@ import pytest
 from flame_operator.desired.inputs import Defaults
 from flame_operator.factory import samples
 from flame_operator.informer.cache import LARGEST, Cache
-from flame_operator.informer.shares import NAMESPACE_BYTES
+from flame_operator.informer.namespace_bytes import NAMESPACE_BYTES
 from flame_operator.resource.kinds import CONFIG_MAP, JOB, SERVER, Key, Manifest, is_whole
 from flame_operator.resource.reasons import Reason
 from tests.support.operator.fake_kube import FakeKube, server
@@ -97,9 +97,9 @@ def test_large_jobs_of_a_server_that_is_gone_take_no_room() -> None:
     cache = Cache()
     cache.put(versioned(1))
     cache.put(owned(JOB.kind, "docs", "docs-ingest-1", 2, spec={"x": noise(20_000)}))
-    assert cache._shares._large
+    assert cache._bytes._large
     cache.drop(versioned(3))
-    assert not cache._shares._large
+    assert not cache._bytes._large
 
 
 def fleet(cache: Cache) -> int:

@@ -1,14 +1,18 @@
 """Attack M1, and its kind: a pass over one resource holds a worker for as long as its tenant likes."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from structlog.testing import capture_logs
 
 from flame_operator.errors import Unavailable
 from flame_operator.reconcile.queue import PASS_SECONDS, WorkQueue
 from flame_operator.resource.kinds import SERVER, STATEFUL_SET, Key
 from tests.support.operator.fake_kube import FakeKube
 from tests.support.operator.reconciling import KEY, Operator, running, with_server
-from tests.support.operator.virtual_time import virtually
+from tests.support.operator.virtual_time import run_virtually, virtually
 
 STORE = Key(KEY.namespace, "docs-qdrant")
 HONEST = Key("honest", "docs")
@@ -93,6 +97,94 @@ async def test_sixteen_slow_passes_of_one_namespace_leave_workers_for_others() -
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+class Town:
+    """A queue, with tenants who edit their resources all the time.
+
+    Args:
+        evil: The resources that are edited.
+        seconds: How long a pass over one takes.
+        error: How each of these passes ends.
+    """
+
+    def __init__(self, evil: list[Key], seconds: float, error: type[Exception] | None = None) -> None:
+        self.evil, self.seconds, self.error = evil, seconds, error
+        self.begun: dict[Key, list[float]] = {}
+        self.running = self.most = 0
+        self.queue = WorkQueue(self.work, workers=16)
+
+    async def work(self, key: Key) -> None:
+        self.begun.setdefault(key, []).append(asyncio.get_running_loop().time())
+        is_evil = key.namespace.startswith("evil")
+        self.running += is_evil
+        self.most = max(self.most, self.running)
+        try:
+            await asyncio.sleep(self.seconds if is_evil else 0.05)
+            if is_evil and self.error is not None:
+                raise self.error("as always")
+        finally:
+            self.running -= is_evil
+
+    async def edit(self) -> None:
+        while True:
+            for key in self.evil:
+                self.queue.add(key)
+            await asyncio.sleep(3)
+
+    @asynccontextmanager
+    async def busy(self, seconds: float) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self.edit()), asyncio.create_task(self.queue.run())]
+        with capture_logs():
+            await asyncio.sleep(seconds)
+            yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def waits(self, every: float) -> float:
+        """The longest that a pass of an honest resource waits for a worker, of five that come so often."""
+        longest, loop = 0.0, asyncio.get_running_loop()
+        for number in range(5):
+            key, added = Key("honest", str(number)), loop.time()
+            self.queue.add(key)
+            await asyncio.sleep(every)
+            longest = max(longest, self.begun[key][0] - added)
+        return longest
+
+
+ERRORS = {"ends": None, "is unavailable": Unavailable, "has a bug": RuntimeError}
+
+
+@pytest.mark.parametrize("how", ERRORS)
+@pytest.mark.parametrize(("resources", "seconds"), [(1000, 0.05), (1000, 110.0), (1, 0.0), (1, 3600.0)])
+def test_resources_of_one_namespace_that_are_edited_all_the_time(
+    resources: int, seconds: float, how: str
+) -> None:
+    """A thousand, or one, whose passes are slow, always fail, or both: others wait for none of them."""
+
+    async def scenario() -> None:
+        town = Town([Key("evil", str(number)) for number in range(resources)], seconds, ERRORS[how])
+        async with town.busy(20):
+            assert await town.waits(3.3) == 0
+        assert town.most <= min(resources, 12)
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "most_seconds"), [(2, 0.0), (3, 0.0), (8, 0.0), (15, 0.0), (40, 330.0)]
+)
+def test_many_namespaces_whose_passes_are_all_slow(namespaces: int, most_seconds: float) -> None:
+    """Passes of two minutes, as long as the API server answers nobody: shares shrink with their number."""
+
+    async def scenario() -> None:
+        evil = [Key(f"evil-{number % namespaces}", str(number)) for number in range(20 * namespaces)]
+        town = Town(evil, PASS_SECONDS - 1)
+        async with town.busy(300):
+            assert await town.waits(400.7) <= most_seconds
+
+    run_virtually(scenario())
 
 
 @virtually

@@ -49,7 +49,8 @@ FOUND = {
     "a length and chunks": f"{READY}: {NOT_HTTP}.",
     "unknown encoding": f"{READY}: {NOT_HTTP}.",
     "switches protocols": f"{READY}: the server answers with HTTP status 101.",
-    "events": f"{TOOLS}: {TOO_LARGE.format(256)}.",
+    "events": f"{TOOLS}: {TOO_MANY_LINES}.",
+    "one endless event": f"{TOOLS}: {TOO_LARGE.format(256)}.",
     "small events": f"{TOOLS}: {TOO_MANY_LINES}.",
     "event lines": f"{TOOLS}: {TOO_MANY_LINES}.",
     "objects in events": f"{TOOLS}: {TOO_MANY_VALUES}.",
@@ -59,6 +60,8 @@ FOUND = {
     "chunks that never end a line": f"{READY}: {NOT_HTTP}.",
     "more than a check takes": "The canary query failed: the server sends more than 512 KiB in one check.",
     "closes": "The MCP handshake and the canary query were answered.",
+    "streams that stay open": "The MCP handshake and the canary query were answered.",
+    "repeated lengths": "The MCP handshake and the canary query were answered.",
 }
 OVERRUNS = (NOT_HTTP, "larger than", "more than")
 HONEST_MISTAKES = {

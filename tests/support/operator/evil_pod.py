@@ -126,6 +126,21 @@ async def fills_all(request: Request) -> None:
     await request.answer(request.result() + b" " * room)
 
 
+async def stays_open(request: Request) -> None:
+    """Answers with streams of events, and keeps each open."""
+    if not request.method:
+        await request.answer(request.result())
+        return
+    head = OK + b"Content-Type: text/event-stream\r\n\r\nevent: message\r\n"
+    await request.say(head, b"data: " + request.result() + b"\r\n\r\n")
+    await asyncio.Event().wait()
+
+
+async def repeats_lengths(request: Request) -> None:
+    """Sends the length twice; RFC 9112 has it taken if both are the same."""
+    await request.answer(request.result(), b"Content-Length: %d" % len(request.result()))
+
+
 async def closes(request: Request) -> None:
     """Closes the connection after each answer without saying so."""
     await request.answer(request.result())
@@ -165,6 +180,9 @@ ATTACKS: dict[str, Attack] = {
     "events": later(
         floods(OK + b"Content-Type: text/event-stream\r\n\r\n", b"data: {}\n\n" * 5000), "tools/list"
     ),
+    "one endless event": later(
+        floods(OK + b"Content-Type: text/event-stream\r\n\r\ndata: ", b" " * 65_536), "tools/list"
+    ),
     "small events": later(events(b"data:{}\n\n" * 20_000), "tools/list"),
     "event lines": later(events(b"data:\n" * 40_000), "tools/list"),
     "objects in events": later(events((b"data:" + OBJECTS * 300 + b"\n\n") * 100), "tools/list"),
@@ -175,6 +193,8 @@ ATTACKS: dict[str, Attack] = {
     "chunks that never end a line": floods(CHUNKED + b"1\r\n ", b"x" * 65_536),
     "more than a check takes": fills_all,
     "closes": closes,
+    "streams that stay open": stays_open,
+    "repeated lengths": repeats_lengths,
 }
 
 

@@ -3,6 +3,15 @@
 import asyncio
 
 
+class Clock:
+    """A clock that shows what the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class FakeTime:
     """A clock, and a `sleep` for one task that ends when the clock is there."""
 

@@ -11,7 +11,7 @@ Slot = tuple[str, Key]
 """A kind and the key of an object."""
 
 
-class Shares:
+class NamespaceBytes:
     """Knows the large objects of each namespace, and how many bytes they take."""
 
     def __init__(self) -> None:
