@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # OpenAI's client requires a key, even for services that need none.
 _NO_KEY = "none"
-# Of the largest model of OpenAI, when the settings leave it to the model.
-_USUAL_DIMENSIONS = 3_072
+# More than models give, when the settings leave it to the model.
+_MOST_DIMENSIONS = 8_192
 _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # What reading an answer raises that is not one of a service.
 _JUNK = (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError, OverflowError)
@@ -117,8 +117,8 @@ class EmbeddingService:
 
 def answer_bounds(model: ServiceModel, texts: int) -> Bounds:
     """What an answer for so many texts may have: 24 bytes a number, a few lists and objects a text."""
-    numbers = texts * (model.dimensions or _USUAL_DIMENSIONS)
-    return Bounds(bytes=1024**2 + 24 * numbers, nodes=64 + 4 * texts)
+    numbers = texts * (model.dimensions or _MOST_DIMENSIONS)
+    return Bounds(bytes=1024**2 + 24 * numbers, nodes=64 + 4 * texts, values=64 + 16 * texts + numbers)
 
 
 def _client(model: ServiceModel, retries: int, seconds: float, bounds: Bounds) -> "AsyncOpenAI":
