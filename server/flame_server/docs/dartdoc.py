@@ -6,11 +6,17 @@ from collections.abc import Collection
 from markdown_it.common.utils import normalizeReference
 
 _DOC = re.compile(r"^\s*///\s?(.*)$")
-_TEMPLATE = re.compile(r"\{@[^}]*\}")
+# All repetitions end at what they cannot pass, so that each line is read once.
+_TEMPLATE = re.compile(r"\{@[^{}]*+\}")
 _REFERENCE = re.compile(r"(?<![\w`\]!\[])\[([A-Za-z_][\w.]*)\](?![\[(:])")
 # A link whose target is one of the directive's own link definitions.
 _DEFINED = re.compile(r"\[\[([^\[\]]+)\]\]")
-_DECLARED_NAME = re.compile(r"([A-Za-z_$][\w$]*(?:\.[\w$]+)?)\s*(?:<[^>]*>)?\s*(?:\(|=>|=|;|\{|$)")
+_DECLARED_NAME = re.compile(
+    r"(?<![\w$])([A-Za-z_$][\w$]*+(?:\.[\w$]++)?)\s*+(?:<[^>]{0,200}>)?\s*+(?:\(|=>|=|;|\{|$)"
+)
+_TEXT = re.compile(r"'(?:\\.|[^'\\])*+(?:'|\\?\Z)|\"(?:\\.|[^\"\\])*+(?:\"|\\?\Z)")
+_BODY = re.compile(r"=>|=|;|\{")
+_MOST_SIGNATURE = 2_000
 
 
 def doc_of(source: str, symbol: str, links: Collection[str] = ()) -> str | None:
@@ -72,23 +78,23 @@ def _starts_documented_member(lines: list[str], number: int) -> bool:
 
 def _depth_change(line: str) -> int:
     """How many braces a line of code opens, minus those it closes. Comments and strings do not count."""
-    code = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "", line).split("//")[0]
+    code = _TEXT.sub("", line).split("//")[0]
     return code.count("{") - code.count("}")
 
 
 def _signature(lines: list[str], number: int) -> str:
     """The declaration as one line, without body and initialiser."""
-    text = lines[number].strip()
+    text = lines[number].strip()[:_MOST_SIGNATURE]
     for line in lines[number + 1 : number + 20]:
         if re.search(r"[;{=]", text) and text.count("(") <= text.count(")"):
             break
         if text.count("(") <= text.count(")") and text.endswith(")"):
             break
-        text = f"{text} {line.strip()}"
+        text = f"{text} {line.strip()}"[:_MOST_SIGNATURE]
     parameters = re.match(r"[^({=;]*\(", text)
     if parameters:
         return text[: _closing(text, parameters.end() - 1) + 1]
-    return re.split(r"\s*(?:=>|=|;|\{)", text, maxsplit=1)[0]
+    return _BODY.split(text, maxsplit=1)[0].rstrip()
 
 
 def _closing(text: str, opening: int) -> int:

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,11 @@ MAX_HEADINGS = 5_000
 MAX_LINES = 50_000
 MAX_LINE_CHARS = 20_000
 _MAX_INCLUDE_DEPTH = 5
+# Characters of other files that a page and all pages may bring in by includes and doc comments, and what
+# opening a file counts besides. The docs of Flame bring in a hundredth of it.
+MAX_BROUGHT_CHARS = 4 * 1024 * 1024
+MAX_ALL_BROUGHT_CHARS = 128 * 1024 * 1024
+_OPENING_CHARS = 1_000
 _GIT_SCHEMES = ("https://", "ssh://", "file://", "git@")
 _HEADING_LINE = re.compile(r"^ {0,3}(?:#{1,6}(?:[ \t]|$)|=+[ \t]*$|-+[ \t]*$)", re.MULTILINE)
 _ODD_NAME = FlameMcpError("its name is not printable UTF-8, so no link could lead there")
@@ -55,6 +61,8 @@ class Tree:
         revision: The git commit, when known.
         warnings: One line for each thing that was left out, with the name of the file.
         skipped: How many pages were skipped.
+        brought: How many characters of other files each page has brought in.
+        all_brought: The same of all pages.
     """
 
     root: Path
@@ -63,6 +71,8 @@ class Tree:
     revision: str | None = None
     warnings: list[str] = field(default_factory=list)
     skipped: int = 0
+    brought: Counter[str] = field(default_factory=Counter)
+    all_brought: int = 0
 
     def pages(self) -> Iterator[Page]:
         """Every usable page, sorted by path; an unusable one becomes a warning."""
@@ -78,7 +88,8 @@ class Tree:
                 text = self._read(path)
                 if self.format == "markdown":
                     _check_size(text)
-                    text = self._expand_includes(text, path, depth=0)
+                    text = self._expand_includes(text, path, relative, depth=0)
+                    _check_size(text)
                 yield Page(Path(relative).with_suffix(".md").as_posix(), text)
             except (FlameMcpError, OSError) as error:
                 self.skip(relative, error)
@@ -99,8 +110,10 @@ class Tree:
         for library in (packages / package / "lib", packages / f"flame_{package}" / package / "lib"):
             path = library / file
             with suppress(FlameMcpError, OSError):
-                if package and file and (found := dartdoc.doc_of(self._read(path), symbol, references)):
-                    return found
+                if package and file:
+                    source = self._bring(path, page)
+                    if found := dartdoc.doc_of(source, symbol, references):
+                        return found
         self.warnings.append(f"{page}: no doc comment found for {symbol} of package {package} ({file})")
         return ""
 
@@ -116,7 +129,24 @@ class Tree:
         except UnicodeDecodeError as error:
             raise FlameMcpError(f"it is not valid UTF-8 (byte {error.start})") from error
 
-    def _expand_includes(self, text: str, path: Path, depth: int) -> str:
+    def _bring(self, path: Path, page: str) -> str:
+        """The text of another file for a page.
+
+        Raises:
+            FlameMcpError: It cannot be used, or too much has been brought in already.
+        """
+        if self.brought[page] > MAX_BROUGHT_CHARS or self.all_brought > MAX_ALL_BROUGHT_CHARS:
+            raise FlameMcpError("too much is included already")
+        text = ""
+        try:
+            text = self._read(path)
+        finally:
+            self.brought[page] += _OPENING_CHARS + len(text)
+            self.all_brought += _OPENING_CHARS + len(text)
+        _check_size(text)
+        return text
+
+    def _expand_includes(self, text: str, path: Path, page: str, depth: int) -> str:
         if "{include}" not in text:
             return text
         lines = text.split("\n")
@@ -124,19 +154,17 @@ class Tree:
             found = directive(token.info, token.content) if token.type in FENCES else None
             if found and found.name == "include" and token.map:
                 start, end = token.map
-                lines[start:end] = self._included(path, found.argument, depth).split("\n")
+                lines[start:end] = self._included(path, found.argument, page, depth).split("\n")
         return "\n".join(lines)
 
-    def _included(self, path: Path, target: str, depth: int) -> str:
+    def _included(self, path: Path, target: str, page: str, depth: int) -> str:
         included = path.parent / target
         name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
         if depth >= _MAX_INCLUDE_DEPTH:
             self.warnings.append(f"{name}: include of {target} left out: includes are nested too deeply")
             return ""
         try:
-            text = self._read(included)
-            _check_size(text)
-            return self._expand_includes(text, included, depth + 1)
+            return self._expand_includes(self._bring(included, page), included, page, depth + 1)
         except (FlameMcpError, OSError) as error:
             self.warnings.append(f"{name}: include of {target} left out: {_reason(error)}")
             return ""

@@ -138,10 +138,15 @@ def _marked_headings(main: Tag, converter: "_Converter") -> list[tuple[int, str,
     """Replaces headings that begin sections with marks; returns their level, text, markdown and anchor."""
     cuts: list[tuple[int, str, str, str]] = []
     taken: set[str] = set()
+    # Elements with a heading that begins no section, by identity: looking for it each time takes long.
+    headed: set[int] = set()
     for heading in main.find_all(_HEADINGS):
-        anchor = _anchor(heading)
+        if not any(around is main for around in heading.parents):
+            continue  # it was inside of another one, whose text has its text
+        anchor = _anchor(heading, headed)
         # Without an id of its own no link can lead to it, so it stays part of the section before.
         if not anchor or len(anchor) > MAX_ANCHOR_CHARS or anchor in taken or _is_in_text(heading):
+            headed.update(map(id, heading.parents))
             continue
         taken.add(anchor)
         text = " ".join(clean(heading.get_text()).split())
@@ -160,14 +165,13 @@ def _is_in_text(heading: Tag) -> bool:
     return bool(heading.find_parent(_TEXTS) or heading.find_parent(class_="admonition"))
 
 
-def _anchor(heading: Tag) -> str:
+def _anchor(heading: Tag, headed: set[int]) -> str:
+    """The id that links to a heading use; `headed` are elements with another heading before it."""
     parent = heading.parent
-    is_section = parent is not None and (
-        parent.name == "section" or "section" in parent.get_attribute_list("class")
-    )
-    if is_section and parent is not None and parent.get("id") and heading is parent.find(_HEADINGS):
-        return str(parent["id"])
-    return str(heading.get("id") or "")
+    if parent is None:
+        return str(heading.get("id") or "")
+    is_section = parent.name == "section" or "section" in parent.get_attribute_list("class")
+    return str((is_section and id(parent) not in headed and parent.get("id")) or heading.get("id") or "")
 
 
 class _Converter(MarkdownConverter):

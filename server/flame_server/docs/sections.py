@@ -1,6 +1,7 @@
 """Cuts pages into sections, and these into chunks (which are returned) and passages (which are embedded)."""
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +65,7 @@ class Section:
 def sections_of(page: Page, site: Site, dartdoc: DartdocLookup) -> Iterator[Section]:
     """The sections of a markdown page in reading order, the text above its first heading first."""
     outline = site.outline(page)
-    context = Context(dartdoc, partial(site.resolve, page=page.path), outline.references)
+    context = Context(dartdoc, partial(site.resolve, page=page.path), ChainMap(outline.references))
     lines = page.text.split("\n")
     starts = [heading.start for heading, _ in outline.headings]
     yield Section(

@@ -112,6 +112,10 @@ class Site:
     def __init__(self, version: str, pages: Iterable[Page]) -> None:
         self.version = version
         self._outlines = {page.path: outline(page) for page in pages}
+        self._labels: dict[str, str] = {}
+        for path, found in self._outlines.items():
+            for label in found.labels:
+                self._labels.setdefault(label, path)
 
     def outline(self, page: Page) -> Outline:
         """The outline of a page, which need not be one of the site."""
@@ -140,12 +144,12 @@ class Site:
 
     def _labelled(self, label: str, page: str) -> Link | None:
         """The target `(label)=` on this page, else on any page."""
-        for path in (page, *self._outlines):
-            found = self._outlines.get(path)
-            if found and label in found.labels:
-                anchor, title = found.labels[label]
-                return Link(self.address(path, anchor), title)
-        return None
+        here = self._outlines.get(page)
+        path = page if here and label in here.labels else self._labels.get(label)
+        if path is None:
+            return None
+        anchor, title = self._outlines[path].labels[label]
+        return Link(self.address(path, anchor), title)
 
     def _page(self, path: str, page: str) -> str | None:
         """The page that a relative path on `page` leads to, with or without its file extension."""

@@ -23,7 +23,7 @@ Format = Literal["base64", "float"]
 
 # OpenAI's client requires a key, even for services that need none.
 _NO_KEY = "none"
-# Of large models, when the settings leave it to the model.
+# Of large models, when the settings leave it to the model; some have twice as many.
 _USUAL_DIMENSIONS = 4_096
 # A negative number with all its digits, a comma and a space.
 _NUMBER_BYTES = 26
@@ -155,7 +155,8 @@ class EmbeddingService:
 def answer_bounds(model: ServiceModel, texts: int) -> Bounds:
     """What an answer for so many texts may have: 26 bytes a number, a few lists and objects a text."""
     numbers = texts * (model.dimensions or _USUAL_DIMENSIONS)
-    return Bounds(bytes=1024**2 + _NUMBER_BYTES * numbers, nodes=64 + 4 * texts)
+    size = 1024**2 + _NUMBER_BYTES * numbers
+    return Bounds(bytes=size, nodes=64 + 4 * texts, values=64 + 16 * texts + 2 * numbers)
 
 
 def _client(model: ServiceModel, retries: int, seconds: float, bounds: Bounds) -> "AsyncOpenAI":

@@ -148,6 +148,9 @@ def stored_chunk(fields: Mapping[str, Any]) -> StoredChunk:
         raise _NO_CHUNK
     lists: dict[str, Any] = {name: _texts(fields.get(name)) for name in ("breadcrumb", "asks")}
     texts: dict[str, Any] = {name: _text(fields.get(name), most) for name, most in _MOST_CHARS.items()}
+    if not texts["content"].isascii():
+        # Four bytes a character.
+        texts["content"] = texts["content"][:_MOST_WIDE_CONTENT]
     numbers: dict[str, Any] = {name: _number(fields.get(name)) for name in ("part", "tokens")}
     if not lists["breadcrumb"] or set(fields) != {*lists, *texts, *numbers}:
         raise _NO_CHUNK
@@ -157,6 +160,7 @@ def stored_chunk(fields: Mapping[str, Any]) -> StoredChunk:
 # Builds write less than this; what is longer is cut.
 _MOST_CHARS = {"id": 600, "title": 200, "heading": 200, "anchor": 200, "url": 3_000, "source_path": 300,
                "version": 64, "group": 64, "content": 16_000}  # fmt: skip
+_MOST_WIDE_CONTENT = 8_000
 _MOST_TEXTS = 20
 _NO_CHUNK = FlameMcpError("these are not the fields of a chunk of this release")
 _MOST_NUMBER = 10**9

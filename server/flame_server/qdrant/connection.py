@@ -16,8 +16,8 @@ from flame_server.settings import Settings
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
-# Of a running server: at most 200 chunks, or a collection's description.
-QUERY_BOUNDS = Bounds(bytes=8 * 1024**2, nodes=200_000)
+# Of a running server: at most 101 chunks, few of them as large as they may be, or a collection's description.
+QUERY_BOUNDS = Bounds(bytes=2 * 1024**2, nodes=200_000, values=10_000)
 # Of commands: at most 64 chunks with their vectors, or lists of all collections.
 COMMAND_BOUNDS = Bounds(bytes=64 * 1024**2, nodes=400_000)
 # The key of our own entry in the metadata of a collection.

@@ -38,9 +38,14 @@ def page_entries(chunks: Iterable[Chunk]) -> list[PageEntry]:
     found: dict[str, PageEntry] = {}
     for chunk in chunks:
         if chunk.source_path not in found:
-            url = chunk.url.split("#", maxsplit=1)[0]
-            found[chunk.source_path] = PageEntry(chunk.source_path, chunk.breadcrumb[0], chunk.group, url)
+            found[chunk.source_path] = page_entry(chunk)
     return list(found.values())
+
+
+def page_entry(chunk: Chunk) -> PageEntry:
+    """The page that a chunk belongs to."""
+    url = chunk.url.split("#", maxsplit=1)[0]
+    return PageEntry(chunk.source_path, chunk.breadcrumb[0], chunk.group, url)
 
 
 def requested_page(text: str) -> RequestedPage:

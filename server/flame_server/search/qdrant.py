@@ -1,8 +1,10 @@
 """Searching an index in a Qdrant server, with the same ranking as the embedded engine. Only reads."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,22 +24,27 @@ from flame_server.index.ranking import (
     WEIGHTS,
     bounded_score,
 )
-from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
-from flame_server.search.pages import PageEntry, page_entries
+from flame_server.lru_cache import LruCache
+from flame_server.qdrant.connection import METADATA, QdrantTarget
+from flame_server.qdrant.reading import Reading
+from flame_server.search.pages import PageEntry, page_entry
 from flame_server.search.query import embed_or_degrade, version_filter
 from flame_server.search.service import Answer, Found
 from flame_server.text.lexical import query_terms
 
 if TYPE_CHECKING:
-    from qdrant_client import AsyncQdrantClient, models
+    from qdrant_client import models
 
-_TIMEOUT_SECONDS = 5
 # How long the alias is trusted: a new collection is noticed after this time, as probes come more often.
 _FRESH_SECONDS = 10.0
-# A hundred chunks are decoded in some milliseconds, on the event loop.
-_SCROLLED = 100
-# Of one version: a hundred times as many as Flame has.
+# They are decoded in some milliseconds, on the event loop.
+_SCROLLED = 50
+# Of one page or version: a hundred times as many chunks as Flame has, in time, and as many characters as the
+# largest page has, or the names of 25,000 pages.
 _MOST_CHUNKS = 100_000
+_MOST_CHARS = 4_000_000
+_MOST_SECONDS = 30.0
+_KEPT_LISTS = 4
 _MOST_GROUPS = 1_000
 _log = structlog.get_logger(__name__)
 
@@ -79,8 +86,9 @@ class QdrantSearcher:
         self._clock = clock
         self._checked_at = clock() - _FRESH_SECONDS
         self._lock = asyncio.Lock()
-        self._client: AsyncQdrantClient | None = None
-        self._pages: dict[str, Sequence[PageEntry]] = {}
+        self._reading = Reading(target)
+        self._pages: LruCache[str, Sequence[PageEntry]] = LruCache(_KEPT_LISTS)
+        self._listing = asyncio.Lock()
 
     @property
     def versions(self) -> Sequence[str]:
@@ -102,53 +110,86 @@ class QdrantSearcher:
         if request is None:
             return Answer([], degraded)
         try:
-            with explained(self._target):
-                response = await self._connected().query_points(self._target.collection, **request)
-                points = sorted(response.points, key=lambda point: (-bounded_score(point.score), point.id))
-                found = [
-                    Found(self._chunk(point.payload or {}), bounded_score(point.score)) for point in points
-                ]
+            points = await self._reading.query(request)
+            found = [Found(self._chunk(point), self._score(point)) for point in points]
         except UnavailableError:
             # Whatever the cause, the collection is checked again before the next query.
             self._checked_at = self._clock() - _FRESH_SECONDS
             raise
-        return Answer(found, degraded)
+        numbered = sorted(zip(found, points, strict=True), key=lambda pair: (-pair[0].score, _order(pair[1])))
+        return Answer([hit for hit, _ in numbered], degraded)
 
     async def page(self, path: str, version: str) -> Sequence[StoredChunk]:
         """See `SearchService`."""
-        return await self._chunks({PATH: path, VERSION: version})
-
-    async def pages(self, version: str) -> Sequence[PageEntry]:
-        """See `SearchService`. Cached for each index, because all chunks must be read."""
-        await self.check()
-        if version not in self._pages:
-            self._pages[version] = page_entries(await self._chunks({VERSION: version}))
-        return self._pages[version]
-
-    async def _chunks(self, wanted: Mapping[str, str | None]) -> list[StoredChunk]:
-        """The chunks with these payload fields, in the order of the docs."""
         await self.check()
         found: list[StoredChunk] = []
-        following: Any = None
-        with explained(self._target):
-            while True:
-                points, following = await self._connected().scroll(
-                    self._target.collection,
-                    scroll_filter=_filter(wanted),
-                    limit=_SCROLLED,
-                    offset=following,
-                )
-                found += [self._chunk(point.payload) for point in points]
-                if following is None:
-                    return found
-                if len(found) > _MOST_CHUNKS:
-                    raise UnavailableError(f"{_where(self._target)} has too many chunks for one answer")
 
-    def _chunk(self, payload: Mapping[str, Any] | None) -> StoredChunk:
+        def keep(chunk: StoredChunk) -> int:
+            found.append(chunk)
+            return len(chunk.content) + len(chunk.url) + sum(map(len, chunk.asks))
+
+        await self._read({PATH: path, VERSION: version}, keep)
+        return found
+
+    async def pages(self, version: str) -> Sequence[PageEntry]:
+        """See `SearchService`. Cached for each index, because all chunks must be read; once at a time."""
+        await self.check()
+        async with self._listing:
+            if (known := self._pages.get(version)) is None:
+                index = self.index
+                known = await self._listed(version)
+                if index == self.index:
+                    self._pages.put(version, known)
+            return known
+
+    async def _listed(self, version: str) -> Sequence[PageEntry]:
+        found: dict[str, PageEntry] = {}
+
+        def keep(chunk: StoredChunk) -> int:
+            if chunk.source_path in found:
+                return 0
+            entry = found[chunk.source_path] = page_entry(chunk)
+            return len(entry.path) + len(entry.title) + len(entry.url)
+
+        await self._read({VERSION: version}, keep)
+        return list(found.values())
+
+    async def _read(self, wanted: Mapping[str, str | None], keep: Callable[[StoredChunk], int]) -> None:
+        """Gives the chunks with these payload fields to `keep`, which returns how many characters it keeps.
+
+        Raises:
+            UnavailableError: There are too many, or Qdrant gives none.
+        """
+        from qdrant_client import models  # noqa: PLC0415 - see connect
+
+        following: int | str | None = None
+        kept = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOST_SECONDS):
+                for _ in range(_MOST_CHUNKS // _SCROLLED):
+                    points, following = await self._reading.scroll(
+                        models.ScrollRequest(
+                            filter=_filter(wanted), limit=_SCROLLED, offset=following, with_payload=True
+                        )
+                    )
+                    kept += sum(keep(self._chunk(point)) for point in points)
+                    if following is None:
+                        return
+                    if not points or kept > _MOST_CHARS:
+                        break
+        raise UnavailableError(f"{_where(self._target)} has too many chunks for one answer")
+
+    def _chunk(self, point: Mapping[str, Any]) -> StoredChunk:
         try:
-            return stored_chunk(payload or {})
+            return stored_chunk(point.get("payload") or {})
         except FlameMcpError as error:
             raise UnavailableError(f"{_where(self._target)}: {error}") from error
+
+    def _score(self, point: Mapping[str, Any]) -> float:
+        score = point.get("score")
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+            raise UnavailableError(f"{_where(self._target)} gave a chunk without a score")
+        return bounded_score(score)
 
     async def check(self) -> None:
         """See `SearchService`."""
@@ -177,14 +218,13 @@ class QdrantSearcher:
         return self.index is not None and self._clock() - self._checked_at < _FRESH_SECONDS
 
     async def _look(self) -> None:
-        with explained(self._target):
-            info = await self._connected().get_collection(self._target.collection)
-            kept = (info.config.metadata or {}).get(METADATA)
-            manifest, groups = _read(kept, self._target)
-            self._refuse_other(manifest)
-            summary = manifest.summary()
+        noted = await self._reading.metadata()
+        kept = noted.get(METADATA) if isinstance(noted, dict) else None
+        manifest, groups = _read(kept, self._target)
+        self._refuse_other(manifest)
+        summary = manifest.summary()
         if summary != self.index:
-            self._pages.clear()
+            self._pages = LruCache(_KEPT_LISTS)
             self._on_change(summary)
         self.index, self.groups, self._manifest = summary, groups, manifest
         self.dimensions = manifest.embedding.dimensions
@@ -197,16 +237,9 @@ class QdrantSearcher:
             self.index = None
             raise MismatchError(str(error)) from error
 
-    def _connected(self) -> "AsyncQdrantClient":
-        if self._client is None:
-            self._client = connect(self._target, _TIMEOUT_SECONDS)
-        return self._client
-
     async def close(self) -> None:
         """See `SearchService`."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._reading.close()
 
 
 def _where(target: QdrantTarget) -> str:
@@ -237,7 +270,7 @@ def _filter(wanted: Mapping[str, str | None]) -> "models.Filter | None":
 
 def _request(
     terms: Mapping[int, float], vector: Vectors | None, limit: int, wanted: Mapping[str, str | None]
-) -> dict[str, Any] | None:
+) -> "models.QueryRequest | None":
     """The same query as in `Store.search`; None when there is nothing to search for."""
     from qdrant_client import models  # noqa: PLC0415 - see connect
 
@@ -261,4 +294,10 @@ def _request(
     fusion = models.FormulaQuery(
         formula=models.SumExpression(sum=parts), defaults=dict.fromkeys(variables, 0.0)
     )
-    return {"prefetch": prefetch, "query": fusion, "limit": limit, "with_payload": True}
+    return models.QueryRequest(prefetch=prefetch, query=fusion, limit=limit, with_payload=True)
+
+
+def _order(point: Mapping[str, Any]) -> tuple[bool, int, str]:
+    """The order of points with equal scores: by their numbers, as a build gives them."""
+    number = point.get("id")
+    return (False, number, "") if isinstance(number, int) else (True, 0, str(number))

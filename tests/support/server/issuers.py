@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -77,8 +78,12 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> SlowIssuer:
     served = SlowIssuer()
     real = httpx2.AsyncClient
 
+    transport = httpx2.MockTransport(served.answer)
+    # Where `answers.bound` counts what the network delivers.
+    transport._pool = SimpleNamespace(_network_backend=None)  # type: ignore[attr-defined]
+
     def client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401
-        return real(**{"transport": httpx2.MockTransport(served.answer), **options})
+        return real(**{"transport": transport, **options})
 
     monkeypatch.setattr(httpx2, "AsyncClient", client)
     return served

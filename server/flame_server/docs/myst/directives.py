@@ -1,7 +1,8 @@
 """Turns MyST into plain markdown for models: expands directives, and drops what only the site needs."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from markdown_it.token import Token
@@ -93,9 +94,9 @@ def render(text: str, context: Context) -> str:
     Link definitions and HTML comments are dropped; code becomes closed fences.
     """
     structure = parse(text)
-    context = replace(
-        context, references={**context.references, **structure.references}, depth=context.depth + 1
-    )
+    # Not a copy: a page has many sections, and may have many definitions.
+    references = ChainMap(structure.references, *_maps(context.references))
+    context = replace(context, references=references, depth=context.depth + 1)
     lines = text.split("\n")
     replaced: dict[int, tuple[int, list[str]]] = {start: (end, []) for start, end in structure.definitions}
     for token in structure.tokens:
@@ -110,6 +111,10 @@ def render(text: str, context: Context) -> str:
         number, block = replaced.get(number, (number + 1, lines[number : number + 1]))
         out += block
     return "\n".join(line.rstrip() for line in out).strip("\n")
+
+
+def _maps(references: Mapping[str, str]) -> Sequence[MutableMapping[str, str]]:
+    return references.maps if isinstance(references, ChainMap) else (dict(references),)
 
 
 def _rendered(token: Token, lines: list[str], context: Context) -> list[str] | None:
@@ -164,7 +169,7 @@ def resolve(found: Directive, context: Context) -> str:
         case "flutter-app":
             text = live_example(found.options.get("page", ""))
         case "dartdoc":
-            references = {**context.references, **parse(found.body).references}
+            references = ChainMap(parse(found.body).references, *_maps(context.references))
             doc = visible(context.dartdoc(found.options, references))
             text = render(doc, replace(context, references=references))
         case "list-table":

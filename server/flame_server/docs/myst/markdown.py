@@ -156,14 +156,14 @@ def directive(info: str, content: str) -> Directive | None:
     lines = content.split("\n")
     options: dict[str, str] = {}
     marked = lines[0].strip() == "---" and "---" in (line.strip() for line in lines[1:])
-    if marked:
-        lines.pop(0)
-    while lines and (option := (_MARKED_OPTION if marked else _OPTION).match(lines[0].strip())):
+    body = int(marked)
+    pattern = _MARKED_OPTION if marked else _OPTION
+    while body < len(lines) and (option := pattern.match(lines[body].strip())):
         options[option[1]] = option[2].strip()
-        lines.pop(0)
-    if marked and lines[0].strip() == "---":
-        lines.pop(0)
-    return Directive(match[1], match[2].strip(), options, "\n".join(lines).strip("\n"))
+        body += 1
+    if marked and lines[body].strip() == "---":
+        body += 1
+    return Directive(match[1], match[2].strip(), options, "\n".join(lines[body:]).strip("\n"))
 
 
 def fence(content: str, language: str = "") -> str:

@@ -90,14 +90,19 @@ class _Scan:
                 if not _around(mark.start(), self._html, self._html_starts):
                     at = self._code_end(mark["ticks"], at)
             elif mark["comment"]:
-                closing = self._text.find("-->", at)
-                # Unclosed: no later comment is closed either. What it hides goes where the page is rendered.
-                at = closing + 3 if closing >= 0 else at
+                # Unclosed: what it hides goes where the page is rendered.
+                at = closing + 3 if (closing := self._comment_end(at)) >= 0 else at
             elif mark["name"]:
                 yield mark
                 if mark["name"].lower() in _RAW and not mark["close"]:
                     closing = self._raw_end(mark["name"], at)
                     at = closing if closing >= 0 else at
+
+    def _comment_end(self, start: int) -> int:
+        closing = -1 if "-->" in self._unclosed else self._text.find("-->", start)
+        if closing < 0:
+            self._unclosed.add("-->")  # nor is any later one closed
+        return closing
 
     def _raw_end(self, name: str, start: int) -> int:
         name = name.lower()

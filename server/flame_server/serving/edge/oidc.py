@@ -12,6 +12,7 @@ import jwt
 import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from flame_server.answers import AnswerError, Bounds, bound
 from flame_server.serving.edge.auth import Caller, IssuerAwayError
 
 # Public keys only: with a symmetric algorithm, whoever can check a token could also make one.
@@ -180,9 +181,8 @@ async def fetch_keys(issuer: str) -> Mapping[str | None, jwt.PyJWK]:
 
 async def _published(issuer: str) -> Mapping[str | None, jwt.PyJWK]:
     # Redirects are not followed: keys are only as trustworthy as the address that they come from.
-    async with httpx2.AsyncClient(
-        timeout=_FETCH_SECONDS, follow_redirects=False, headers={"Accept-Encoding": "identity"}
-    ) as client:
+    async with httpx2.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False) as client:
+        bound(client, Bounds(bytes=_MAX_DOCUMENT_BYTES, nodes=None, values=_MAX_VALUES))
         configuration = await _document(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if configuration.get("issuer") != issuer:
             named = repr(configuration.get("issuer"))[:200]
@@ -219,14 +219,19 @@ async def _document(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
     try:
         async with client.stream("GET", url) as response:
             response.raise_for_status()
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise IssuerAwayError(f"{shown} is compressed, which was not asked for")
             body = bytearray()
             async for part in response.aiter_bytes():
                 body += part
                 if len(body) > _MAX_DOCUMENT_BYTES:
                     raise IssuerAwayError(f"{shown} is larger than {_MAX_DOCUMENT_BYTES} bytes")
-    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError) as error:
+    except (
+        httpx2.HTTPError,
+        httpx2.InvalidURL,
+        httpx2.StreamError,
+        AnswerError,
+        OSError,
+        ValueError,
+    ) as error:
         raise IssuerAwayError(f"{shown}: {str(error)[:200] or type(error).__name__}") from error
     return _json_object(bytes(body), shown)
 

@@ -1,5 +1,6 @@
 """Registers the tools and resources of the MCP server, with their names, descriptions and schemas."""
 
+import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,8 @@ from flame_server.serving.tools.listing import Listing, listing
 from flame_server.serving.tools.page import Page, page, whole_page
 from flame_server.settings import MAX_LIMIT, MAX_TOKENS, MIN_TOKENS, Settings
 
+# Calls that hold passages or a page in memory at once; others wait.
+CALLS_AT_ONCE = 16
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _QUERY = Field(
@@ -40,7 +43,7 @@ def register(mcp: FastMCP, searcher: SearchService, settings: Settings) -> None:
         description=f"Answer's tokens, {MIN_TOKENS} to {MAX_TOKENS}; default {settings.max_tokens}"
     )
     most = Field(description=f"Passages, 1 to {MAX_LIMIT}; default {settings.default_limit}")
-    with_index = functools.partial(_with_index, searcher)
+    with_index = functools.partial(_with_index, searcher, asyncio.Semaphore(CALLS_AT_ONCE))
 
     @mcp.tool(
         description="Search the Flame game engine's docs: components, camera, input, collisions, effects, "
@@ -100,15 +103,18 @@ def register(mcp: FastMCP, searcher: SearchService, settings: Settings) -> None:
             raise ResourceError(str(error), log_level=error.log_level) from None
 
 
-def _with_index(searcher: SearchService, answer: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
-    """Wraps `answer`: reads the index first if needed, because versions and sections come from it."""
+def _with_index(
+    searcher: SearchService, turns: asyncio.Semaphore, answer: Callable[_P, Awaitable[_R]]
+) -> Callable[_P, Awaitable[_R]]:
+    """Wraps `answer`: waits for a turn, then reads the index if needed: versions and sections are in it."""
 
     @functools.wraps(answer)
     async def answered(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
-            if searcher.index is None:
-                await searcher.check()
-            return await answer(*args, **kwargs)
+            async with turns:
+                if searcher.index is None:
+                    await searcher.check()
+                return await answer(*args, **kwargs)
         except UnavailableError as error:
             raise ToolError(shortened(str(error)), log_level=logging.WARNING) from error
 
