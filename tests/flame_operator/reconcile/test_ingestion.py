@@ -40,7 +40,10 @@ def status(kube: FakeKube) -> Any:
 
 
 def store_is_ready(kube: FakeKube, operator: Operator) -> None:
-    operator.cache.put(kube.edit(STATEFUL_SET.kind, STORE, status={"readyReplicas": 1}))
+    generation = kube.objects[STATEFUL_SET.kind, STORE]["metadata"].get("generation", 0)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+    found = {"observedGeneration": generation, **counts}
+    operator.cache.put(kube.edit(STATEFUL_SET.kind, STORE, status=found))
 
 
 def end(kube: FakeKube, operator: Operator, result: Manifest, *, kind: str = "Complete") -> None:

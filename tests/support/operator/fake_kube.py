@@ -6,8 +6,9 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from flame_operator.api.lists import slim_event, slim_pod
 from flame_operator.errors import Conflict
-from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of, without_content
+from flame_operator.resource.kinds import POD, SERVER, Key, Kind, Manifest, key_of, without_content
 
 
 class Crash(BaseException):
@@ -87,7 +88,17 @@ class FakeKube:
             chosen = all(labels.get(label) == value for label, value in wanted)
             if found == kind.kind and namespace in (None, key.namespace) and chosen:
                 found_body = without_content(kind, body["metadata"]) if metadata_only else body
-                yield copy.deepcopy(found_body)
+                yield slim_pod(copy.deepcopy(body)) if kind == POD else copy.deepcopy(found_body)
+
+    async def events_about(self, uid: str, namespace: str) -> Sequence[Manifest]:
+        self.requests.append("list Event")
+        if "list Event" in self.fail:
+            raise self.fail["list Event"]
+        return [
+            slim_event(body)
+            for (kind, key), body in self.objects.items()
+            if kind == "Event" and key.namespace == namespace and body["involvedObject"]["uid"] == uid
+        ]
 
     async def delete(self, child: Manifest, *, propagation: str = "Background") -> None:  # noqa: ARG002 - at once
         slot = (child["kind"], key_of(child))
