@@ -73,7 +73,7 @@ class KubeApi(Protocol):
         """
 
     async def events_about(self, uid: str, namespace: str) -> Sequence[Manifest]:
-        """The Events about an object: dicts with its `reason`, `message` and `time`; not all if there are many.
+        """Events about an object, as dicts with `reason`, `message` and `time`; not all if there are many.
 
         Args:
             uid: The object's uid.

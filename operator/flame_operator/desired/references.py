@@ -1,4 +1,7 @@
-"""Lists the references of a server: the Secrets, ConfigMaps and volume claims that it names, generated Secrets."""
+"""Lists the references of a server.
+
+They are the Secrets, ConfigMaps and volume claims that its spec names, and generated Secrets.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ QDRANT_CA = "qdrant-ca.crt"
 
 @dataclass(frozen=True)
 class Reference:
-    """A key of a Secret or ConfigMap, or a volume claim, in the server's namespace that the server refers to."""
+    """A key of a Secret or ConfigMap, or a volume claim, in the server's namespace that it refers to."""
 
     kind: Kind
     name: str

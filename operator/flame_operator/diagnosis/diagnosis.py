@@ -129,7 +129,10 @@ class Diagnosis:
             return ()
 
     async def _events(self, of: Manifest) -> Events:
-        """The Events about an object, read at most once in `EVENTS_SECONDS`: their list may cost the cluster much."""
+        """The Events about an object, read at most once in `EVENTS_SECONDS`.
+
+        The API server has no index of Events: it reads all of a namespace to find those about an object.
+        """
         uid, now = text(of["metadata"].get("uid")), self._clock()
         until, found = self._told.get(uid, (now, ()))
         if until > now or not uid:

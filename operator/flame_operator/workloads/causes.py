@@ -1,8 +1,8 @@
 """Explains to users why pods don't come or don't get ready, whatever child makes them. Pure.
 
-Pods, claims and Events are data that tenants may have written: what is read of them is bounded, and anything in them
-is possible. A cause is told in the same words as long as it is the same: a status that had counts, times or back-offs
-would be written again and again.
+Pods, claims and Events are data that tenants may have written: what is read of them is bounded, and anything in
+them is possible. A cause is told in the same words as long as it is the same: a status that had counts, times or
+back-offs would be written again and again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,8 @@ _MANY_RESTARTS = 3
 # What a registry, a network or a webhook says that will perhaps answer in a moment.
 _WORLD = (
     "timeout", "timed out", "connection refused", "connection reset", "no such host", "temporary failure",
-    "too many requests", "toomanyrequests", "service unavailable", "bad gateway", "unexpected eof", "deadline exceeded",
+    "too many requests", "toomanyrequests", "service unavailable", "bad gateway", "unexpected eof",
+    "deadline exceeded",
 )  # fmt: skip
 _REFUSED = ("forbidden", "denied", "is invalid", "exceeded quota")
 _NOT_CREATED = ("FailedCreate",)
@@ -52,8 +53,8 @@ class Part(NamedTuple):
 SERVER_PODS = Part("spec.resources", "", grouped=True)
 QDRANT_PODS = Part(
     "spec.vectorStore.managed.resources",
-    "Make that StorageClass or such a volume; or, as the class of a volume can't change, delete this resource and its "
-    "claims, and apply it with another spec.vectorStore.managed.storage.",
+    "Make that StorageClass or such a volume; or, as the class of a volume can't change, delete this resource "
+    "and its claims, and apply it with another spec.vectorStore.managed.storage.",
 )
 RUN_PODS = Part(
     "spec.ingestion.resources", "Look at the claim, or name another one in spec.ingestion.sources."
@@ -234,7 +235,7 @@ def why_no_volume(name: str, claim: Manifest | None, events: Iterable[Manifest],
 
 
 def _newest(events: Iterable[Manifest], reasons: tuple[str, ...]) -> str:
-    """The message of the newest Event with one of the reasons; one that names no cause only if there is no other."""
+    """The message of the newest Event with one of the reasons; a mere timeout only if there is no other."""
     found = [event for event in events if event.get("reason") in reasons and text(event.get("message"))]
     newest = max(
         found,

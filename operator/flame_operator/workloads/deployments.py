@@ -11,7 +11,6 @@ from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 from flame_operator.workloads.causes import SERVER_PODS, refusal
 from flame_operator.workloads.words import stable
 
-
 LATEST = 2**53
 """The largest generation of an object that counts as one."""
 _COMPLETE = "NewReplicaSetAvailable"

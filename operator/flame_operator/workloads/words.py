@@ -1,4 +1,4 @@
-"""Makes words of the cluster and of containers fit for a status: one line, the same while the cause is. Pure."""
+"""Makes words of the cluster and of containers fit for a status: short, the same while the cause is. Pure."""
 
 import json
 import re
@@ -11,7 +11,7 @@ MAX_MESSAGE = 600
 """How many characters of a message of a pod, of an Event or of a container are passed on."""
 MAX_NAME = 63
 MAX_LAST_WORDS = 4096
-"""How many characters of a container's last words are looked at, from the end; the kubelet keeps 2 KiB of a log."""
+"""How many characters of a container's last words are looked at, from the end; the kubelet keeps 2 KiB."""
 _LONGEST_LINE = 300
 # What differs from try to try though the cause is the same. No pattern can take longer than its text is long.
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]{0,12}(?:Z|[+-]\d\d:?\d\d)?")
@@ -20,8 +20,8 @@ _IDS = re.compile(
     r"\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32,64}|0x[0-9a-f]{4,16})\b"
 )
 _BEGINNING = re.compile(
-    r"^(?:Error creating: |create (?:Pod|Claim) [\w.-]{1,253} (?:for Pod [\w.-]{1,253} )?in StatefulSet [\w.-]{1,253} "
-    r"failed error: )"
+    r"^(?:Error creating: |create (?:Pod|Claim) [\w.-]{1,253} (?:for Pod [\w.-]{1,253} )?"
+    r"in StatefulSet [\w.-]{1,253} failed error: )"
 )
 _NEW_OBJECT = re.compile(r'^\w{1,30} "[^"]{1,253}" is (?=forbidden|invalid)', re.IGNORECASE)
 _USED = re.compile(r", used: [^:]{1,300}(?=, limited: )")
@@ -40,7 +40,7 @@ def stable(message: object) -> str:
 
 
 def of_scheduler(message: object) -> str:
-    """What the scheduler says, without how many nodes it says it of, which changes with the cluster's size."""
+    """What the scheduler says, but not of how many nodes: that changes with the cluster's size."""
     said = _NODES.sub("", plain(message, MAX_MESSAGE)).partition(" preemption: ")[0]
     return _COUNTS.sub("", said).strip()
 

@@ -124,7 +124,7 @@ def test_any_last_message_of_a_run_ends_in_a_status(message: str, kind: str, cod
         status = town.kube.objects[SERVER.kind, key]["status"]
         assert status["ingestion"]["phase"] in ("Succeeded", "Failed")
         valid_status(status)
-        pod = {"metadata": {"name": "x"}, "status": {"containerStatuses": [
+        pod: Any = {"metadata": {"name": "x"}, "status": {"containerStatuses": [
             {"name": code, "state": {"terminated": {"exitCode": code, "message": message, "reason": code}}}
         ]}}  # fmt: skip
         job = {
@@ -132,9 +132,11 @@ def test_any_last_message_of_a_run_ends_in_a_status(message: str, kind: str, cod
             "spec": {"template": {"spec": {"containers": [{"name": "publish"}, {"name": code}]}}},
             "status": {"conditions": [{"type": kind, "status": "True"}]},
         }
-        pod["status"]["containerStatuses"].append(
-            {**pod["status"]["containerStatuses"][0], "name": "publish"}
-        )
+        pod["status"] = {
+            "containerStatuses": [
+                {**pod["status"]["containerStatuses"][0], "name": name} for name in (code, "publish")
+            ]
+        }
         assert len(progress(job, [pod])) <= 1000
         found = ended(job, [pod], progress=message, now=message)
         assert found is not None

@@ -48,7 +48,7 @@ def store_is_ready(kube: FakeKube, operator: Operator) -> None:
 
 def end(kube: FakeKube, operator: Operator, result: Manifest, *, kind: str = "Complete") -> None:
     """The Job ends, as Kubernetes would tell, and its pod says why."""
-    job = jobs(kube)[-1]
+    job, code = jobs(kube)[-1], int("error" in result)
     name = job["metadata"]["name"]
     kube.objects["Pod", Key(KEY.namespace, f"{name}-x")] = {
         "kind": "Pod",
@@ -60,7 +60,10 @@ def end(kube: FakeKube, operator: Operator, result: Manifest, *, kind: str = "Co
         "spec": {"containers": [{"name": "publish"}]},
         "status": {
             "containerStatuses": [
-                {"name": "publish", "state": {"terminated": {"exitCode": 0, "message": json.dumps(result)}}}
+                {
+                    "name": "publish",
+                    "state": {"terminated": {"exitCode": code, "message": json.dumps(result)}},
+                }
             ]
         },
     }
