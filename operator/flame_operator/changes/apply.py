@@ -127,9 +127,9 @@ class Applier:
                 await self._resize(claim, size)
             except Refused as refused:
                 raise Refused(
-                    f"The volume claim {key.name} was kept from before with {has}, the spec asks for {size}, and "
-                    f"it can't grow: {refused}. Delete the claim with its data, or delete this resource and "
-                    f"apply it with storage.size: {has}."
+                    f"The volume claim {key.name} was kept from before with {has}, the spec asks for {size}, "
+                    f"and it can't grow: {refused}. Delete the claim with its data, or delete this resource "
+                    f"and apply it with storage.size: {has}."
                 ) from refused
 
     async def _resize(self, claim: Manifest, size: str) -> None:

@@ -25,6 +25,8 @@ from flame_operator.workloads.causes import Cause
 from flame_operator.workloads.deployments import PodCounts, pod_counts
 
 ADVICE = "Check the pods: perhaps an image can't be pulled, a container fails, or the cluster has no room."
+STORE, RUN = "Qdrant: ", "A run: "
+"""Whose pods a cause is about, before its message; the server's own need no word."""
 PENDING = "Pending"
 """The reason of the conditions that a new resource gets from the CRD's defaults."""
 
@@ -152,9 +154,9 @@ def _causes(outcome: Outcome) -> Iterator[tuple[str, Cause]]:
     if outcome.why:
         yield "", outcome.why
     if outcome.why_store:
-        yield "Qdrant: ", outcome.why_store
+        yield STORE, outcome.why_store
     if outcome.ingestion and outcome.ingestion.cause:
-        yield "The run that loads docs: ", outcome.ingestion.cause
+        yield RUN, outcome.ingestion.cause
 
 
 def _stuck(outcome: Outcome) -> Condition | None:
@@ -249,14 +251,19 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition("True", Reason.DEPLOYING, "The children are being created.")
     if index.reason == Reason.INGESTING:
         return index._replace(status="True")
-    unfinished = [
-        whose for whose, counts in (("", pods), ("Qdrant: ", outcome.store)) if counts and not counts.complete
-    ]
-    if unfinished:
-        why = [cause.message for whose, cause in _causes(outcome) if whose == unfinished[0]]
-        message = " ".join([f"{unfinished[0]}Not all pods run the current spec and are ready yet.", *why])
-        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message)
-    return Condition("False", Reason.UP_TO_DATE, "All children match the spec.")
+    return _unfinished(pods, outcome) or Condition("False", Reason.UP_TO_DATE, "All children match the spec.")
+
+
+def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
+    """The condition Reconciling while what children make isn't as the spec says."""
+    why = {whose: cause.message for whose, cause in _causes(outcome)}
+    for whose, counts in (("", pods), (STORE, outcome.store)):
+        if counts is not None and not counts.complete:
+            message = f"{whose}Not all pods run the current spec and are ready yet. {why.get(whose, '')}"
+            return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message.strip())
+    if RUN in why:
+        return Condition("True", Reason.INGESTING, f"{RUN}{why[RUN]}")
+    return None
 
 
 def _ready(

@@ -1,7 +1,7 @@
 """Explains to users why pods don't come or don't get ready, whatever child makes them. Pure.
 
-Pods, claims and Events are data that tenants may have written: what is read of them is bounded, and anything in
-them is possible. A cause is told in the same words as long as it is the same: a status that had counts, times or
+Pods, claims and Events are data that tenants may have written: what is read of them is bounded, and anything
+may be in them. A cause is told in the same words as long as it is the same: a status with counts, times or
 back-offs would be written again and again.
 """
 
@@ -53,8 +53,8 @@ class Part(NamedTuple):
 SERVER_PODS = Part("spec.resources", "", grouped=True)
 QDRANT_PODS = Part(
     "spec.vectorStore.managed.resources",
-    "Make that StorageClass or such a volume; or, as the class of a volume can't change, delete this resource "
-    "and its claims, and apply it with another spec.vectorStore.managed.storage.",
+    "Make that StorageClass or such a volume; or, as the class of a volume can't change, delete this "
+    "resource and its claims, and apply it with another spec.vectorStore.managed.storage.",
 )
 RUN_PODS = Part(
     "spec.ingestion.resources", "Look at the claim, or name another one in spec.ingestion.sources."
@@ -118,7 +118,7 @@ def waits_for_others(pods: Iterable[Manifest]) -> bool:
 
 def waits_for_volume(pod: Manifest) -> bool:
     """Whether a pod may have no node because it has no volume."""
-    if not is_pending(pod):
+    if not is_pending(pod) or statuses(pod):
         return False
     conditions = mappings(at(pod, "status", "conditions"))
     scheduled = next((one for one in conditions if one.get("type") == "PodScheduled"), None)

@@ -84,11 +84,6 @@ def _failures(conditions: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]
                 yield "Progressing", f"The rollout makes no progress: {stable(message)}"
 
 
-def no_pod_serves(pods: PodCounts) -> bool:
-    """Whether pods are wanted and none is available."""
-    return pods.seen and pods.wanted > 0 and pods.available == 0
-
-
 def is_rolling(deployment: Manifest) -> bool:
     """Whether a rollout is under way: it has neither completed nor failed.
 

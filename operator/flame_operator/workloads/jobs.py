@@ -69,8 +69,8 @@ def finished(job: Manifest) -> dict[str, Any] | None:
 def ended(job: Manifest, pods: Iterable[Manifest], *, progress: str = "", now: str = "") -> Ended | None:
     """How a run ended, or None while it goes on.
 
-    Its own steps decide: a run whose last step has succeeded is a success, even if containers that others have
-    added to the pod fail, or never end.
+    Its own steps decide: a run whose last step has succeeded is a success, even if containers that others
+    have added to the pod fail, or never end.
 
     Args:
         job: The run's Job.

@@ -23,7 +23,7 @@ _BEGINNING = re.compile(
     r"^(?:Error creating: |create (?:Pod|Claim) [\w.-]{1,253} (?:for Pod [\w.-]{1,253} )?"
     r"in StatefulSet [\w.-]{1,253} failed error: )"
 )
-_NEW_OBJECT = re.compile(r'^\w{1,30} "[^"]{1,253}" is (?=forbidden|invalid)', re.IGNORECASE)
+_NEW_OBJECT = re.compile(r'^\w{1,30} "[^"]{1,253}" is (?:forbidden: |(?=invalid))', re.IGNORECASE)
 _USED = re.compile(r", used: [^:]{1,300}(?=, limited: )")
 _RPC = re.compile(r"rpc error: code = \w{1,40} desc = ")
 _NODES = re.compile(r"^\d+/\d+ nodes are available: ")
