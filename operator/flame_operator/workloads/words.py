@@ -21,7 +21,8 @@ _IDS = re.compile(
 )
 _BEGINNING = re.compile(
     r"^(?:Error creating: |create (?:Pod|Claim) [\w.-]{1,253} (?:for Pod [\w.-]{1,253} )?"
-    r"in StatefulSet [\w.-]{1,253} failed error: )"
+    r"in StatefulSet [\w.-]{1,253} failed error: )",
+    re.IGNORECASE,
 )
 _NEW_OBJECT = re.compile(r'^\w{1,30} "[^"]{1,253}" is (?:forbidden: |(?=invalid))', re.IGNORECASE)
 _USED = re.compile(r", used: [^:]{1,300}(?=, limited: )")

@@ -168,7 +168,7 @@ LIMIT = (
     "is 600Mi, but limit is 1Gi"
 )
 QUOTA = (
-    'create Pod docs-qdrant-{0} in StatefulSet docs-qdrant failed error: pods "docs-qdrant-{0}" is '
+    'Create Pod docs-qdrant-{0} in StatefulSet docs-qdrant failed error: pods "docs-qdrant-{0}" is '
     "forbidden: exceeded quota: tiny, requested: pods=1, used: pods={0}, limited: pods=1"
 )
 
