@@ -25,6 +25,7 @@ from flame_operator.workloads.causes import (
     why_no_start,
     why_no_volume,
     why_not_ready,
+    why_small,
 )
 from flame_operator.workloads.deployments import pod_counts
 
@@ -36,7 +37,7 @@ NO_EVENTS_SECONDS = 10.0
 MOST_REMEMBERED = 1024
 """Of how many objects the Events are remembered."""
 MOST_CLAIMS = 16
-"""How many claims of a pod are looked at."""
+"""How many claims are looked at, at most."""
 
 Events = Sequence[Manifest]
 
@@ -76,6 +77,19 @@ class Diagnosis:
         return await self._of_pods(
             pods, QDRANT_PODS, lambda pod: iter([f"{VOLUME}-{pod['metadata']['name']}"])
         )
+
+    async def of_volumes(self, store: Manifest | None) -> Cause | None:
+        """Why volumes of a Qdrant are smaller than they should be; None when nothing tells."""
+        namespace, name = key_of(store) if store is not None else ("", "")
+        for number in range(min(pod_counts(store).wanted, MOST_CLAIMS) if store is not None else 0):
+            key = Key(namespace, f"{VOLUME}-{name}-{number}")
+            try:
+                found = await self._api.get(VOLUME_CLAIM, key)
+            except Refused:
+                return None
+            if cause := why_small(key.name, found):
+                return cause
+        return None
 
     async def of_run(self, job: Manifest, pods: Sequence[Manifest], seconds: float) -> Cause | None:
         """Why a run doesn't get to work.

@@ -16,7 +16,7 @@ from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.pipeline import Pipeline
 from flame_operator.ingestion.runs import Store
 from flame_operator.reconcile.resolver import Resolver
-from flame_operator.reconcile.revisit import is_overdue, seconds_to_next_pass
+from flame_operator.reconcile.revisit import is_overdue, is_young, seconds_to_next_pass
 from flame_operator.references.tokens import Tokens
 from flame_operator.resource.kinds import DEPLOYMENT, QDRANT, SERVICE, STATEFUL_SET, Key, Manifest
 from flame_operator.resource.ownership import is_going
@@ -134,6 +134,8 @@ class Reconciler:
         """Add the state of the server's own Qdrant to the outcome."""
         store = self.children.known(server, STATEFUL_SET.kind, QDRANT)
         why = await self.diagnosis.of_store(server, store) if overdue else None
+        if why is None and (overdue or is_young(store, self.now())):
+            why = await self.diagnosis.of_volumes(store)
         return replace(outcome, store=pod_counts(store), why_store=why)
 
     async def _load(self, server: Server, status: Manifest, defaults: Defaults, outcome: Outcome) -> Outcome:

@@ -1,5 +1,6 @@
 """Decides when the next pass over a server is due even without an event. Pure."""
 
+from flame_operator.formats.shape import text
 from flame_operator.formats.times import seconds_between
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.reasons import OF_PODS
@@ -15,6 +16,8 @@ ASK_AGAIN_SECONDS = 60.0
 """How soon to read such pods again: the cause may change without an event."""
 
 
+YOUNG_SECONDS = 600.0
+"""How long after a StatefulSet has been made its volumes are looked at: perhaps they have to grow."""
 _WAITS = (("Available", "False"), ("Reconciling", "True"))
 """The conditions while pods are awaited."""
 
@@ -43,6 +46,12 @@ def is_overdue(status: Manifest, generation: int, now: str) -> bool:
     )
 
 
+def is_young(store: Manifest | None, now: str) -> bool:
+    """Whether a StatefulSet was made a short while ago."""
+    made = text(store["metadata"].get("creationTimestamp")) if store is not None else ""
+    return bool(made) and seconds_between(made, now) < YOUNG_SECONDS
+
+
 def seconds_to_next_pass(outcome: Outcome, pods: PodCounts, *, overdue: bool) -> float | None:
     """Seconds until the next pass is due even without an event, or None.
 
@@ -59,6 +68,11 @@ def seconds_to_next_pass(outcome: Outcome, pods: PodCounts, *, overdue: bool) ->
 def _wait_for_children(outcome: Outcome, pods: PodCounts, *, overdue: bool) -> float | None:
     if outcome.names_taken or outcome.being_deleted:
         return LOOK_AGAIN_SECONDS
-    if (pods.complete or not pods.seen) and (outcome.store is None or outcome.store.complete):
+    waits = (
+        pods.seen and not pods.complete,
+        outcome.store is not None and not outcome.store.complete,
+        outcome.why_store is not None,
+    )
+    if not any(waits):
         return None
     return ASK_AGAIN_SECONDS if overdue else OVERDUE_SECONDS + 1

@@ -261,6 +261,8 @@ def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
         if counts is not None and not counts.complete:
             message = f"{whose}Not all pods run the current spec and are ready yet. {why.get(whose, '')}"
             return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message.strip())
+    if STORE in why:
+        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{STORE}{why[STORE]}")
     if RUN in why:
         return Condition("True", Reason.INGESTING, f"{RUN}{why[RUN]}")
     return None

@@ -8,6 +8,7 @@ back-offs would be written again and again.
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from flame_operator.formats.quantity import is_smaller
 from flame_operator.formats.shape import LARGEST, at, mapping, mappings, number, text
 from flame_operator.formats.text import plain
 from flame_operator.resource.kinds import Manifest
@@ -189,7 +190,7 @@ def exit_code(ended: dict[str, Any]) -> int | None:
 
 def why_no_pod(events: Iterable[Manifest], part: Part) -> Cause | None:
     """Why a child makes no pods, from the Events about it."""
-    message = _newest(events, _NOT_CREATED)
+    message = _newest(events, _NOT_CREATED, over=("SuccessfulCreate",))
     if not message:
         return None
     return refusal(message, part)
@@ -206,7 +207,7 @@ def refusal(message: str, part: Part) -> Cause:
 
 def why_no_start(events: Iterable[Manifest]) -> Cause | None:
     """Why the containers of a pod aren't started, from the Events about it."""
-    message = _newest(events, _NOT_STARTED)
+    message = _newest(events, _NOT_STARTED, over=("Pulling", "Pulled", "Created", "Started"))
     if not message:
         return None
     said = stable(message).rstrip(".")
@@ -234,9 +235,27 @@ def why_no_volume(name: str, claim: Manifest | None, events: Iterable[Manifest],
     return Cause(f"The volume claim {name} gets no volume: {stable(told).rstrip('.')}.{advice}", needs_user)
 
 
-def _newest(events: Iterable[Manifest], reasons: tuple[str, ...]) -> str:
-    """The message of the newest Event with one of the reasons; a mere timeout only if there is no other."""
+def why_small(name: str, claim: Manifest | None) -> Cause | None:
+    """Why a volume is smaller than its claim; None when it isn't."""
+    wanted = text(at(claim, "spec", "resources", "requests", "storage"))
+    has = text(at(claim, "status", "capacity", "storage"))
+    if not is_smaller(has, wanted):
+        return None
+    conditions = (one for one in mappings(at(claim, "status", "conditions")) if one.get("status") == "True")
+    said = next((told for one in conditions if (told := stable(one.get("message")))), "")
+    return Cause(f"The volume of the claim {name} grows from {has} to {wanted}. {said}".strip())
+
+
+def _newest(events: Iterable[Manifest], reasons: tuple[str, ...], over: tuple[str, ...] = ()) -> str:
+    """The message of the newest Event with one of the reasons; a mere timeout only if there is no other.
+
+    Empty also when it is over: when an Event of what follows is newer.
+    """
+    events = list(events)
     found = [event for event in events if event.get("reason") in reasons and text(event.get("message"))]
+    latest = max((text(event.get("time")) for event in found), default="")
+    if any(event.get("reason") in over and text(event.get("time")) > latest for event in events):
+        return ""
     newest = max(
         found,
         key=lambda event: ("timed out waiting" not in text(event.get("message")), text(event.get("time"))),

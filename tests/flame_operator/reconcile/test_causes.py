@@ -217,6 +217,33 @@ async def test_an_update_whose_image_can_not_be_pulled_is_told_within_seconds() 
     assert found.is_told("Stalled") == ("False", "UpToDate")
 
 
+async def test_a_volume_that_still_grows_is_not_up_to_date() -> None:
+    found = await scene()
+    metadata = {
+        **found.kube.objects[STATEFUL_SET.kind, STORE]["metadata"],
+        "creationTimestamp": found.operator.now,
+    }
+    found.kube.edit(STATEFUL_SET.kind, STORE, metadata=metadata)
+    kept = claim("Bound", size="20Gi")
+    kept["status"]["capacity"] = {"storage": "10Gi"}
+    found.kube.create(kept)
+    await found.store()
+    found.add_pod_of_run(pod(ended("publish", message=PUBLISHED), name="p", phase="Running"))
+    await found.later(10)
+    assert found.is_told("Reconciling") == ("True", "RolloutInProgress")
+    assert "grows from 10Gi to 20Gi" in found.message("Reconciling")
+    # As long as it lasts, though the StatefulSet is no longer new.
+    await found.later(3600)
+    assert found.is_told("Reconciling") == ("True", "RolloutInProgress")
+    status = {"phase": "Bound", "capacity": {"storage": "20Gi"}}
+    found.kube.edit("PersistentVolumeClaim", Key("team", "storage-docs-qdrant-0"), status=status)
+    await found.later(60)
+    assert found.is_told("Reconciling") == ("False", "UpToDate")
+    found.kube.requests.clear()
+    await found.later(60)
+    assert "get PersistentVolumeClaim" not in found.kube.requests
+
+
 async def test_volumes_kept_from_before_grow_before_a_new_qdrant_takes_them() -> None:
     kube = with_server(vectorStore={"type": "Managed", "managed": {"storage": {"size": "20Gi"}}})
     kube.create(claim("Bound", size="10Gi"))

@@ -16,6 +16,7 @@ from flame_operator.workloads.causes import (
     why_no_start,
     why_no_volume,
     why_not_ready,
+    why_small,
 )
 from tests.support.operator.pods import (
     FIRST,
@@ -276,6 +277,30 @@ def test_a_claim_with_a_volume_is_no_cause() -> None:
         why_no_volume("x", claim("Bound"), [event("ProvisioningFailed", NO_CLASS, FIRST)], QDRANT_PODS)
         is None
     )
+
+
+def test_what_is_over_is_no_cause() -> None:
+    mounted = [event("FailedMount", MISSING), event("Pulling", 'Pulling image "flame:1"', LATER)]
+    assert why_no_start(mounted) is None
+    assert why_no_start([event("Pulling", "x", FIRST), event("FailedMount", MISSING, LATER)]) is not None
+    created = [event("FailedCreate", QUOTA), event("SuccessfulCreate", "Created pod: x", LATER)]
+    assert why_no_pod(created, RUN_PODS) is None
+
+
+def test_a_volume_that_grows_is_a_cause_until_it_has_grown() -> None:
+    found = claim("Bound", size="20Gi")
+    assert why_small("c", found) is None
+    assert why_small("c", None) is None
+    said = {
+        "type": "FileSystemResizePending",
+        "status": "True",
+        "message": "Waiting for a pod to be restarted.",
+    }
+    found["status"] |= {"capacity": {"storage": "10Gi"}, "conditions": [said]}
+    cause = Cause("The volume of the claim c grows from 10Gi to 20Gi. Waiting for a pod to be restarted.")
+    assert why_small("c", found) == cause
+    found["status"]["capacity"] = {"storage": "20Gi"}
+    assert why_small("c", found) is None
 
 
 @pytest.mark.parametrize(
