@@ -155,7 +155,8 @@ class Diagnosis:
             found = await self._api.events_about(uid, key_of(of).namespace)
         except (Refused, Conflict):
             found = ()  # the right to list Events is younger than other rights of the operator
-        self._told[uid] = (now + (EVENTS_SECONDS if found else NO_EVENTS_SECONDS), found)
+        tells = any("Failed" in event["reason"] for event in found)
+        self._told[uid] = (now + (EVENTS_SECONDS if tells else NO_EVENTS_SECONDS), found)
         self._told.move_to_end(uid)
         while len(self._told) > MOST_REMEMBERED:
             self._told.popitem(last=False)

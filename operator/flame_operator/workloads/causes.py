@@ -44,6 +44,8 @@ class Cause(NamedTuple):
 class Part(NamedTuple):
     """The pods of one child, and the fields of the spec that decide about them."""
 
+    containers: tuple[str, ...]
+    """The names of the operator's own containers; others have been added by a mesh or a policy."""
     resources: str
     volume: str
     """What to do about a volume that doesn't come."""
@@ -51,14 +53,17 @@ class Part(NamedTuple):
     """Whether pods with other beginnings of their names are of an earlier spec: those of a Deployment."""
 
 
-SERVER_PODS = Part("spec.resources", "", grouped=True)
+SERVER_PODS = Part(("server",), "spec.resources", "", grouped=True)
 QDRANT_PODS = Part(
+    ("qdrant",),
     "spec.vectorStore.managed.resources",
     "Make that StorageClass or such a volume; or, as the class of a volume can't change, delete this "
     "resource and its claims, and apply it with another spec.vectorStore.managed.storage.",
 )
 RUN_PODS = Part(
-    "spec.ingestion.resources", "Look at the claim, or name another one in spec.ingestion.sources."
+    ("fetch", "build", "publish", "rollback", "snapshot"),
+    "spec.ingestion.resources",
+    "Look at the claim, or name another one in spec.ingestion.sources.",
 )
 
 
@@ -161,9 +166,10 @@ def _why_container_fails(container: dict[str, Any], part: Part) -> Cause | None:
     again = (number(container.get("restartCount")) or 0) >= _MANY_RESTARTS
     name = plain(container.get("name"), MAX_NAME)
     if ended.get("reason") == "OOMKilled":
-        return Cause(
-            f"The container {name} ran out of memory: raise {part.resources}.limits.memory.", needs_user=again
+        limit = (
+            f"{part.resources}.limits.memory" if name in part.containers else "its limit, where it is added"
         )
+        return Cause(f"The container {name} ran out of memory: raise {limit}.", needs_user=again)
     said = last_words(ended.get("message"))
     told = f'"{said}"' if said else "see its log"
     return Cause(f"The container {name} ended with exit code {exit_code(ended)}: {told}.", needs_user=again)

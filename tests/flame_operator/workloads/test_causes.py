@@ -79,6 +79,11 @@ NO_ROOM = (
             "The container server ran out of memory: raise spec.resources.limits.memory.",
             True,
         ),
+        (
+            crashed(137, reason="OOMKilled", name="mesh-proxy"),
+            "The container mesh-proxy ran out of memory: raise its limit, where it is added.",
+            False,
+        ),
         # While it runs once more, the cause is still the same.
         (
             {**crashed(1, "boom", restarts=4), "state": {"running": {"startedAt": LATER}}},
@@ -96,6 +101,7 @@ NO_ROOM = (
         "crash",
         "words",
         "memory",
+        "foreign",
         "again",
     ],
 )
