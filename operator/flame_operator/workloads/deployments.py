@@ -78,7 +78,7 @@ def _failures(conditions: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]
     for condition in conditions:
         message = text(condition.get("message")) or text(condition.get("reason")) or "no message"
         match condition.get("type"), condition.get("status"), condition.get("reason"):
-            case "ReplicaFailure", "True", _:
+            case ("ReplicaFailure", "True", _) | ("Progressing", "False", "ReplicaSetCreateError"):
                 yield "ReplicaFailure", refusal(message, SERVER_PODS).message
             case "Progressing", "False", "ProgressDeadlineExceeded":
                 yield "Progressing", f"The rollout makes no progress: {stable(message)}"
