@@ -80,8 +80,10 @@ class Diagnosis:
 
     async def of_volumes(self, store: Manifest | None) -> Cause | None:
         """Why volumes of a Qdrant are smaller than they should be; None when nothing tells."""
-        namespace, name = key_of(store) if store is not None else ("", "")
-        for number in range(min(pod_counts(store).wanted, MOST_CLAIMS) if store is not None else 0):
+        if store is None:
+            return None
+        namespace, name = key_of(store)
+        for number in range(min(pod_counts(store).wanted, MOST_CLAIMS)):
             key = Key(namespace, f"{VOLUME}-{name}-{number}")
             try:
                 found = await self._api.get(VOLUME_CLAIM, key)
