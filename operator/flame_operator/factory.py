@@ -17,6 +17,7 @@ from flame_operator.desired.ingestion_job import inputs, job
 from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
 from flame_operator.desired.run import Run
+from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
 from flame_operator.informer.child_watch import ChildWatch
@@ -49,7 +50,6 @@ from flame_operator.rollouts.pacer import Pacer
 from flame_operator.rollouts.rollouts import Rollouts
 from flame_operator.settings import Settings
 from flame_operator.status.conditions import server_status
-from flame_operator.status.diagnosis import Diagnosis
 from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
 from flame_operator.status.reporter import Reporter
@@ -149,7 +149,7 @@ class Factory:
             applier=Applier(self.api, self.cache, children),
             pipeline=self.pipeline,
             verification=Verification(self.verifier),
-            diagnosis=Diagnosis(self.api),
+            diagnosis=self.diagnosis,
             reporter=Reporter(self.api, self.cache, self.recorder),
         )
 
@@ -157,7 +157,12 @@ class Factory:
     def pipeline(self) -> Pipeline:
         """Runs the Jobs that load docs."""
         turns = Turns(self.settings.ingestion_parallelism, self._add)
-        return Pipeline(self.api, self.cache, turns, self.metrics)
+        return Pipeline(self.api, self.cache, turns, self.diagnosis, self.metrics)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """Tells why pods don't come or don't get ready."""
+        return Diagnosis(self.api)
 
     @cached_property
     def digests(self) -> Digests:

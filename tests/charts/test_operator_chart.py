@@ -65,7 +65,8 @@ RIGHTS = {
     # Neither list nor watch: nobody who gets hold of the operator reads all Secrets.
     "/secrets": {"get", "create", "patch", "delete"},
     "/pods": {"list"},
-    "/events": {"create", "patch"},
+    # Listed only to say why pods are not made or do not start.
+    "/events": {"list", "create", "patch"},
 }
 OWN_RIGHTS = {
     "coordination.k8s.io/leases": {"create"},

@@ -44,9 +44,10 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch, delete]
+# list: to say why pods aren't made, can't start or get no volume, which nothing else tells. Only those about one object.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
 # To say why pods don't get ready, and how Jobs end.
 - apiGroups: [""]
   resources: [pods]

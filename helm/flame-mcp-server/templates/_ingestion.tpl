@@ -138,6 +138,7 @@ args:
   {{- end }}
 resources:
   {{- include "flame-mcp-server.resources" (list (dig "ingestion" "resources" dict .spec) (dict "cpu" "100m" "memory" "256Mi" "ephemeral-storage" "256Mi") (dict "cpu" "1" "memory" "1Gi" "ephemeral-storage" "4Gi")) | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "flame-mcp-server.containerSecurity" . | nindent 2 }}
 {{- end }}

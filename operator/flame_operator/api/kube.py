@@ -79,6 +79,14 @@ class KubeApi(Protocol):
                 too large for an answer. `is_whole` tells.
         """
 
+    async def events_about(self, uid: str, namespace: str) -> Sequence[Manifest]:
+        """Events about an object, as dicts with `reason`, `message` and `time`; not all if there are many.
+
+        Args:
+            uid: The object's uid.
+            namespace: The object's namespace.
+        """
+
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
         """Change exactly this version of an object by JSON Patch (RFC 6902); returns the live object.
 
@@ -150,6 +158,10 @@ class AioKube:
         ):
             for item in page.items:
                 yield item
+
+    async def events_about(self, uid: str, namespace: str) -> Sequence[Manifest]:
+        """The Events about an object; see `KubeApi.events_about`."""
+        return await self._lists.events_about(uid, namespace)
 
     async def correct(self, child: Manifest, operations: Sequence[Manifest]) -> Manifest:
         """Change exactly this version of an object by JSON Patch; see `KubeApi.correct`."""

@@ -13,17 +13,23 @@ from flame_operator.api.paging import OBJECT_BYTES, PAGE, PAGE_BYTES, next_limit
 from flame_operator.api.reading import Line, parsed_item
 from flame_operator.api.transport import StreamRefused, Transport
 from flame_operator.errors import TooLarge, Unavailable
-from flame_operator.resource.kinds import POD, SERVER, Kind, Manifest, without_content
+from flame_operator.formats.shape import at, mappings, text
+from flame_operator.resource.kinds import EVENT, POD, SERVER, Kind, Manifest, without_content
 
 log = structlog.get_logger(__name__)
 
 LIST_TIMEOUT = 60.0
+EVENTS_TIMEOUT = 10.0
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MOST_PODS = 250
 """The most pods of a list; tenants decide how many have a server's labels."""
 POD_BYTES = 2 * 1024 * 1024
 """How many bytes of a list of pods are read, after which no further page is; a common pod has 5 to 10 kB."""
+MOST_EVENTS = 50
+"""How many Events about an object are read, at most; Kubernetes counts repeats in one Event."""
+_MESSAGE_LENGTH = 2400
+"""How many characters of an Event's message are kept; the API server takes 1,024 of most."""
 RESTARTS = 3
 """How often a list starts again because its pages have expired."""
 
@@ -90,6 +96,14 @@ class Lists:
             _go_on(query, page)
             limit = next_limit(limit, answer.size)
 
+    async def events_about(self, uid: str, namespace: str) -> list[Manifest]:
+        """The Events about an object, at most `MOST_EVENTS`; see `KubeApi.events_about`."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": str(MOST_EVENTS)}
+        path, parse = EVENT.path(namespace), selected.events
+        call = Call("GET", path, query, timeout=EVENTS_TIMEOUT, most=PAGE_BYTES, parse=parse)
+        page = checked(await self._transport.request(call))
+        return [slim_event(event) for event in mappings(page.get("items"))]
+
     async def _page(self, call: Call, limit: int) -> Answer | None:
         """One page; None when it is too large, and a smaller one has to be asked for."""
         try:
@@ -149,6 +163,16 @@ def _item(kind: Kind, item: Manifest) -> Manifest:
         return without_content(kind, item["metadata"])
     # Items of a list come without apiVersion and kind.
     return {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+
+
+def slim_event(event: Manifest) -> Manifest:
+    """What the operator reads of an Event: its reason, its message, and when it last happened."""
+    times = (at(event, "series", "lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return {
+        "reason": text(event.get("reason")),
+        "message": text(event.get("message"))[:_MESSAGE_LENGTH],
+        "time": next((text(one) for one in times if text(one)), ""),
+    }
 
 
 def _go_on(query: dict[str, str], body: Manifest) -> None:

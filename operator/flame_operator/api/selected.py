@@ -64,12 +64,11 @@ def _page(item: CoreSchema) -> CoreSchema:
 _SERVER = _fields(
     "apiVersion", "kind", "spec", "status", metadata=_fields(*_NAMES, "generation", "annotations")
 )
-_NAMED = _list(_fields("name"))
 _POD = _fields(
     metadata=_fields(*_NAMES),
-    spec=_fields(initContainers=_NAMED, containers=_NAMED),
-    status=_fields("conditions", "initContainerStatuses", "containerStatuses"),
+    status=_fields("phase", "conditions", "initContainerStatuses", "containerStatuses"),
 )
+_EVENT = _fields("reason", "message", "lastTimestamp", "eventTime", "series")
 _LABELS = schema.nullable_schema(_fields(INSTANCE))
 _pods = _parser(_page(_POD))
 
@@ -79,6 +78,8 @@ servers = _parser(_page(_SERVER))
 """A page of FlameMCPServers."""
 server_event = _parser(_fields("type", object=_SERVER))
 """An event about a FlameMCPServer."""
+events = _parser(_page(_EVENT))
+"""A page of Kubernetes Events: what happened and when."""
 metadata = _parser(_fields(metadata=_fields(*_NAMES, "ownerReferences", labels=_LABELS)))
 """Who an object is and whose."""
 nothing = _parser(_fields())
@@ -86,7 +87,7 @@ nothing = _parser(_fields())
 
 
 def pods(text: bytes) -> Manifest:
-    """A page of pods: who they are, the names of their containers, and how these are.
+    """A page of pods: who they are, and how they are.
 
     A page of a single pod may be large. Of that only who the pod is is read.
     """

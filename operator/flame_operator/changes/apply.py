@@ -9,8 +9,9 @@ from flame_operator.api.kube import KubeApi
 from flame_operator.changes.children import Children
 from flame_operator.changes.compare import corrections, grows, storage_of, without_replicas
 from flame_operator.changes.plan import Action, Apply, Delete
-from flame_operator.errors import Conflict, Invalid, TooLarge
-from flame_operator.formats.shape import at
+from flame_operator.errors import Conflict, Invalid, Refused, TooLarge
+from flame_operator.formats.quantity import is_smaller
+from flame_operator.formats.shape import at, text
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.kinds import (
     DEPLOYMENT,
@@ -68,6 +69,8 @@ class Applier:
                 return
             if manifest["kind"] == DEPLOYMENT.kind and uid and "replicas" not in manifest["spec"]:
                 await self._leave_replicas(server)
+            if manifest["kind"] == STATEFUL_SET.kind and uid is None:
+                await self._grow_kept(manifest)
             self._cache.put(await self._write(server, manifest, uid))
         except Conflict:
             await self._children.read(manifest["kind"], key_of(manifest))
@@ -108,10 +111,35 @@ class Applier:
         for key, size in claims(wanted, known):
             claim = await self._api.get(VOLUME_CLAIM, key, most=CHILD_BYTES)
             if claim is not None and at(claim, *STORAGE) != size:
-                path = f"/{'/'.join(STORAGE)}"
-                await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
+                await self._resize(claim, size)
         await self._api.delete(known, propagation="Orphan")
         await self._children.read(known["kind"], key_of(known))
+
+    async def _grow_kept(self, wanted: Manifest) -> None:
+        """Enlarge volumes that are smaller than a new StatefulSet's: those of an earlier one that were kept.
+
+        The StatefulSet would take them as they are, and nothing would tell that they are smaller.
+
+        Raises:
+            Refused: The volumes' storage class doesn't allow it.
+        """
+        for key, size in claims(wanted, wanted):
+            claim = await self._api.get(VOLUME_CLAIM, key)
+            has = text(at(claim, *STORAGE))
+            if claim is None or not is_smaller(has, size):
+                continue
+            try:
+                await self._resize(claim, size)
+            except Refused as refused:
+                raise Refused(
+                    f"The volume claim {key.name} was kept from before with {has}, the spec asks for {size}, "
+                    f"and it can't grow: {refused}. Delete the claim with its data, or delete this resource "
+                    f"and apply it with storage.size: {has}."
+                ) from refused
+
+    async def _resize(self, claim: Manifest, size: str) -> None:
+        path = f"/{'/'.join(STORAGE)}"
+        await self._api.correct(claim, [{"op": "replace", "path": path, "value": size}])
 
     async def _leave_replicas(self, server: Server) -> None:
         """Give up the ownership of the Deployment's `replicas`, if the operator has it, and keep their value.

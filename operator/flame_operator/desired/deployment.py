@@ -17,6 +17,7 @@ from flame_operator.desired.naming import (
 )
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
+    LAST_WORDS,
     POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
@@ -139,6 +140,7 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
         "livenessProbe": _probe("/health", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": CONTAINER_SECURITY,
+        **LAST_WORDS,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
     }
     if spec.env:

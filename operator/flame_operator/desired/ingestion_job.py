@@ -11,6 +11,7 @@ from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import child, labels, qdrant_node_url
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
+    LAST_WORDS,
     POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
@@ -207,6 +208,7 @@ def _container(  # noqa: PLR0913 - all of it describes one container
         "env": _variables(settings),
         "resources": container_resources(given, FIGURES),
         "securityContext": CONTAINER_SECURITY,
+        **LAST_WORDS,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
             *([{"name": "work", "mountPath": "/work"}] if work else []),

@@ -17,6 +17,8 @@ CONTAINER_SECURITY = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+LAST_WORDS = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+"""Has the kubelet keep the end of a failed container's log, which tells why it failed."""
 POD_SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": USER_ID,

@@ -16,7 +16,7 @@ from flame_operator.desired.naming import (
     labels,
     selector_labels,
 )
-from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pull_secrets
+from flame_operator.desired.pod import CONTAINER_SECURITY, LAST_WORDS, image_fields, pull_secrets
 from flame_operator.desired.resources import DefaultResources, container_resources
 from flame_operator.desired.scheduling import placement
 from flame_operator.resource.annotations import KEYS_HASH
@@ -253,6 +253,7 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
         # The pod is removed from the Service before it stops listening.
         "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
         "securityContext": CONTAINER_SECURITY,
+        **LAST_WORDS,
         # Snapshots are on the volume of the data: a single volume to grow, with a single reclaim policy.
         "volumeMounts": [
             {"name": VOLUME, "mountPath": "/qdrant/storage", "subPath": "storage"},

@@ -1,11 +1,14 @@
-"""Lists the references of a server: the Secrets and ConfigMaps that its spec names, and generated Secrets."""
+"""Lists the references of a server.
+
+They are the Secrets, ConfigMaps and volume claims that its spec names, and generated Secrets.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
-from flame_operator.resource.kinds import CONFIG_MAP, QDRANT, SECRET, Kind
+from flame_operator.resource.kinds import CONFIG_MAP, QDRANT, SECRET, VOLUME_CLAIM, Kind
 from flame_operator.resource.server import Server
 from flame_operator.resource.spec.common import KeyRef
 from flame_operator.resource.unions import (
@@ -26,7 +29,7 @@ QDRANT_CA = "qdrant-ca.crt"
 
 @dataclass(frozen=True)
 class Reference:
-    """A key of a Secret or ConfigMap in the server's namespace that the server refers to."""
+    """A key of a Secret or ConfigMap, or a volume claim, in the server's namespace that it refers to."""
 
     kind: Kind
     name: str
@@ -80,6 +83,12 @@ def _sources(server: Server) -> Iterator[Reference]:
         if source.git and source.git.credentials_secret_ref:
             name = source.git.credentials_secret_ref.name
             yield Reference(SECRET, name, "password", f"{field}.git.credentialsSecretRef", rolls=False)
+        if source.git and (bundle := source.git.ca_bundle_config_map_ref):
+            place = f"{field}.git.caBundleConfigMapRef"
+            yield Reference(CONFIG_MAP, bundle.name, bundle.key, place, rolls=False)
+        if claim := source.persistent_volume_claim_ref:
+            place = f"{field}.persistentVolumeClaimRef"
+            yield Reference(VOLUME_CLAIM, claim.claim_name, None, place, rolls=False)
         if source.config_map_ref:
             yield Reference(
                 CONFIG_MAP, source.config_map_ref.name, None, f"{field}.configMapRef", rolls=False

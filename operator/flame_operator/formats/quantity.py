@@ -37,3 +37,9 @@ def same_quantity(one: str | int, other: str | int) -> bool:
         for amount in map(parse_quantity, (one, other))
     ]
     return kept[0] is not None and kept[0] == kept[1]
+
+
+def is_smaller(one: str | int, other: str | int) -> bool:
+    """Whether one quantity is less than another; not when one of them isn't a quantity."""
+    first, second = map(parse_quantity, (one, other))
+    return first is not None and second is not None and first < second

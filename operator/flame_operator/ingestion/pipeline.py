@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -11,19 +12,21 @@ from flame_operator.api.kube import KubeApi
 from flame_operator.desired.ingestion_job import inputs, job, job_key
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.run import Run, run_of
+from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.errors import Conflict, Refused, Unavailable
-from flame_operator.formats.shape import at, number, text
+from flame_operator.formats.shape import at, text
 from flame_operator.formats.times import seconds_between
 from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
 from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
 from flame_operator.ingestion.turns import Turns
-from flame_operator.resource.kinds import JOB, POD, QDRANT, STATEFUL_SET, Key, Manifest, key_of
+from flame_operator.resource.kinds import JOB, POD, Key, Manifest, key_of
 from flame_operator.resource.ownership import is_ours
 from flame_operator.resource.server import Server
-from flame_operator.resource.unions import loads_docs, managed_qdrant
+from flame_operator.resource.unions import loads_docs
 from flame_operator.telemetry.metrics import Metrics
-from flame_operator.workloads.jobs import Ended, activity, ended, finished, progress
+from flame_operator.workloads.causes import Cause
+from flame_operator.workloads.jobs import Activity, Ended, activity, ended, finished, progress
 
 log = structlog.get_logger(__name__)
 
@@ -31,17 +34,30 @@ INGESTION, SNAPSHOTS = "ingestion", "snapshots"
 """The fields of the status that hold the records of runs."""
 
 
+class _Look(NamedTuple):
+    """The Jobs of a server, and what is known of the one that is recorded as running."""
+
+    jobs: Sequence[Manifest]
+    pods: Sequence[Manifest] = ()
+    ended: Ended | None = None
+    cause: Cause | None = None
+    """Why it doesn't get to work."""
+
+
 class Pipeline:
     """Runs the Jobs that load docs into servers' vector stores and take snapshots."""
 
-    def __init__(self, api: KubeApi, cache: Cache, turns: Turns, metrics: Metrics) -> None:
+    def __init__(
+        self, api: KubeApi, cache: Cache, turns: Turns, diagnosis: Diagnosis, metrics: Metrics
+    ) -> None:
         self._api = api
         self._cache = cache
         self._turns = turns
+        self._diagnosis = diagnosis
         self._metrics = metrics
 
     async def advance(
-        self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
+        self, server: Server, status: Manifest, defaults: Defaults, store: Store, now: str
     ) -> IngestionState | None:
         """Take the next step for one server: note runs that have ended, and start those that are due.
 
@@ -49,7 +65,7 @@ class Pipeline:
             server: The server.
             status: Its stored status, which holds the records of runs.
             defaults: The installation's defaults.
-            missing: Messages for the user about missing objects that a run has to wait for.
+            store: What decides whether a run may start, but for turns.
             now: The time, RFC 3339 in UTC.
 
         Returns:
@@ -63,7 +79,7 @@ class Pipeline:
             self._turns.release(server.key)
             return None
         try:
-            state = await self._advance(server, status, defaults, missing, now)
+            state = await self._advance(server, status, defaults, store, now)
         except (Refused, Conflict, Unavailable):
             raise  # its run may well be going on; its turn ends by itself if no pass gets further than here
         except BaseException:
@@ -95,14 +111,14 @@ class Pipeline:
                 self._turns.going(key, seconds=seconds_between(created, now), activity="starting")
 
     async def _advance(
-        self, server: Server, status: Manifest, defaults: Defaults, missing: tuple[str, ...], now: str
+        self, server: Server, status: Manifest, defaults: Defaults, store: Store, now: str
     ) -> IngestionState:
         record = record_of(status, INGESTION)
-        jobs, pods, result = await self._look(server, record)
+        told = text(at(status, INGESTION, "progress"))
+        jobs, pods, result, cause = await self._look(server, record, now, told)
         decide_with = partial(
             decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now
         )
-        store = self._store(server, missing)
         decision = decide_with(store=store)
         first = not record.succeeded
         if decision.start is not None and not self._turns.take(server.key, first=first):
@@ -113,47 +129,52 @@ class Pipeline:
             if decision.start is not None:
                 self._turns.release(server.key)
             raise
-        self._note(server.key, record, decision, pods, now)
-        snapshots = await self._snapshots(server, status, defaults, now)
+        job = next((found for found in jobs if found["metadata"]["name"] == record.job), {})
+        self._note(server.key, record, decision, activity(job, pods), now)
+        snapshots, why_no_snapshot = await self._snapshots(server, status, defaults, now)
         stale = stale_after(server, decision.record, now)
         waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
         running = decision.record.phase == "Running" and decision.start is None
         return IngestionState(
             decision.record,
             snapshots.record,
-            message=progress(pods) if running else decision.waits_for,
+            message=progress(job, pods, cause) if running else decision.waits_for,
+            cause=cause or why_no_snapshot,
             waits_for_turn=decision.waits_for_turn,
             index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
         )
 
-    async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
+    async def _snapshots(
+        self, server: Server, status: Manifest, defaults: Defaults, now: str
+    ) -> tuple[Decision, Cause | None]:
         record = record_of(status, SNAPSHOTS)
         # Look again: a Job that has just been started for a load counts, too.
-        jobs, _, result = await self._look(server, record)
+        jobs, _, result, cause = await self._look(server, record, now)
         decision = decide_snapshot(server, record, jobs, result, now)
         await self._carry_out(server, defaults, decision)
-        return decision
+        return decision, cause
 
-    def _store(self, server: Server, missing: tuple[str, ...]) -> Store:
-        ready = True
-        if managed_qdrant(server):
-            found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
-            ready = bool(number(at(found, "status", "readyReplicas")))
-        return Store(ready, missing)
+    async def _look(self, server: Server, record: RunRecord, now: str, told: str = "") -> _Look:
+        """Look at the server's Jobs, and at the one that is recorded as running.
 
-    async def _look(
-        self, server: Server, record: RunRecord
-    ) -> tuple[Sequence[Manifest], Sequence[Manifest], Ended | None]:
-        """The server's Jobs, the pods of the Job that is recorded as running, and how that Job ended."""
+        Args:
+            server: The server.
+            record: The record of its runs of one kind.
+            now: The time, RFC 3339 in UTC.
+            told: What was last told of the run's progress.
+        """
         jobs = [found for found in self._cache.jobs(server.key) if is_ours(server, found)]
         running = next((found for found in jobs if found["metadata"]["name"] == record.job), None)
         if running is None or record.phase != "Running":
-            return jobs, [], None
+            return _Look(jobs)
         selector = f"batch.kubernetes.io/job-name={record.job}"
         pods = [pod async for pod in self._api.list(POD, selector=selector, namespace=server.key.namespace)]
-        return jobs, pods, ended(running, pods)
+        result = ended(running, pods, progress=told, now=now)
+        seconds = seconds_between(record.started, now)
+        cause = None if result else await self._diagnosis.of_run(running, pods, seconds)
+        return _Look(jobs, pods, result, cause)
 
     async def _carry_out(self, server: Server, defaults: Defaults, decision: Decision) -> None:
         for old in decision.stop:
@@ -175,14 +196,12 @@ class Pipeline:
             return
         log.info("started", **server.key.fields(), job=key.name, trigger=run.trigger, attempt=run.attempt)
 
-    def _note(
-        self, key: Key, before: RunRecord, decision: Decision, pods: Sequence[Manifest], now: str
-    ) -> None:
+    def _note(self, key: Key, before: RunRecord, decision: Decision, doing: Activity, now: str) -> None:
         after = decision.record
         if after.phase == "Running":
             if decision.start is None:
                 seconds = seconds_between(after.started, now)
-                self._turns.going(key, seconds=seconds, activity=activity(pods))
+                self._turns.going(key, seconds=seconds, activity=doing)
         elif not decision.waits_for_turn:
             self._turns.release(key)
         if before.phase == "Running" and after.phase != "Running":

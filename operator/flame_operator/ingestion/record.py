@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from flame_operator.formats.shape import mapping
 from flame_operator.resource.kinds import Manifest
+from flame_operator.workloads.causes import Cause
 from flame_operator.workloads.jobs import Failure
 
 Phase = Literal["Running", "Succeeded", "Failed"]
@@ -58,6 +59,8 @@ class IngestionState:
     snapshots: RunRecord = RunRecord()
     message: str = ""
     """What the run is doing now, or what it waits for."""
+    cause: Cause | None = None
+    """Why a run that is under way doesn't get to work, as far as that is known."""
     waits_for_turn: bool = False
     """Whether a run that is due waits only for the runs of other servers."""
     index: Manifest = field(default_factory=dict)

@@ -11,7 +11,7 @@ from flame_operator.resource.annotations import REINDEX, ROLLBACK
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
-from flame_operator.workloads.jobs import Ended, finished
+from flame_operator.workloads.jobs import LINGER_SECONDS, Ended, finished
 
 LOOK_SECONDS = 10.0
 """How often to read a running Job's progress from its pod: the Job itself changes only when it ends."""
@@ -28,6 +28,8 @@ class Store:
 
     ready: bool = True
     """Whether the vector store accepts requests, as far as the operator knows."""
+    why: str = ""
+    """Why it doesn't, for the user, as far as the operator knows."""
     missing: tuple[str, ...] = ()
     """Messages for the user about missing objects that the run's pods would wait for."""
     may_start: bool = True
@@ -72,7 +74,9 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         now: The time, RFC 3339 in UTC.
     """
     record = _caught_up(record, jobs, ended, now, ("ingest", "rollback"))
-    old = tuple(_beyond_history(server, record, jobs))
+    lingering = _lingering(record, jobs)
+    is_over = bool(lingering) and seconds_between(record.ended, now) >= LINGER_SECONDS
+    old = (*_beyond_history(server, record, jobs), *(lingering if is_over else ()))
     if not loads_docs(server):
         return Decision(RunRecord(), stop=tuple(jobs))
     if record.phase == "Running":
@@ -84,7 +88,9 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         return Decision(record, stop=(*old, *useless), look_again=LOOK_SECONDS)
     due, seconds = _due(server, record, inputs, now)
     if due is None:
-        return Decision(record, stop=old, look_again=seconds)
+        waits = [seconds, LINGER_SECONDS if lingering else None]
+        again = min((one for one in waits if one is not None), default=None)
+        return Decision(record, stop=old, look_again=again)
     if why := _why_not_now(jobs, store):
         waits_for_turn = why == NO_TURN
         return Decision(record, stop=old, look_again=30.0, waits_for=why, waits_for_turn=waits_for_turn)
@@ -123,6 +129,9 @@ def decide_snapshot(
     record = _caught_up(record, jobs, ended, now, ("snapshot",))
     if record.phase == "Running":
         return Decision(record, look_again=LOOK_SECONDS)
+    lingering = _lingering(record, jobs)
+    if lingering and seconds_between(record.ended, now) >= LINGER_SECONDS:
+        return Decision(record, stop=lingering, look_again=LOOK_SECONDS)
     schedule = managed.snapshots.schedule
     tick = tick_between(schedule, None, record.scheduled or server.created, now)
     if tick is None or any(is_active(job) for job in jobs):
@@ -138,6 +147,13 @@ def decide_snapshot(
 def is_active(job: Manifest) -> bool:
     """Whether a Job may still have pods."""
     return finished(job) is None
+
+
+def _lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    """The Job of a run that has ended, while containers of others still keep its pod from ending."""
+    if record.phase == "Running":
+        return ()
+    return tuple(job for job in jobs if job["metadata"]["name"] == record.job and is_active(job))
 
 
 def _caught_up(
@@ -236,7 +252,7 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     if store.missing:
         return "; ".join(store.missing)
     if not store.ready:
-        return "Qdrant isn't ready yet."
+        return f"Qdrant isn't ready yet. {store.why}".strip()
     if any(is_active(job) for job in jobs):
         return "Another Job of this resource is still running."
     if not store.may_start:

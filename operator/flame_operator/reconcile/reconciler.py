@@ -9,18 +9,20 @@ from flame_operator.changes.gates import allowed, secret_first
 from flame_operator.changes.plan import plan
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
+from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
 from flame_operator.ingestion.pipeline import Pipeline
+from flame_operator.ingestion.runs import Store
 from flame_operator.reconcile.resolver import Resolver
-from flame_operator.reconcile.revisit import is_overdue, seconds_to_next_pass
+from flame_operator.reconcile.revisit import is_overdue, is_young, seconds_to_next_pass
 from flame_operator.references.tokens import Tokens
-from flame_operator.resource.kinds import DEPLOYMENT, SERVICE, Key, Manifest
+from flame_operator.resource.kinds import DEPLOYMENT, QDRANT, SERVICE, STATEFUL_SET, Key, Manifest
 from flame_operator.resource.ownership import is_going
 from flame_operator.resource.reasons import Reason
 from flame_operator.resource.server import Server, parse_server
-from flame_operator.status.diagnosis import Diagnosis
+from flame_operator.resource.unions import managed_qdrant
 from flame_operator.status.outcome import Outcome, outcome_of
 from flame_operator.status.reporter import Reporter
 from flame_operator.verification.verification import Verification
@@ -86,13 +88,15 @@ class Reconciler:
         defaults = self.defaults()
         await self.children.look(server)
         outcome = await self._converge(server, status, defaults)
+        overdue = is_overdue(status, server.generation, self.now())
+        if managed_qdrant(server):
+            outcome = await self._look_at_store(server, outcome, overdue=overdue)
         if outcome.refused is None:
             outcome = await self._load(server, status, defaults, outcome)
         deployment = self.children.known(server, DEPLOYMENT.kind)
         service = self.children.known(server, SERVICE.kind)
         check = self.verification.verify(server, status, deployment, service)
-        overdue = is_overdue(status, self.now())
-        why = await self.diagnosis.why_no_pod_serves(server, deployment) if overdue else ""
+        why = await self.diagnosis.of_server(server, deployment) if overdue else None
         outcome = replace(outcome, check=check, why=why)
         await self.reporter.report(server, deployment, outcome)
         if outcome.refused is not None:
@@ -132,11 +136,23 @@ class Reconciler:
                 return outcome
         raise Conflict(f"the children changed {ROUNDS} times during this pass: {last_conflict}")
 
+    async def _look_at_store(self, server: Server, outcome: Outcome, *, overdue: bool) -> Outcome:
+        """Add the state of the server's own Qdrant to the outcome."""
+        store = self.children.known(server, STATEFUL_SET.kind, QDRANT)
+        why = await self.diagnosis.of_store(server, store) if overdue else None
+        if why is None and (overdue or is_young(store, self.now())):
+            why = await self.diagnosis.of_volumes(store)
+        return replace(outcome, store=pod_counts(store), why_store=why)
+
     async def _load(self, server: Server, status: Manifest, defaults: Defaults, outcome: Outcome) -> Outcome:
         """Take the next step of loading docs, and add the state of ingestion to the outcome."""
-        missing = outcome.missing_for_ingestion
+        store = Store(
+            ready=outcome.store is None or outcome.store.ready > 0,
+            why=outcome.why_store.message if outcome.why_store else "",
+            missing=outcome.missing_for_ingestion,
+        )
         try:
-            state = await self.pipeline.advance(server, status, defaults, missing, self.now())
+            state = await self.pipeline.advance(server, status, defaults, store, self.now())
         except NamespaceTerminating:
             raise
         except Refused as refused:

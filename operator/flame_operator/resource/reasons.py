@@ -43,6 +43,8 @@ NOT_APPLIED = {Reason.NAME_TAKEN, Reason.INVALID_SPEC, Reason.APPLY_REFUSED, Rea
 
 # These reasons explain why there are no pods.
 NO_PODS = {Reason.REFERENCE_MISSING, Reason.PODS_REJECTED, Reason.PROGRESS_DEADLINE_EXCEEDED}
+# With these reasons Stalled tells what pods, or those who should make them, have told.
+OF_PODS = {Reason.PODS_REJECTED, Reason.PODS_NOT_READY, Reason.PROGRESS_DEADLINE_EXCEEDED}
 # These reasons explain why pods have nothing to serve.
 NO_INDEX = {Reason.INGESTING, Reason.INGESTION_FAILED, Reason.INDEX_HELD_BACK}
 REASONS = {str(reason) for reason in Reason}

@@ -1,5 +1,6 @@
 """Makes a server's status and its conditions. Pure: nothing in the status changes without a cause."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from flame_operator.desired.naming import mode, selector_labels, url
@@ -20,8 +21,12 @@ from flame_operator.resource.status import condition
 from flame_operator.resource.unions import loads_docs
 from flame_operator.status.index import ingestion_trouble, kept, memory, needs_the_user, searched
 from flame_operator.status.outcome import Check, Outcome
+from flame_operator.workloads.causes import Cause
 from flame_operator.workloads.deployments import PodCounts, pod_counts
 
+ADVICE = "Check the pods: perhaps an image can't be pulled, a container fails, or the cluster has no room."
+STORE, RUN = "Qdrant: ", "A run: "
+"""Whose pods a cause is about, before its message; the server's own need no word."""
 PENDING = "Pending"
 """The reason of the conditions that a new resource gets from the CRD's defaults."""
 
@@ -40,7 +45,7 @@ def server_status(
     """
     pods = pod_counts(deployment)
     check = outcome.check if pods.available else None
-    available = _available(pods, outcome.why)
+    available = _available(pods, outcome.why.message if outcome.why else "")
     verified = _verified(pods, check, old)
     index = _index_ready(available, outcome.ingestion)
     stalled = _stalled(server, outcome, pods, index)
@@ -131,16 +136,35 @@ def _available(pods: PodCounts, why: str) -> Condition:
         return Condition("Unknown", Reason.DEPLOYING, "The Deployment has not reported on its pods yet.")
     if pods.wanted == 0:
         return Condition("False", Reason.SCALED_TO_ZERO, "No pods are wanted: the Deployment has 0 replicas.")
-    if failure := _failure(pods):
+    if failure := _failure(pods, why):
         return failure._replace(status="False")
     return Condition("False", Reason.PODS_NOT_READY, f"None of {pods.wanted} pods is ready. {why}".strip())
 
 
-def _failure(pods: PodCounts) -> Condition | None:
+def _failure(pods: PodCounts, why: str) -> Condition | None:
     if pods.rejected:
         return Condition("True", Reason.PODS_REJECTED, pods.rejected)
     if pods.stuck:
-        return Condition("True", Reason.PROGRESS_DEADLINE_EXCEEDED, pods.stuck)
+        return Condition("True", Reason.PROGRESS_DEADLINE_EXCEEDED, f"{pods.stuck} {why or ADVICE}")
+    return None
+
+
+def _causes(outcome: Outcome) -> Iterator[tuple[str, Cause]]:
+    """What keeps pods from being as the spec says, and whose pods they are."""
+    if outcome.why:
+        yield "", outcome.why
+    if outcome.why_store:
+        yield STORE, outcome.why_store
+    if outcome.ingestion and outcome.ingestion.cause:
+        yield RUN, outcome.ingestion.cause
+
+
+def _stuck(outcome: Outcome) -> Condition | None:
+    """The condition Stalled when pods, or those who should make them, tell that somebody has to act."""
+    for whose, cause in _causes(outcome):
+        if cause.needs_user:
+            reason = Reason.PODS_REJECTED if cause.refused else Reason.PODS_NOT_READY
+            return Condition("True", reason, f"{whose}{cause.message}")
     return None
 
 
@@ -191,12 +215,16 @@ def _stalled(  # noqa: PLR0911 - a list
             Reason.APPLY_REFUSED,
             f"The API server refuses an object that the spec asks for: {outcome.refused}",
         )
-    if failure := _failure(pods):
+    if failure := _failure(pods, outcome.why.message if outcome.why else "") or _stuck(outcome):
         return failure
     if index.reason == Reason.INGESTION_FAILED and needs_the_user(outcome.ingestion):
         return index._replace(status="True")
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
+    if any(_causes(outcome)):
+        return Condition(
+            "False", Reason.UP_TO_DATE, "Perhaps it goes on by itself: see Reconciling and Ready."
+        )
     return Condition("False", Reason.UP_TO_DATE, "Nothing is blocking progress.")
 
 
@@ -219,7 +247,7 @@ def _reconciling(  # noqa: PLR0911 - a list
             "False", Reason.SUSPENDED, "spec.suspend is true: the children are left as they are."
         )
     if stalled.status == "True":
-        return Condition("False", stalled.reason, "See the condition Stalled.")
+        return Condition("False", stalled.reason, f"Stalled: {stalled.message}")
     if outcome.being_deleted:
         return Condition(
             "True", Reason.DEPLOYING, f"Waiting for the deletion of {', '.join(outcome.being_deleted)}."
@@ -238,11 +266,21 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition("True", Reason.DEPLOYING, "The children are being created.")
     if index.reason == Reason.INGESTING:
         return index._replace(status="True")
-    if not pods.complete:
-        return Condition(
-            "True", Reason.ROLLOUT_IN_PROGRESS, "Not all pods run the current spec and are ready yet."
-        )
-    return Condition("False", Reason.UP_TO_DATE, "All children match the spec.")
+    return _unfinished(pods, outcome) or Condition("False", Reason.UP_TO_DATE, "All children match the spec.")
+
+
+def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
+    """The condition Reconciling while what children make isn't as the spec says."""
+    why = {whose: cause.message for whose, cause in _causes(outcome)}
+    for whose, counts in (("", pods), (STORE, outcome.store)):
+        if counts is not None and not counts.complete:
+            message = f"{whose}Not all pods run the current spec and are ready yet. {why.get(whose, '')}"
+            return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message.strip())
+    if STORE in why:
+        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{STORE}{why[STORE]}")
+    if RUN in why:
+        return Condition("True", Reason.INGESTING, f"{RUN}{why[RUN]}")
+    return None
 
 
 def _ready(

@@ -13,6 +13,8 @@ from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.reasons import Condition
 from flame_operator.resource.server import Server
 from flame_operator.status.unsupported import unsupported
+from flame_operator.workloads.causes import Cause
+from flame_operator.workloads.deployments import PodCounts
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ class Outcome:
     """Fields that need something that this cluster or this installation lacks, with what to do."""
     waits_for_turn: bool = False
     """Whether pods wait until those of other servers that read the same Secret have been replaced."""
-    why: str = ""
-    """Why no pod is ready, as far as the pods tell."""
+    why: Cause | None = None
+    """Why not all pods of the server run the current spec and are ready, as far as that is known."""
+    store: PodCounts | None = None
+    """The pods of the server's own Qdrant; None when it has none."""
+    why_store: Cause | None = None
+    """Why not all of those are ready, as far as that is known."""
     ingestion: IngestionState | None = None
     """The state of ingestion; None when the operator loads nothing."""
     check: Check | None = None

@@ -1,4 +1,4 @@
-"""Reads the state of a server's pods from its Deployment. Pure."""
+"""Reads the state of pods from the Deployment or the StatefulSet that makes them. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from flame_operator.formats.shape import at, mapping, mappings, number, text
 from flame_operator.resource.annotations import REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import QDRANT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
-
-ADVICE = "Check the pods: perhaps an image can't be pulled, a container fails, or the cluster has no room."
-
+from flame_operator.workloads.causes import SERVER_PODS, refusal
+from flame_operator.workloads.words import stable
 
 LATEST = 2**53
 """The largest generation of an object that counts as one."""
@@ -20,14 +19,18 @@ _FAILED = "ProgressDeadlineExceeded"
 
 @dataclass(frozen=True)
 class PodCounts:
-    """How many pods a Deployment has and wants, and what keeps it from having them."""
+    """How many pods a Deployment or StatefulSet has and wants, and what keeps it from having them."""
 
     wanted: int = DEFAULT_REPLICAS
     total: int = 0
     ready: int = 0
     available: int = 0
     seen: bool = False
-    """Whether the Deployment has reported at all."""
+    """Whether it has reported at all."""
+    current: bool = False
+    """Whether the counts are about the newest spec."""
+    updated: int = 0
+    """How many pods run that spec."""
     complete: bool = False
     """Whether all pods run the current spec and are available."""
     rejected: str | None = None
@@ -37,13 +40,14 @@ class PodCounts:
 
 
 def pod_counts(deployment: Manifest | None) -> PodCounts:
-    """The counts of a live Deployment's pods; of none when there is no Deployment."""
+    """The counts of the pods of a live Deployment or StatefulSet; of none when there is no such object."""
     if deployment is None:
         return PodCounts()
     status = mapping(deployment.get("status"))
     wanted = number(at(deployment, "spec", "replicas"))
     wanted = 1 if wanted is None else wanted
     total, available = _count(status, "replicas"), _count(status, "availableReplicas")
+    updated = _count(status, "updatedReplicas")
     current = _is_current(deployment)
     failures = dict(_failures(mappings(status.get("conditions")))) if current else {}
     return PodCounts(
@@ -52,7 +56,9 @@ def pod_counts(deployment: Manifest | None) -> PodCounts:
         ready=_count(status, "readyReplicas"),
         available=available,
         seen="observedGeneration" in status,
-        complete=current and _count(status, "updatedReplicas") == total == available == wanted,
+        current=current,
+        updated=updated,
+        complete=current and updated == total == available == wanted,
         rejected=failures.get("ReplicaFailure"),
         stuck=failures.get("Progressing"),
     )
@@ -72,15 +78,10 @@ def _failures(conditions: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]
     for condition in conditions:
         message = text(condition.get("message")) or text(condition.get("reason")) or "no message"
         match condition.get("type"), condition.get("status"), condition.get("reason"):
-            case "ReplicaFailure", "True", _:
-                yield "ReplicaFailure", f"The cluster refuses to create pods: {message}"
+            case ("ReplicaFailure", "True", _) | ("Progressing", "False", "ReplicaSetCreateError"):
+                yield "ReplicaFailure", refusal(message, SERVER_PODS).message
             case "Progressing", "False", "ProgressDeadlineExceeded":
-                yield "Progressing", f"The rollout makes no progress: {message} {ADVICE}"
-
-
-def no_pod_serves(pods: PodCounts) -> bool:
-    """Whether pods are wanted and none is available."""
-    return pods.seen and pods.wanted > 0 and pods.available == 0
+                yield "Progressing", f"The rollout makes no progress: {stable(message)}"
 
 
 def is_rolling(deployment: Manifest) -> bool:

@@ -1,19 +1,30 @@
 """Reads from a Job and its pods how a run ended or how far it is. Pure; bounds the output of containers."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flame_operator.formats.shape import at, mapping, mappings, number, text
 from flame_operator.formats.text import plain
+from flame_operator.formats.times import seconds_between
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.status import IndexInfo
-from flame_operator.workloads.causes import MAX_MESSAGE, exit_code, waits_for_others, why_not_ready
+from flame_operator.workloads.causes import (
+    RUN_PODS,
+    Cause,
+    exit_code,
+    newest_first,
+    statuses,
+    waits_for_others,
+    why_not_ready,
+)
+from flame_operator.workloads.words import MAX_MESSAGE, parsed
 
-MAX_NAME = 63
 MAX_RESULT = 16 * 1024
 """How many characters of a termination message are read; Kubernetes keeps 12 KiB of a pod's."""
+LINGER_SECONDS = 60.0
+"""How long a pod may go on after its last step has ended: containers of others may never end."""
+ENDING = "It is about to end."
 _ENDS = ("Complete", "Failed")
 Activity = Literal["working", "starting", "stuck"]
 """Whether a container of a run works, will soon, or can't unless somebody does something."""
@@ -55,65 +66,106 @@ def finished(job: Manifest) -> dict[str, Any] | None:
     )
 
 
-def ended(job: Manifest, pods: Iterable[Manifest]) -> Ended | None:
-    """How a Job ended, or None while it runs."""
-    last = finished(job)
-    if last is None:
-        return None
-    results = [result for pod in _newest_first(pods) for result in _results(pod)]
-    if last["type"] == "Complete":
+def ended(job: Manifest, pods: Iterable[Manifest], *, progress: str = "", now: str = "") -> Ended | None:
+    """How a run ended, or None while it goes on.
+
+    Its own steps decide: a run whose last step has succeeded is a success, even if containers that others
+    have added to the pod fail, or never end.
+
+    Args:
+        job: The run's Job.
+        pods: The Job's pods.
+        progress: What was last told of the run: Kubernetes deletes the pod of a run that takes too long.
+        now: The time, RFC 3339 in UTC.
+    """
+    pods, last = newest_first(pods), finished(job)
+    results = [result for pod in pods for result in _results(job, pod)]
+    if any(_is_done(job, pod) for pod in pods) or (last is not None and last["type"] == "Complete"):
         found = next((result for result in results if "error" not in result), {})
         return Ended(True, message=_success(found), index=_index(found))
-    failures = [error for result in results if (error := _error(result))]
-    if last.get("reason") == "DeadlineExceeded":
-        return Ended(
-            False,
-            "World",
-            "It took longer than ingestion.deadlineSeconds allows: raise it, or make the sources smaller.",
-        )
-    if failures:
-        error = failures[0]
+    if last is None and not (pods and _hangs(job, pods[0], now)):
+        return None
+    error = next((error for result in results if (error := _error(result))), None)
+    if error is not None:
         kind = _KINDS.get(text(error.get("kind")), "Internal")
         return Ended(False, kind, plain(error.get("message"), MAX_MESSAGE) or "It failed without a message.")
-    why = _why(pods) or plain(last.get("message"), MAX_MESSAGE)
+    cause = why_not_ready(pods, RUN_PODS)
+    if last is not None and last.get("reason") == "DeadlineExceeded":
+        return Ended(False, "World", _too_late(cause.message if cause else progress))
+    why = cause.message if cause else plain(mapping(last).get("message"), MAX_MESSAGE)
     return Ended(False, "Internal", f"{why} See the log of Job {job['metadata']['name']}.".strip())
 
 
-def progress(pods: Iterable[Manifest]) -> str:
-    """A sentence that tells how far a run is; it stays the same as long as the run does the same thing."""
-    newest = next(iter(_newest_first(pods)), None)
-    if newest is None:
-        return "Its pod is being created."
+def _too_late(why: str) -> str:
+    """What to do about a run that took too long: more time helps only one that has been at work."""
+    if not why or any(does in why for does in (*_DOES.values(), ENDING)):
+        return "It took longer than ingestion.deadlineSeconds allows: raise it, or make the sources smaller."
+    return f"It was stopped after ingestion.deadlineSeconds, and hadn't got to work. {why}"
+
+
+def _steps(job: Manifest) -> list[str]:
+    """The names of a run's own containers, in the order in which they run."""
+    pod = at(job, "spec", "template", "spec")
     names = [
-        plain(one.get("name"), MAX_NAME)
-        for part in ("initContainers", "containers")
-        for one in mappings(at(newest, "spec", part))
+        text(one.get("name")) for part in ("initContainers", "containers") for one in mappings(at(pod, part))
     ]
-    states = {text(one.get("name")): mapping(one.get("state")) for one in _statuses(newest)}
-    for step, name in enumerate(names, 1):
-        if "terminated" not in states.get(name, {}):
-            if "running" in states.get(name, {}):
-                of = f"Step {step} of {len(names)}: " if len(names) > 1 else ""
-                return f"{of}{_DOES.get(name, name)}."
-            break
-    # Between two steps, and between two pods of a Job that tries again.
-    failed = next((error for result in _results(newest) if (error := _error(result))), None)
-    if failed is not None:
-        return f"Trying again: {plain(failed.get('message'), MAX_MESSAGE)}"
-    # A container that has ended well isn't the cause: the next step is about to start, or the Job to end.
-    unfinished = [one for one in _statuses(newest) if at(one, "state", "terminated", "exitCode") != 0]
-    status = {**mapping(newest.get("status")), "containerStatuses": unfinished}
-    return why_not_ready([{**newest, "status": status}]) or (
-        "Its pod is starting." if unfinished else "It is about to end."
+    return [name for name in names if name in _DOES]
+
+
+def _own(job: Manifest, pod: Manifest) -> dict[str, dict[str, Any]]:
+    """The statuses of the run's own containers by name, in the order in which they run."""
+    found = {text(one.get("name")): one for one in statuses(pod)}
+    return {name: found.get(name, {}) for name in _steps(job)}
+
+
+def _is_done(job: Manifest, pod: Manifest) -> bool:
+    """Whether the last step of a run has succeeded."""
+    last = next(reversed(_own(job, pod).values()), {})
+    return exit_code(mapping(at(last, "state", "terminated"))) == 0
+
+
+def _hangs(job: Manifest, pod: Manifest, now: str) -> bool:
+    """Whether the last step has failed, and something that isn't the run's keeps the pod from ending."""
+    last = mapping(at(next(reversed(_own(job, pod).values()), {}), "state", "terminated"))
+    since = text(last.get("finishedAt"))
+    return (
+        bool(last and now)
+        and at(pod, "status", "phase") == "Running"
+        and (seconds_between(since, now) >= LINGER_SECONDS)
     )
 
 
-def activity(pods: Iterable[Manifest]) -> Activity:
+def progress(job: Manifest, pods: Iterable[Manifest], cause: Cause | None = None) -> str:
+    """A sentence that tells how far a run is; it stays the same as long as the run does the same thing.
+
+    Args:
+        job: The run's Job.
+        pods: The Job's pods.
+        cause: What keeps it from going on, as far as that is known.
+    """
+    newest = next(iter(newest_first(pods)), None)
+    if newest is None:
+        return cause.message if cause else "Its pod is being created."
+    own = _own(job, newest)
+    for step, (name, status) in enumerate(own.items(), 1):
+        if at(status, "state", "running") is not None:
+            of = f"Step {step} of {len(own)}: " if len(own) > 1 else ""
+            return f"{of}{_DOES[name]}."
+    # Between two steps, and between two pods of a Job that tries again.
+    failed = next((error for result in _results(job, newest) if (error := _error(result))), None)
+    if failed is not None:
+        return f"Trying again: {plain(failed.get('message'), MAX_MESSAGE)}"
+    if _is_done(job, newest):
+        return ENDING
+    return cause.message if cause else "Its pod is starting."
+
+
+def activity(job: Manifest, pods: Iterable[Manifest]) -> Activity:
     """What a Job's pods are doing: whether they cost anybody anything, and whether they will."""
-    found = list(pods)
-    if any("running" in mapping(one.get("state")) for pod in found for one in _statuses(pod)):
+    found = newest_first(pods)
+    if any(at(one, "state", "running") is not None for pod in found for one in _own(job, pod).values()):
         return "working"
-    return "stuck" if waits_for_others(_newest_first(found)[:1]) else "starting"
+    return "stuck" if waits_for_others(found[:1]) else "starting"
 
 
 def _error(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -121,44 +173,13 @@ def _error(result: dict[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _statuses(pod: Manifest) -> Iterator[dict[str, Any]]:
-    yield from mappings(at(pod, "status", "initContainerStatuses"))
-    yield from mappings(at(pod, "status", "containerStatuses"))
-
-
-def _newest_first(pods: Iterable[Manifest]) -> Sequence[Manifest]:
-    return sorted(
-        pods,
-        key=lambda pod: (text(pod["metadata"].get("creationTimestamp")), text(pod["metadata"].get("name"))),
-        reverse=True,
-    )
-
-
-def _results(pod: Manifest) -> Iterator[dict[str, Any]]:
-    """The termination messages of a pod's containers that are JSON objects, the last one first."""
-    for status in reversed(list(_statuses(pod))):
-        found = _parsed(text(at(status, "state", "terminated", "message")))
+def _results(job: Manifest, pod: Manifest) -> Iterator[dict[str, Any]]:
+    """The termination messages of the run's own containers that are JSON objects, the last one first."""
+    for status in reversed(list(_own(job, pod).values())):
+        message = text(at(status, "state", "terminated", "message"))
+        found = parsed(message) if len(message) <= MAX_RESULT else None
         if isinstance(found, dict):
             yield found
-
-
-def _parsed(message: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value that a message holds; None when it holds none, or is larger than a message can be."""
-    try:
-        return json.loads(message) if len(message) <= MAX_RESULT else None
-    except (ValueError, RecursionError):  # brackets within brackets, thousands of them
-        return None
-
-
-def _why(pods: Iterable[Manifest]) -> str:
-    for pod in _newest_first(pods):
-        for status in _statuses(pod):
-            ended_with = mapping(at(status, "state", "terminated"))
-            if ended_with.get("reason") == "OOMKilled":
-                return "It ran out of memory: raise ingestion.resources.limits.memory."
-            if code := exit_code(ended_with):
-                return f"Container {plain(status.get('name'), MAX_NAME)} ended with exit code {code}."
-    return ""
 
 
 def _index(result: Manifest) -> Manifest:

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flame_operator.api.lists import slim_event
 from flame_operator.changes.compare import corrections, grows, is_subset
 from flame_operator.desired.run import run_of
 from flame_operator.errors import Conflict, Unavailable, UserError
@@ -24,7 +25,17 @@ from flame_operator.ingestion.record import as_status, record_of
 from flame_operator.reconcile.queue import MOST_BUGS, WorkQueue
 from flame_operator.resource.kinds import JOB, SERVER, STATEFUL_SET, Key, Manifest
 from flame_operator.resource.server import parse_server
-from flame_operator.workloads.causes import why_not_ready
+from flame_operator.workloads.causes import (
+    QDRANT_PODS,
+    RUN_PODS,
+    SERVER_PODS,
+    is_pending,
+    waits_for_volume,
+    why_no_pod,
+    why_no_start,
+    why_no_volume,
+    why_not_ready,
+)
 from flame_operator.workloads.deployments import (
     is_rolling,
     pod_counts,
@@ -113,13 +124,21 @@ def test_any_last_message_of_a_run_ends_in_a_status(message: str, kind: str, cod
         status = town.kube.objects[SERVER.kind, key]["status"]
         assert status["ingestion"]["phase"] in ("Succeeded", "Failed")
         valid_status(status)
-        pod = {"metadata": {"name": "x"}, "status": {"containerStatuses": [
+        pod: Any = {"metadata": {"name": "x"}, "status": {"containerStatuses": [
             {"name": code, "state": {"terminated": {"exitCode": code, "message": message, "reason": code}}}
         ]}}  # fmt: skip
-        assert len(progress([pod])) <= 1000
-        found = ended(
-            {"metadata": {"name": "j"}, "status": {"conditions": [{"type": kind, "status": "True"}]}}, [pod]
-        )
+        job = {
+            "metadata": {"name": "j"},
+            "spec": {"template": {"spec": {"containers": [{"name": "publish"}, {"name": code}]}}},
+            "status": {"conditions": [{"type": kind, "status": "True"}]},
+        }
+        pod["status"] = {
+            "containerStatuses": [
+                {**pod["status"]["containerStatuses"][0], "name": name} for name in (code, "publish")
+            ]
+        }
+        assert len(progress(job, [pod])) <= 1000
+        found = ended(job, [pod], progress=message, now=message)
         assert found is not None
         assert len(found.message) <= 1000
 
@@ -138,6 +157,8 @@ def test_no_reader_of_live_objects_raises(one: Any, two: Any, three: Any) -> Non
         },
         "spec": one, "status": two,
     }  # fmt: skip
+    steps = {"initContainers": [{"name": "fetch"}], "containers": [{"name": "publish"}, {"name": one}]}
+    a_job = {"metadata": body["metadata"], "spec": {"template": {"spec": steps}}}
     pod = {**body, "status": {"containerStatuses": one, "initContainerStatuses": [two], "conditions": three}}
     of = parse_server(server())
     deployments = (
@@ -160,12 +181,21 @@ def test_no_reader_of_live_objects_raises(one: Any, two: Any, three: Any) -> Non
         is_subset(found, body)
         corrections(found, body)
     for pods in ([pod], [body, pod]):
-        assert len(progress(pods)) <= 1000
-        why_not_ready(pods)
-        activity(pods)
-        ended(
-            {**body, "status": {"conditions": [{"type": "Failed", "status": "True", "message": one}]}}, pods
-        )
+        for job in (body, {"metadata": body["metadata"], "spec": {"template": one}}, a_job):
+            assert len(progress(job, pods)) <= 1000
+            activity(job, pods)
+            failed = {"conditions": [{"type": "Failed", "status": "True", "message": one}]}
+            ended({**job, "status": failed}, pods, now="2026-01-01T00:00:00Z")
+            ended({**job, "status": {}}, pods, now="2026-01-01T00:00:00Z")
+        for part in (SERVER_PODS, QDRANT_PODS):
+            why_not_ready(pods, part)
+        any(waits_for_volume(pod) or is_pending(pod) for pod in pods)
+    event = slim_event({"reason": "FailedCreate", "message": one, "series": two, "lastTimestamp": three})
+    for events in ([event], [{**event, "reason": "FailedMount"}, {**event, "reason": "FailedBinding"}]):
+        why_no_pod(events, RUN_PODS)
+        why_no_start(events)
+        for claim in (body, {"status": {"phase": "Pending"}, "spec": one}):
+            why_no_volume("claim", claim, events, RUN_PODS)
     record = record_of({"ingestion": {"phase": one, "attempt": two, "job": three}}, "ingestion")
     as_status(record)
     assert record_of({"ingestion": one}, "ingestion") is not None

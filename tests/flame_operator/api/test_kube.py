@@ -10,7 +10,7 @@ from kubernetes.aio.client import Configuration
 
 from flame_operator.api.calls import CHILD_BYTES
 from flame_operator.api.kube import AioKube
-from flame_operator.api.lists import MOST_PODS
+from flame_operator.api.lists import MOST_EVENTS, MOST_PODS
 from flame_operator.api.paging import PAGE, PAGE_BYTES
 from flame_operator.api.transport import ATTEMPTS, Transport, connect, open_session
 from flame_operator.errors import (
@@ -207,6 +207,38 @@ async def test_a_list_whose_page_is_too_large_is_read_in_smaller_ones(api: Api) 
     api.answer(200, {"metadata": {}, "items": [{"metadata": {"name": "b"}}]})
     assert [item["metadata"]["name"] async for item in api.kube.list(DEPLOYMENT)] == ["a", "b"]
     assert [query["limit"] for _, _, query, _, _ in api.asked] == ["250", "62", "15", "3", "1", "1"]
+
+
+async def test_events_are_those_about_one_object_and_few_fields_of_them(api: Api) -> None:
+    events = [
+        {
+            "reason": "FailedMount",
+            "message": "x" * 5000,
+            "lastTimestamp": "2026-01-01T00:00:00Z",
+            "metadata": {},
+        },
+        {
+            "reason": "FailedCreate",
+            "message": "y",
+            "eventTime": "2026-01-01T00:00:00.5Z",
+            "lastTimestamp": None,
+        },
+        {"reason": 7, "message": None, "series": {"lastObservedTime": "2026-01-02T00:00:00Z"}},
+    ]
+    api.answer(200, {"metadata": {"continue": "more"}, "items": [*events, "none"]})
+    found = await api.kube.events_about("uid-1", "team")
+    assert [(one["reason"], one["time"][:10]) for one in found] == [
+        ("FailedMount", "2026-01-01"), ("FailedCreate", "2026-01-01"), ("", "2026-01-02"),
+    ]  # fmt: skip
+    assert max(len(one["message"]) for one in found) < 2500
+    query = {"fieldSelector": "involvedObject.uid=uid-1", "limit": str(MOST_EVENTS)}
+    assert [one[1:3] for one in api.asked] == [("/api/v1/namespaces/team/events", query)]
+
+
+async def test_events_that_are_too_large_are_refused(api: Api) -> None:
+    api.answer(200, {"metadata": {}, "items": [{"message": "x" * PAGE_BYTES}]})
+    with pytest.raises(Refused):
+        await api.kube.events_about("uid-1", "team")
 
 
 async def test_an_answer_that_is_no_list_is_trouble(api: Api) -> None:

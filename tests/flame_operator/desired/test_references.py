@@ -1,11 +1,17 @@
 """The Secrets and ConfigMaps that a server needs."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from hypothesis import given
 
 from flame_operator.desired.references import Reference, credentials, references
 from flame_operator.resource.kinds import CONFIG_MAP, SECRET
-from flame_operator.resource.server import Server
+from flame_operator.resource.server import Server, parse_server
 from tests.support.operator.children import children_of, parse, supported_servers
+from tests.support.operator.crd import SCHEMA
+from tests.support.operator.fake_kube import server
 
 EXTERNAL = {
     "type": "External",
@@ -86,3 +92,44 @@ def test_pods_mount_what_rolls_them_and_nothing_else(one: Server) -> None:
     assert {reference for reference in references(one) if reference.rolls} == {
         reference for _, reference in credentials(one)
     }
+
+
+def _references(schema: dict[str, Any], path: str = "spec") -> Iterator[str]:
+    """The fields of the schema that name another object."""
+    for name, field in schema.get("properties", {}).items():
+        if name.endswith("Ref"):
+            yield f"{path}.{name}"
+        else:
+            yield from _references(field, f"{path}.{name}")
+    if "items" in schema:
+        yield from _references(schema["items"], f"{path}[0]")
+
+
+def _spec_with(path: str) -> dict[str, Any]:
+    """The least spec in which the field names an object."""
+    *way, last = path.removeprefix("spec.").split(".")
+    reference = {"claimName": "x"} if last == "persistentVolumeClaimRef" else {"name": "x", "key": "k"}
+    spec: dict[str, Any] = {last: reference}
+    for name in reversed(way):
+        spec = {name[:-3]: [{"name": "one", **spec}]} if name.endswith("[0]") else {name: spec}
+    types = {
+        "auth": "Bearer",
+        "embedding": "OpenAI" if "openAI" in way else "AzureOpenAI",
+        "vectorStore": "External",
+    }
+    needs = {
+        "azureOpenAI": {"endpoint": "https://a.example", "deployment": "d"}, "openAI": {"model": "m"},
+        "external": {"url": "https://q.example"}, "ingress": {"host": "a.example"}, "git": {"url": "https://g.example"},
+    }  # fmt: skip
+    place = spec
+    for name in way:
+        place = place[name[:-3]][0] if name.endswith("[0]") else place[name]
+        place |= needs.get(name, {})
+    return {name: ({"type": types[name]} if name in types else {}) | value for name, value in spec.items()}
+
+
+@pytest.mark.parametrize("path", sorted(_references(SCHEMA["properties"]["spec"])))
+def test_every_field_that_names_an_object_is_a_reference_that_is_checked(path: str) -> None:
+    """Whatever is missing is told: a pod that mounts it would wait for ever, and say so only in an Event."""
+    (found,) = references(parse_server(server(**_spec_with(path))))
+    assert (found.field, found.name) == (path, "x")

@@ -161,7 +161,8 @@ def test_a_schedule_runs_once_however_many_times_were_missed() -> None:
     record = loaded(of)
     due = decided(of, record, now="2026-01-09T03:00:00Z")
     assert due.start == Run("ingest", "schedule/2026-01-09T03:00:00Z", inputs(of, DEFAULTS))
-    done = decided(of, due.record, live(of, due.start), ended=DONE, now="2026-01-09T03:05:00Z")
+    job = live(of, due.start, ended="Complete")
+    done = decided(of, due.record, job, ended=DONE, now="2026-01-09T03:05:00Z")
     assert done.start is None
     assert done.look_again == 24 * 3600 - 300
 

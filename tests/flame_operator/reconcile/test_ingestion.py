@@ -40,12 +40,15 @@ def status(kube: FakeKube) -> Any:
 
 
 def store_is_ready(kube: FakeKube, operator: Operator) -> None:
-    operator.cache.put(kube.edit(STATEFUL_SET.kind, STORE, status={"readyReplicas": 1}))
+    generation = kube.objects[STATEFUL_SET.kind, STORE]["metadata"].get("generation", 0)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+    found = {"observedGeneration": generation, **counts}
+    operator.cache.put(kube.edit(STATEFUL_SET.kind, STORE, status=found))
 
 
 def end(kube: FakeKube, operator: Operator, result: Manifest, *, kind: str = "Complete") -> None:
     """The Job ends, as Kubernetes would tell, and its pod says why."""
-    job = jobs(kube)[-1]
+    job, code = jobs(kube)[-1], int("error" in result)
     name = job["metadata"]["name"]
     kube.objects["Pod", Key(KEY.namespace, f"{name}-x")] = {
         "kind": "Pod",
@@ -57,7 +60,10 @@ def end(kube: FakeKube, operator: Operator, result: Manifest, *, kind: str = "Co
         "spec": {"containers": [{"name": "publish"}]},
         "status": {
             "containerStatuses": [
-                {"name": "publish", "state": {"terminated": {"exitCode": 0, "message": json.dumps(result)}}}
+                {
+                    "name": "publish",
+                    "state": {"terminated": {"exitCode": code, "message": json.dumps(result)}},
+                }
             ]
         },
     }

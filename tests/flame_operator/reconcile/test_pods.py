@@ -157,6 +157,10 @@ async def test_pods_that_do_not_get_ready_are_asked_why() -> None:
     kube = with_server()
     operator = await running(kube)
     with_pods(kube, operator, 0)
+    status = kube.objects[DEPLOYMENT.kind, KEY]["status"]
+    operator.cache.put(
+        kube.edit(DEPLOYMENT.kind, KEY, status={**status, "replicas": 2, "updatedReplicas": 2})
+    )
     kube.create(
         {
             "kind": "Pod",

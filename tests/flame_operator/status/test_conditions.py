@@ -20,6 +20,7 @@ from flame_operator.status import index as index_module
 from flame_operator.status.conditions import PENDING, blocked_status, server_status
 from flame_operator.status.outcome import Check, Outcome
 from flame_operator.verification.verdict import Finding
+from flame_operator.workloads.causes import Cause
 from tests.support.operator.crd import SCHEMA
 from tests.support.operator.fake_kube import server
 
@@ -264,7 +265,7 @@ def test_a_paced_rollout_says_that_it_waits() -> None:
 
 
 def test_the_message_tells_what_pods_tell() -> None:
-    found = status(deployment(), outcome=Outcome(why="The image x can't be pulled."))
+    found = status(deployment(), outcome=Outcome(why=Cause("The image x can't be pulled.")))
     assert found["conditions"][0]["message"] == "None of 2 pods is ready. The image x can't be pulled."
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flame_operator.resource.kinds import Manifest
-from flame_operator.workloads.deployments import is_rolling, reads_secret, references_digest
+from flame_operator.workloads.deployments import is_rolling, pod_counts, reads_secret, references_digest
 
 
 def deployment(*, generation: int = 2, observed: int | None = 2, **condition: Any) -> Manifest:  # noqa: ANN401
@@ -13,6 +13,31 @@ def deployment(*, generation: int = 2, observed: int | None = 2, **condition: An
     if condition:
         status["conditions"] = [{"type": "Available", "reason": "x"}, {"type": "Progressing", **condition}]
     return {"metadata": {"generation": generation}, "status": status}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": 'pods "docs-7f5-x8k2p" is forbidden: exceeded quota: tiny',
+        },
+        {
+            "type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
+            "message": 'replicasets.apps "docs-7f5" is forbidden: exceeded quota: tiny',
+        },
+    ],
+    ids=["pods", "replica-sets"],
+)  # fmt: skip
+def test_what_the_cluster_refuses_is_told(condition: Manifest) -> None:
+    body = deployment()
+    body["status"]["conditions"] = [condition]
+    rejected = pod_counts(body).rejected
+    assert rejected is not None
+    assert "exceeded quota: tiny" in rejected
+    assert "Change spec.resources" in rejected
+    body["status"]["observedGeneration"] = 1
+    assert pod_counts(body).rejected is None
 
 
 @pytest.mark.parametrize(

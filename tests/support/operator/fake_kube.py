@@ -3,11 +3,14 @@
 
 import copy
 import itertools
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from flame_operator.api import selected
+from flame_operator.api.lists import slim_event
 from flame_operator.errors import Conflict
-from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of, without_content
+from flame_operator.resource.kinds import POD, SERVER, Key, Kind, Manifest, key_of, without_content
 
 
 class Crash(BaseException):
@@ -87,7 +90,17 @@ class FakeKube:
             chosen = all(labels.get(label) == value for label, value in wanted)
             if found == kind.kind and namespace in (None, key.namespace) and chosen:
                 found_body = without_content(kind, body["metadata"]) if metadata_only else body
-                yield copy.deepcopy(found_body)
+                yield _seen(found_body) if kind == POD else copy.deepcopy(found_body)
+
+    async def events_about(self, uid: str, namespace: str) -> Sequence[Manifest]:
+        self.requests.append("list Event")
+        if "list Event" in self.fail:
+            raise self.fail["list Event"]
+        return [
+            slim_event(body)
+            for (kind, key), body in self.objects.items()
+            if kind == "Event" and key.namespace == namespace and body["involvedObject"]["uid"] == uid
+        ]
 
     async def delete(self, child: Manifest, *, propagation: str = "Background") -> None:  # noqa: ARG002 - at once
         slot = (child["kind"], key_of(child))
@@ -171,3 +184,9 @@ def server(name: str = "docs", namespace: str = "team", *, uid: str = "uid-1", *
         "metadata": {"name": name, "namespace": namespace, "uid": uid, "generation": 1},
         "spec": spec,
     }
+
+
+def _seen(pod: Manifest) -> Manifest:
+    """What a list says of a pod."""
+    read: Manifest = selected.pods(json.dumps({"items": [pod]}).encode())["items"][0]
+    return {**read, "apiVersion": "v1", "kind": POD.kind}

@@ -7,6 +7,7 @@ from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
+from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.informer.cache import Cache
 from flame_operator.informer.sweep import sweep
 from flame_operator.ingestion.pipeline import Pipeline
@@ -19,7 +20,6 @@ from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key, Mani
 from flame_operator.resource.server import parse_server
 from flame_operator.rollouts.pacer import Pacer
 from flame_operator.rollouts.rollouts import Rollouts
-from flame_operator.status.diagnosis import Diagnosis
 from flame_operator.status.events import Event
 from flame_operator.status.reporter import Reporter
 from flame_operator.telemetry.metrics import Metrics
@@ -74,11 +74,12 @@ class Operator:
         self.rollouts = Rollouts(self.pacer)
         self.now = "2026-01-01T00:00:00Z"
         self.seconds = 0.0
-        """The time of the clock by which turns to load docs end."""
+        """The time of the clock by which turns to load docs end, and Events count."""
         self.defaults = Defaults(image="image:1")
         children = Children(kube, self.cache)
         self.loads = Turns(10, self.turns.append, lambda: self.seconds)
-        self.pipeline = Pipeline(kube, self.cache, self.loads, Metrics())
+        diagnosis = Diagnosis(kube, lambda: self.seconds)
+        self.pipeline = Pipeline(kube, self.cache, self.loads, diagnosis, Metrics())
         self.reconcile = Reconciler(
             cache=self.cache,
             defaults=lambda: self.defaults,
@@ -87,7 +88,7 @@ class Operator:
             applier=Applier(kube, self.cache, children),
             pipeline=self.pipeline,
             verification=Verification(self.verifier),  # type: ignore[arg-type]
-            diagnosis=Diagnosis(kube),
+            diagnosis=diagnosis,
             reporter=Reporter(kube, self.cache, self.recorder, now=lambda: self.now),  # type: ignore[arg-type]
             now=lambda: self.now,
         )

@@ -82,7 +82,7 @@ class Tenants:
 
     def end(self, key: Key, message: str = "{}", *, kind: str = "Complete") -> None:
         """The run's container has left this message, and Kubernetes says that the Job has ended."""
-        terminated = {"terminated": {"exitCode": 0, "message": message}}
+        terminated = {"terminated": {"exitCode": int(kind != "Complete"), "message": message}}
         self.pod(key, {"containerStatuses": [{"name": "publish", "state": terminated}]})
         place = Key(key.namespace, self.job(key)["metadata"]["name"])
         status = {"conditions": [{"type": kind, "status": "True"}]}
