@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import accumulate
 from urllib.parse import urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -22,6 +23,13 @@ from flame_server.errors import FlameMcpError
 _DEEPEST = 150
 # Flame's largest page has about 9,000; the libraries take about 10 s for this limit.
 _MAX_TAGS = 100_000
+# Counted before parsing, which takes long for deep nesting: tags that have no closing one yet and need it.
+_MAX_OPEN = 500
+_NESTING = re.compile(
+    r"<(?:(/)|(?!(?:p|li|d[td]|t[rdh]|thead|tbody|tfoot|colgroup|option|br|hr|img|input|link|meta|col|wbr|area|"
+    r"source|track|embed|param|base)\b)[a-z])",
+    re.IGNORECASE,
+)
 _MAIN = ["[role=main]", "main", "article", "div.body", "div.document", "body"]
 _DROPPED = (
     "script, style, template, noscript, nav, footer, form, button, svg, object, head, "
@@ -80,6 +88,9 @@ def _main(text: str) -> Tag:
     tags = text.count("<")
     if tags > _MAX_TAGS:
         raise FlameMcpError(f"it has {tags} tags; the limit is {_MAX_TAGS}")
+    still_open = accumulate(-1 if tag[1] else 1 for tag in _NESTING.finditer(text))
+    if max(still_open, default=0) > _MAX_OPEN:
+        raise FlameMcpError(f"it is nested more than {_MAX_OPEN} deep; the limit is {_DEEPEST}")
     with warnings.catch_warnings():
         # Warnings about pages that look like XML or like a file name.
         warnings.simplefilter("ignore")

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from flame_server.serving.edge.envelope import _problem
 from flame_server.serving.edge.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES, InFlight
@@ -116,3 +117,11 @@ async def test_too_many_requests_at_once_are_told_so_but_for_probes() -> None:
     assert all(answer.headers["Retry-After"] for answer in answers if answer.status_code == 503)
     assert (await probe).status_code == 200
     assert (await fetch(app)).status_code == 200
+
+
+async def test_a_method_of_15_kilobytes_fills_no_log() -> None:
+    """Attack 64's kind: anybody wrote lines as long as a request's head."""
+    with capture_logs() as events:
+        await fetch(edge(), "A" * 15_000, "/" + "b" * 1_000)
+    assert all(len(str(event)) < 1_000 for event in events)
+    assert any(event.get("method") == "A" * 20 for event in events)

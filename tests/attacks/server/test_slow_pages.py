@@ -78,6 +78,7 @@ DOCS = {
         + "<p></p>" * 10_000
         + "".join(f'<h2 id="h{n}">x</h2>' for n in range(1_000))
     },
+    "HTML: tags that nothing closes": {"doc/a.html": "<main>" + "<b><br>\n" * 45_000},
     "HTML: headings in headings": {
         "doc/a.html": "<main>" + "".join(f'<h1 id="h{n}"><div>' for n in range(60)) + "<i>x</i>" * 5_000
     },

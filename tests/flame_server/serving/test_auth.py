@@ -18,6 +18,7 @@ from flame_server.serving.edge.oidc import OidcVerifier
 from flame_server.serving.edge.rates import RateLimiter
 from flame_server.serving.metrics import Metrics
 from tests.support.server.asgi import Clock, count, echo, edge, fetch
+from tests.support.server.issuers import reach
 
 ISSUER = "https://issuer.example.com/tenant"
 TOKEN = "s3cret-token"  # noqa: S105
@@ -92,7 +93,7 @@ class Issuer:
         self.status = 200
         self.requests: list[str] = []
 
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
+    async def answer(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request.url.path)
         if self.status != 200:
             return httpx2.Response(self.status)
@@ -130,12 +131,7 @@ class Issuer:
 @pytest.fixture
 def issuer(monkeypatch: pytest.MonkeyPatch) -> Issuer:
     served = Issuer()
-    real = httpx2.AsyncClient
-
-    def client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401
-        return real(**{"transport": httpx2.MockTransport(served.answer), **options})
-
-    monkeypatch.setattr(httpx2, "AsyncClient", client)
+    reach(monkeypatch, served.answer)
     return served
 
 

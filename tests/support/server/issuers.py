@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,14 +77,17 @@ class Guarded:
 def installed(monkeypatch: pytest.MonkeyPatch) -> SlowIssuer:
     """An issuer that all clients of this process reach."""
     served = SlowIssuer()
-    real = httpx2.AsyncClient
+    reach(monkeypatch, served.answer)
+    return served
 
-    transport = httpx2.MockTransport(served.answer)
+
+def reach(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[httpx2.Request], Coroutine[None, None, httpx2.Response]],
+) -> None:
+    """Makes all clients of this process reach this answer."""
+    real = httpx2.AsyncClient
+    transport = httpx2.MockTransport(answer)
     # Where `answers.bound` counts what the network delivers.
     transport._pool = SimpleNamespace(_network_backend=None)  # type: ignore[attr-defined]
-
-    def client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401
-        return real(**{"transport": transport, **options})
-
-    monkeypatch.setattr(httpx2, "AsyncClient", client)
-    return served
+    monkeypatch.setattr(httpx2, "AsyncClient", lambda **options: real(**{"transport": transport, **options}))

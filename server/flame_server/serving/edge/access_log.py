@@ -58,7 +58,7 @@ class AccessLog:
                     self._metrics.responded(status, seconds)
                 (_log.debug if probe else _log.info)(
                     "request",
-                    method=scope["method"],
+                    method=scope["method"][:20],
                     path=scope["path"][:256],
                     status=status,
                     milliseconds=round(seconds * 1000, 1),
