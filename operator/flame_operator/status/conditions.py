@@ -8,14 +8,7 @@ from flame_operator.formats.shape import mappings, text
 from flame_operator.formats.text import cut
 from flame_operator.ingestion.record import IngestionState
 from flame_operator.resource.kinds import Manifest
-from flame_operator.resource.reasons import (
-    NO_INDEX,
-    NO_PODS,
-    NOT_APPLIED,
-    REASONS,
-    Condition,
-    Reason,
-)
+from flame_operator.resource.reasons import NO_INDEX, NO_PODS, NOT_APPLIED, REASONS, Condition, Reason
 from flame_operator.resource.server import Server
 from flame_operator.resource.status import condition
 from flame_operator.resource.unions import loads_docs

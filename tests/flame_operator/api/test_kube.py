@@ -259,8 +259,8 @@ async def test_metadata_is_listed_without_the_rest(api: Api) -> None:
 async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> None:
     pod = {
         "metadata": {"name": "a", "annotations": {"x": "y"}},
-        "spec": {"x": "y", "containers": [{"name": "c", "env": []}]},
-        "status": {"phase": "Running", "conditions": []},
+        "spec": {"x": "y"},
+        "status": {"phase": "Running", "conditions": [], "podIP": "192.0.2.1"},
     }
     api.answer(200, {"metadata": {"continue": "next"}, "items": [pod] * MOST_PODS})
     found = [item async for item in api.kube.list(POD, namespace="team")]
@@ -269,8 +269,7 @@ async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> Non
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "a"},
-        "spec": {"containers": [{"name": "c"}]},
-        "status": {"conditions": []},
+        "status": {"phase": "Running", "conditions": []},
     }
 
 
