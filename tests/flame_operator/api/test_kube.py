@@ -266,8 +266,7 @@ async def test_of_pods_only_what_is_read_is_kept_and_not_of_all(api: Api) -> Non
     found = [item async for item in api.kube.list(POD, namespace="team")]
     assert len(found) == MOST_PODS
     assert found[0] == {
-        "apiVersion": "v1",
-        "kind": "Pod",
+        **{"apiVersion": "v1", "kind": "Pod"},
         "metadata": {"name": "a"},
         "status": {"phase": "Running", "conditions": []},
     }
