@@ -156,7 +156,8 @@ class Factory:
     @cached_property
     def pipeline(self) -> Pipeline:
         """Runs the Jobs that load docs."""
-        turns = Turns(self.settings.ingestion_parallelism, self._add)
+        loop = asyncio.get_running_loop()
+        turns = Turns(self.settings.ingestion_parallelism, self._add, loop.time, loop.call_later)
         return Pipeline(self.api, self.cache, turns, self.diagnosis, self.metrics)
 
     @cached_property

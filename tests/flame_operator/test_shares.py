@@ -1,6 +1,9 @@
+import math
+
 import pytest
 
-from flame_operator.shares import REMEMBERED, Buckets, may_have_one_more
+from flame_operator.resource.kinds import Key
+from flame_operator.shares import HALVED_SECONDS, REMEMBERED, Buckets, Line, Usage, may_have_one_more
 
 
 def filled(slots: int, tenants: int) -> list[int]:
@@ -62,3 +65,71 @@ def test_buckets_are_bounded() -> None:
         assert buckets.take(number, 0)
     assert len(buckets) == REMEMBERED
     assert not buckets.take(REMEMBERED, 0)
+
+
+def line_of(*keys: Key, usage: Usage | None = None) -> Line[Key]:
+    line: Line[Key] = Line(usage or Usage())
+    for key in keys:
+        line.add(key)
+    return line
+
+
+def popped(line: Line[Key], now: float = 0, blocked: str = "") -> str:
+    key = line.pop(lambda namespace: namespace != blocked, now)
+    return str(key) if key else ""
+
+
+def test_whoever_comes_new_waits_for_nobody_who_has_been_served_all_the_time() -> None:
+    busy = [Key(f"busy-{number}", f"docs-{n}") for n in range(3) for number in range(100)]
+    line = line_of(*busy)
+    for now in range(150):
+        popped(line, now)
+    line.add(Key("new", "docs"))
+    assert popped(line, 150) == "new/docs"
+    assert len(line) == 150
+
+
+def test_namespaces_that_wait_take_turns() -> None:
+    line = line_of(Key("a", "1"), Key("a", "2"), Key("a", "3"), Key("b", "1"), Key("b", "2"))
+    assert [popped(line) for _ in range(6)] == ["a/1", "b/1", "a/2", "b/2", "a/3", ""]
+
+
+def test_a_turn_counts_less_as_time_passes() -> None:
+    usage = Usage()
+    for _ in range(4):
+        usage.note("earlier", 0)
+    usage.note("later", 4 * HALVED_SECONDS)
+    assert usage.of("earlier") < usage.of("later")
+    assert usage.of("nobody") < usage.of("earlier")
+
+
+def test_turns_of_another_line_count() -> None:
+    usage = Usage()
+    one, other = line_of(Key("a", "1"), Key("b", "1"), usage=usage), line_of(Key("a", "2"), usage=usage)
+    assert popped(other) == "a/2"
+    assert [popped(one), popped(one)] == ["b/1", "a/1"]
+
+
+def test_who_may_not_run_keeps_its_place() -> None:
+    line = line_of(Key("a", "1"), Key("b", "1"))
+    assert popped(line, blocked="a") == "b/1"
+    assert popped(line, blocked="a") == ""
+    assert popped(line) == "a/1"
+
+
+def test_a_key_waits_once_and_not_after_it_was_discarded() -> None:
+    line = line_of(Key("a", "1"), Key("a", "1"), Key("a", "2"))
+    line.discard(Key("a", "1"))
+    line.discard(Key("c", "1"))
+    assert len(line) == 1
+    assert [popped(line), popped(line)] == ["a/2", ""]
+    line.add(Key("a", "1"))
+    assert popped(line) == "a/1"
+
+
+def test_of_thousands_of_namespaces_the_one_served_longest_ago_is_forgotten() -> None:
+    usage = Usage()
+    for number in range(REMEMBERED + 1):
+        usage.note(f"{number}", 1e9 + number)
+    assert usage.of("0") == -math.inf
+    assert usage.of("1") < usage.of(f"{REMEMBERED}")

@@ -22,6 +22,8 @@ A namespace that has no run may always start one.
 """
 IDLE_SECONDS = 60.0
 """How long a run may have no container that works before its turn ends."""
+SHORT_IDLE_SECONDS = 10.0
+"""The same, while a namespace waits for its first load and has no run at all."""
 UNSEEN_SECONDS = 600.0
 """How long a turn lasts when no pass tells of its run; a pass that fails comes back within 300 s."""
 OFFER_SECONDS = 120.0
@@ -46,11 +48,17 @@ class _Turn:
     def works(self) -> bool:
         return self.idle_since is None and not self.stuck
 
-    def is_over(self, now: float, longest: float) -> bool:
+    def ends(self, longest: float, idle: float) -> float:
+        """When it is over, if nothing else happens; it may last so long, and be idle for so long."""
+        if self.stuck:
+            return self.began
         if self.offered:
-            return now - self.began > min(OFFER_SECONDS, longest)
-        idle = self.idle_since is not None and now - self.idle_since > IDLE_SECONDS
-        return self.stuck or idle or now - self.began > longest
+            return self.began + min(OFFER_SECONDS, longest)
+        end = self.began + longest
+        return end if self.idle_since is None else min(end, self.idle_since + idle)
+
+    def is_over(self, now: float, longest: float, idle: float) -> bool:
+        return now > self.ends(longest, idle)
 
     def is_unseen(self, now: float) -> bool:
         return now - self.seen > UNSEEN_SECONDS
@@ -64,7 +72,7 @@ class Turns:
     waited longest since it last got a turn; within it, first come, first served. Every fourth turn goes to
     the namespace that has waited longest, whatever it has, so that nobody waits for ever.
 
-    A turn ends with the run, and before that when the run's pod doesn't work for `IDLE_SECONDS`, can't start,
+    A turn ends with the run, and before that when the run's pod doesn't work for `idle` seconds, can't start,
     or takes too long: `LONGEST_SECONDS`, or less if not all who wait for a first load would get a turn within
     that time. A run that has lost its turn goes on. It counts for its namespace when turns are given, and has
     a turn again if its pod works after all and a turn is free. Runs that work are bounded, with a
@@ -78,6 +86,8 @@ class Turns:
         most: How many servers load docs at once.
         on_turn: Called with a server that had to wait and may begin now: its next `take` returns True.
         clock: A monotonic clock, in seconds.
+        call_later: Starts a timer that ends turns in time while somebody waits. Without it, they end when
+            somebody takes or has a turn.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class Turns:
         most: int,
         on_turn: Callable[[Key], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        call_later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self._most = most
         self._on_turn = on_turn
@@ -97,6 +108,8 @@ class Turns:
         self._others: _Lines = {}
         self._since: dict[str, float] = {}
         self._firsts_in_a_row = 0
+        self._call_later = call_later
+        self._wakes = False
 
     @property
     def held(self) -> frozenset[Key]:
@@ -112,6 +125,16 @@ class Turns:
     def longest(self) -> float:
         """How long a turn lasts at most, in seconds, as many as wait now."""
         return max(SHORTEST_SECONDS, LONGEST_SECONDS * min(1.0, self._most / max(1, len(self._firsts))))
+
+    @property
+    def idle(self) -> float:
+        """How long a run may have no container that works, in seconds, as those wait that wait now.
+
+        A pod that doesn't work costs nobody anything. So a namespace that has no run needn't wait for pods of
+        others that don't start; whose pods do start later has a turn again.
+        """
+        have = {key.namespace for key in (*self._turns, *self._overdue)} if self._firsts else set()
+        return SHORT_IDLE_SECONDS if self._firsts.keys() - have else IDLE_SECONDS
 
     def take(self, key: Key, *, first: bool = False) -> bool:
         """Take a turn for a new run, or else wait in line: then `on_turn` is called when it comes.
@@ -157,7 +180,7 @@ class Turns:
         self._leave(key)
         ended = self._end()
         # Runs without a turn may start to work all at once: they must not take the turns of everybody else.
-        has_turn = not turn.is_over(now, self.longest) and (keeps or self._has_room(key.namespace))
+        has_turn = not turn.is_over(now, self.longest, self.idle) and (keeps or self._has_room(key.namespace))
         (self._turns if has_turn else self._overdue)[key] = turn
         if ended or before is None or has_turn != keeps or turn.works != before.works:
             self._give()
@@ -189,11 +212,29 @@ class Turns:
             self._turns[key] = _Turn(now, now, offered=True)
             if key != asker:
                 self._on_turn(key)
+        self._wake_in_time()
+
+    def _wake_in_time(self) -> None:
+        """Look again when the next turn is over, if somebody waits for it."""
+        if self._wakes or self._call_later is None or not self._since or not self._turns:
+            return
+        longest, idle = self.longest, self.idle
+        end = min(turn.ends(longest, idle) for turn in self._turns.values())
+        self._wakes = True
+        self._call_later(max(1.0, end - self._clock() + 0.1), self._woken)
+
+    def _woken(self) -> None:
+        self._wakes = False
+        self._give()
 
     def _end(self) -> bool:
         """End turns that are over; returns whether any was."""
-        now, longest = self._clock(), self.longest
-        over = [k for k, turn in self._turns.items() if turn.is_over(now, longest) or turn.is_unseen(now)]
+        now, longest, idle = self._clock(), self.longest, self.idle
+        over = [
+            key
+            for key, turn in self._turns.items()
+            if turn.is_over(now, longest, idle) or turn.is_unseen(now)
+        ]
         for key in over:
             turn = self._turns.pop(key)
             if not (turn.offered or turn.is_unseen(now)):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import structlog
 from flame_operator.errors import Conflict, Unavailable, UserError
 from flame_operator.reconcile.pauses import Pauses
 from flame_operator.resource.kinds import Key
-from flame_operator.shares import may_have_one_more
+from flame_operator.shares import Line, Usage, may_have_one_more
 from flame_operator.telemetry.metrics import Metrics, result_of
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class WorkQueue:
         self._call_later = call_later
         self._jitter = jitter
         self._clock = clock
-        self._waiting: OrderedDict[str, deque[Key]] = OrderedDict()
+        self._waiting: Line[Key] = Line(Usage())
         # Since when each key has waited. A dict keeps their order, so the first key has waited longest.
         self._queued: dict[Key, float] = {}
         self._working: set[Key] = set()
@@ -121,7 +121,7 @@ class WorkQueue:
     def _put(self, key: Key) -> None:
         if key not in self._queued:
             self._queued[key] = self._clock()
-            self._waiting.setdefault(key.namespace, deque()).append(key)
+            self._waiting.add(key)
             self._wake.set()
 
     def add_later(self, key: Key, delay: float) -> None:
@@ -168,16 +168,12 @@ class WorkQueue:
             await asyncio.sleep(0)
 
     def _next(self) -> Key | None:
-        """Take the oldest key of the namespace that was served longest ago, and may be served, if any."""
+        """Take the next key that may be handled, if any."""
         busy = Counter(key.namespace for key in self._working)
         free = self._workers - len(self._working)
-        namespace = next((one for one in self._waiting if may_have_one_more(busy[one], free)), None)
-        if namespace is None:
+        key = self._waiting.pop(lambda namespace: may_have_one_more(busy[namespace], free), self._clock())
+        if key is None:
             return None
-        keys = self._waiting.pop(namespace)
-        key = keys.popleft()
-        if keys:
-            self._waiting[namespace] = keys
         del self._queued[key]
         self._working.add(key)
         self._pauses.begun(key)

@@ -6,7 +6,7 @@ turns.
 
 import asyncio
 import random
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 import structlog
 
 from flame_operator.resource.kinds import Key
-from flame_operator.shares import Buckets, may_have_one_more
+from flame_operator.shares import Buckets, Line, Usage, may_have_one_more
 from flame_operator.verification.verdict import Finding, Target, Verdict
 
 log = structlog.get_logger(__name__)
@@ -55,43 +55,6 @@ class _Server:
     running: bool = False
 
 
-class _Lane:
-    """A queue of servers that wait for a check; the namespace that was served longest ago comes first."""
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def add(self, key: Key) -> None:
-        keys = self._waiting.setdefault(key.namespace, OrderedDict())
-        self._length += key not in keys
-        keys[key] = None
-
-    def discard(self, key: Key) -> None:
-        keys = self._waiting.get(key.namespace)
-        if keys is None or key not in keys:
-            return
-        del keys[key]
-        self._length -= 1
-        if not keys:
-            del self._waiting[key.namespace]
-
-    def pop(self, may_run: Callable[[str], bool]) -> Key | None:
-        """The next key of a namespace that `may_run`, or None."""
-        namespace = next(filter(may_run, self._waiting), None)
-        if namespace is None:
-            return None
-        keys = self._waiting.pop(namespace)
-        key, _ = keys.popitem(last=False)
-        self._length -= 1
-        if keys:
-            self._waiting[namespace] = keys
-        return key
-
-
 class Verifier:
     """Checks all wanted servers periodically, and keeps a verdict on each.
 
@@ -128,8 +91,9 @@ class Verifier:
         self._jitter = jitter
         self._servers: dict[Key, _Server] = {}
         # Servers whose verdict is urgent: new targets, and good servers that failed once.
-        self._fresh = _Lane()
-        self._routine = _Lane()
+        usage = Usage()
+        self._fresh: Line[Key] = Line(usage)
+        self._routine: Line[Key] = Line(usage)
         self._fresh_in_a_row = 0
         self._tokens = Buckets(FRESH_BURST, self._pause / FRESH_SHARE)
         self._running: Counter[str] = Counter()
@@ -212,10 +176,10 @@ class Verifier:
 
     def _next(self) -> Key | None:
         """The next server to check, or None while none may be."""
-        free = self._concurrency - self._running.total()
+        free, now = self._concurrency - self._running.total(), asyncio.get_running_loop().time()
         lanes = (self._fresh, self._routine)
         for lane in lanes if self._fresh_in_a_row < FRESH_IN_A_ROW else reversed(lanes):
-            key = lane.pop(lambda namespace: may_have_one_more(self._running[namespace], free))
+            key = lane.pop(lambda namespace: may_have_one_more(self._running[namespace], free), now)
             if key is not None:
                 self._fresh_in_a_row = self._fresh_in_a_row + 1 if lane is self._fresh else 0
                 return key
@@ -275,10 +239,10 @@ class Verifier:
     def _soon(self, key: Key, server: _Server) -> None:
         self._later(key, server, self._jitter() * SETTLE_SECONDS, self._fresh)
 
-    def _later(self, key: Key, server: _Server, delay: float, lane: _Lane) -> None:
+    def _later(self, key: Key, server: _Server, delay: float, lane: Line[Key]) -> None:
         server.timer = asyncio.get_running_loop().call_later(delay, self._due, key, server, lane)
 
-    def _due(self, key: Key, server: _Server, lane: _Lane) -> None:
+    def _due(self, key: Key, server: _Server, lane: Line[Key]) -> None:
         server.timer = None
         if lane is self._fresh and not self._tokens.take(key.namespace, asyncio.get_running_loop().time()):
             lane = self._routine

@@ -3,9 +3,17 @@
 In virtual time. A newcomer waited 110 minutes: each of them had a turn of ten minutes before it.
 """
 
+from collections.abc import Callable
+
 import pytest
 
-from flame_operator.ingestion.turns import LONGEST_SECONDS, RUNS_PER_TURN, SHORTEST_SECONDS, Turns
+from flame_operator.ingestion.turns import (
+    LONGEST_SECONDS,
+    RUNS_PER_TURN,
+    SHORT_IDLE_SECONDS,
+    SHORTEST_SECONDS,
+    Turns,
+)
 from flame_operator.resource.kinds import Key
 from tests.support.operator.fake_time import Clock
 
@@ -158,3 +166,30 @@ def test_runs_that_can_not_start_keep_a_namespace_from_nothing_but_many_more() -
         if turns.take(key, first=True):
             turns.going(key, seconds=0, activity="stuck")
     assert len(turns._overdue) <= RUNS_PER_TURN * TURNS
+
+
+def test_a_newcomer_waits_for_no_pods_that_do_not_start() -> None:
+    """Twenty namespaces took all turns at once, each for the minute in which its pods might have started."""
+    clock, told, timers = Clock(), list[Key](), list[tuple[float, Callable[[], None]]]()
+
+    def call_later(seconds: float, wake: Callable[[], None]) -> None:
+        timers.append((clock.now + seconds, wake))
+
+    turns = Turns(TURNS, told.append, clock, call_later)
+    evil = [Key(f"evil-{n}", "docs") for n in range(2 * TURNS)]
+    for key in evil[:TURNS]:
+        assert turns.take(key, first=True)
+        turns.going(key, seconds=0, activity="starting")
+    clock.now = 2
+    assert not turns.take(HONEST, first=True)
+    ((clock.now, wake),) = timers
+    wake()
+    assert clock.now <= SHORT_IDLE_SECONDS + 2
+    assert told == [HONEST]
+    assert turns.take(HONEST, first=True)
+    for key in evil:
+        turns.take(key, first=True)
+    clock.now += SHORT_IDLE_SECONDS - 1
+    assert not turns.take(Key("honest-2", "docs"), first=True)
+    clock.now += 2
+    assert turns.take(Key("honest-2", "docs"), first=True)
