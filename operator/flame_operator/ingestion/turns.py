@@ -1,5 +1,6 @@
 """Gives servers turns to load docs, fair to every namespace; each turn ends, whatever its owner does."""
 
+import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class _Turn:
     def ends(self, longest: float, idle: float) -> float:
         """When it is over, if nothing else happens; it may last so long, and be idle for so long."""
         if self.stuck:
-            return self.began
+            return -math.inf
         if self.offered:
             return self.began + min(OFFER_SECONDS, longest)
         end = self.began + longest
