@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from flame_operator.ingestion.turns import (
+    IDLE_SECONDS,
     LONGEST_SECONDS,
     RUNS_PER_TURN,
     SHORT_IDLE_SECONDS,
