@@ -52,14 +52,15 @@ def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
 def _proxies(value: tuple[str, ...]) -> tuple[str, ...]:
     if value == ("private",):
         return value
+    found = []
     for network in value:
         try:
-            ip_network(network)
+            found.append(str(ip_network(network, strict=False)))
         except ValueError as error:
             raise ValueError(
                 f"{network!r} is no address or range: give them like 10.0.0.5 or 10.0.0.0/8, or only private"
             ) from error
-    return value
+    return tuple(found)
 
 
 def _origins(value: tuple[str, ...]) -> tuple[str, ...]:

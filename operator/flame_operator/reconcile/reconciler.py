@@ -7,6 +7,7 @@ from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.changes.gates import allowed, secret_first
 from flame_operator.changes.plan import plan
+from flame_operator.desired.addresses import external_urls
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
 from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
@@ -93,7 +94,7 @@ class Reconciler:
         check = self.verification.verify(server, status, deployment, service)
         overdue = is_overdue(status, self.now())
         why = await self.diagnosis.why_no_pod_serves(server, deployment) if overdue else ""
-        outcome = replace(outcome, check=check, why=why)
+        outcome = replace(outcome, check=check, why=why, external_urls=external_urls(server, service))
         await self.reporter.report(server, deployment, outcome)
         if outcome.refused is not None:
             raise outcome.refused

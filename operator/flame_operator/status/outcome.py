@@ -52,6 +52,8 @@ class Outcome:
     """Why no pod is ready, as far as the pods tell."""
     ingestion: IngestionState | None = None
     """The state of ingestion; None when the operator loads nothing."""
+    external_urls: tuple[str, ...] = ()
+    """Where MCP clients outside the cluster connect."""
     check: Check | None = None
     """The last verification; None when there was none since the operator started."""
 

@@ -19,7 +19,11 @@ from tests.support.server.server_process import FLAME_MCP, ready, running
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 FOREIGN = "https://assistant.example.org"
 PROXY = "10.0.0.9"
-OIDC = {"auth_type": "OIDC", "auth_oidc_issuer": "https://issuer.example.com", "auth_oidc_audience": "flame"}
+OIDC: dict[str, Any] = {
+    "auth_type": "OIDC",
+    "auth_oidc_issuer": "https://issuer.example.com",
+    "auth_oidc_audience": "flame",
+}
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 
 
@@ -174,7 +178,7 @@ async def test_other_pages_get_neither(origin: str) -> None:
 
 
 async def test_with_a_token_every_host_may_pass_but_no_page_of_another() -> None:
-    settings = {"allowed_hosts": "docs,*", "auth_type": "Bearer", "auth_token_file": "/t"}
+    settings: dict[str, Any] = {"allowed_hosts": "docs,*", "auth_type": "Bearer", "auth_token_file": "/t"}
     app = edge(None, Credentials(auth_token="t"), **settings)  # noqa: S106
 
     async def ask(host: str, origin: str) -> int:
