@@ -40,6 +40,11 @@ _OWN: dict[str, Any] = {
             },
         }
     },
+    "clusterDomain": {
+        "type": "string",
+        "maxLength": 253,
+        "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    },
     "nameOverride": {"type": "string"},
     "fullnameOverride": {"type": "string"},
 }

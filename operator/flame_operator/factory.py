@@ -279,6 +279,7 @@ class Factory:
             qdrant_image=self.settings.qdrant_image,
             image_pull_secrets=self.settings.image_pull_secrets,
             operator_namespace=self.settings.namespace,
+            cluster_domain=self.settings.cluster_domain,
         )
 
     def _optional_kinds(self) -> list[Kind]:

@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     """How often Secrets and ConfigMaps that specs name are polled."""
     rollout_parallelism: Annotated[int, Field(ge=1, le=1000)] = 5
     """How many servers of a namespace roll at once after a Secret or ConfigMap they share has changed."""
+    cluster_domain: Annotated[
+        str,
+        Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+    ] = "cluster.local"
+    """The domain of the cluster's DNS names, as in `docs.default.svc.cluster.local`."""
     http_routes: bool = False
     """Whether to make HTTPRoutes; needs the Gateway API in the cluster, and permission to write them."""
     service_monitors: bool = False

@@ -1,6 +1,8 @@
 """The settings of the server, from environment variables `FLAME_MCP_*`."""
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -40,9 +42,34 @@ def _words(value: object) -> object:
 
 def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
+        if name == "*":
+            continue
         if not name.removeprefix("*.") or set(name.removeprefix("*.")) & set("*/@ "):
             raise ValueError(f"{name!r} is not a host name: give names like mcp.example.com or *.example.com")
     return tuple(name.lower().rstrip(".") for name in value)
+
+
+def _proxies(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value == ("private",):
+        return value
+    found = []
+    for network in value:
+        try:
+            found.append(str(ip_network(network, strict=False)))
+        except ValueError as error:
+            raise ValueError(
+                f"{network!r} is no address or range: give them like 10.0.0.5 or 10.0.0.0/8, or only private"
+            ) from error
+    return tuple(found)
+
+
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin):
+            raise ValueError(
+                f"{origin!r} is no origin: give origins like https://app.example.com, without a path"
+            )
+    return tuple(origin.lower() for origin in value)
 
 
 EmbeddingType = Literal["Local", "None", "AzureOpenAI", "OpenAI"]
@@ -51,6 +78,7 @@ Dimensions = Annotated[int, Field(ge=1, le=16_384)]
 BatchSize = Annotated[int, Field(ge=1, le=2_048)]
 EncodingFormat = Literal["Float", "Base64"]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+PathPrefix = Annotated[str, Field(max_length=256, pattern=r"^/[-A-Za-z0-9._~/]*[-A-Za-z0-9._~]$")]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecureAddress = Annotated[str, AfterValidator(_secure_address)]
 
@@ -96,6 +124,9 @@ class Settings(BaseSettings):
     default_limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 5
     max_tokens: Annotated[int, Field(ge=MIN_TOKENS, le=MAX_TOKENS)] = 4_000
     allowed_hosts: Annotated[Words, AfterValidator(_host_names)] = ()
+    allowed_origins: Annotated[Words, AfterValidator(_origins)] = ()
+    trusted_proxies: Annotated[Words, AfterValidator(_proxies)] = ()
+    path_prefix: PathPrefix | None = None
     rate_limit_per_minute: Annotated[int, Field(ge=1, le=60_000)] | None = None
     rate_limit_burst: Annotated[int, Field(ge=1, le=10_000)] | None = None
     auth_type: Literal["None", "Bearer", "OIDC"] = "None"
@@ -125,6 +156,11 @@ class Settings(BaseSettings):
         _require(self, "embedding_type", _EMBEDDING_NEEDS)
         _require(self, "vector_store_type", {"Qdrant": ("qdrant_url", "qdrant_collection")})
         self._check_auth()
+        if "*" in self.allowed_hosts and self.auth_type == "None":
+            raise ValueError(
+                f"{variable('allowed_hosts')} is *, which needs a token: without one, any web page could ask "
+                f"under a name of its own; give names, or set {variable('auth_type')}"
+            )
         return self
 
     def _check_auth(self) -> None:

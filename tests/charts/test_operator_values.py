@@ -24,6 +24,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"metricsPort": 8080}, "metricsPort"),
     ({"eventsPerSecond": 0}, "eventsPerSecond"),
     ({"rolloutParallelism": 0}, "rolloutParallelism"),
+    ({"clusterDomain": "Cluster.local"}, "clusterDomain"),
     ({"httpRoutes": {"enabled": "perhaps"}}, "httpRoutes/enabled"),
     ({"crds": {"enabled": "perhaps"}}, "crds/enabled"),
     ({"rbac": {"aggregated": True}}, "aggregated"),

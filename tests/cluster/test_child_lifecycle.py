@@ -32,7 +32,8 @@ class Case:
 BEARER = {"auth": {"type": "Bearer"}}
 SCALED = {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}}
 INGRESS = {"ingress": {"host": "docs.example.com", "allowUnauthenticated": True}}
-ROUTE: Json = {"httpRoute": {"parentRefs": [{"name": "gateway"}], "hostnames": ["docs.example.com"]}}
+OPEN: Json = {"auth": {"allowUnauthenticated": True}}
+ROUTE: Json = {**OPEN, "httpRoute": {"parentRefs": [{"name": "gateway"}], "hostnames": ["docs.example.com"]}}
 MONITOR: Json = {"observability": {"serviceMonitor": {"type": "Enabled", "labels": {"team": "a"}}}}
 
 CASES = {
@@ -72,7 +73,7 @@ CASES = {
         Case(
             "httproute",
             on=ROUTE,
-            other={"httpRoute": {**ROUTE["httpRoute"], "hostnames": ["other.example.com"]}},
+            other={**OPEN, "httpRoute": {**ROUTE["httpRoute"], "hostnames": ["other.example.com"]}},
             off={},
             watched=False,
             edit={"spec": {"hostnames": ["evil.example.com"]}},

@@ -1,5 +1,7 @@
 """From a spec to children, and what becomes of them when it changes or goes."""
 
+import json
+
 import pytest
 import yaml
 
@@ -139,7 +141,27 @@ def test_a_server_that_is_deleted_and_made_again_gets_new_children(cluster: Clus
 
 @pytest.mark.usefixtures("operator")
 def test_optional_kinds_are_off_unless_the_operator_is_told(cluster: Cluster, namespace: str) -> None:
-    route = {"httpRoute": {"parentRefs": [{"name": "gateway"}]}}
+    route = {"auth": {"type": "Bearer"}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}
     cluster.apply(server("docs", namespace, **route))
     cluster.wait_for_condition("docs", namespace, "Stalled", ("True", "FeatureDisabled"))
     assert cluster.get("deployment", "docs", namespace) is not None
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_status_tells_the_addresses_of_a_load_balancer(cluster: Cluster, namespace: str) -> None:
+    open_to_all = {"auth": {"allowUnauthenticated": True}, "service": {"type": "LoadBalancer"}}
+    cluster.apply(server("docs", namespace, **open_to_all))
+
+    def told() -> list[str]:
+        found = cluster.get("fmcp", "docs", namespace) or {}
+        urls: list[str] = found.get("status", {}).get("externalURLs", [])
+        return urls
+
+    cluster.wait_until("a Service", lambda: cluster.get("service", "docs", namespace) is not None)
+    assert told() == []
+    status = json.dumps({"status": {"loadBalancer": {"ingress": [{"hostname": "lb-1.example.com"}]}}})
+    patch = ("--subresource=status", "--type=merge", "-p", status)
+    cluster.kubectl("patch", "service", "docs", "-n", namespace, *patch)
+    cluster.wait_until("its address in the status", lambda: told() == ["http://lb-1.example.com/mcp"])
+    cluster.apply(server("docs", namespace))
+    cluster.wait_until("the address to go", lambda: told() == [])

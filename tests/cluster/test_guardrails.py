@@ -25,6 +25,7 @@ BOUNDS: Json = {
     "hosts": {"enabled": True, "allowed": ["{namespace}.apps.example.com", "open.example.com"]},
     "env": {"enabled": True, "allowed": ["TZ", "OTEL_*"]},
 }
+OPEN: Json = {"auth": {"allowUnauthenticated": True}}
 ROUTE = {"parentRefs": [{"name": "public"}]}
 EXTERNAL_DNS = "external-dns.alpha.kubernetes.io/hostname"
 
@@ -76,8 +77,9 @@ ACCEPTED: list[Json] = [
     {"ingress": {"host": "docs.TEAM.apps.example.com", "allowUnauthenticated": True}},
     {"ingress": {"host": "TEAM.apps.example.com", "allowUnauthenticated": True}},
     {"ingress": {"host": "x.open.example.com", "allowUnauthenticated": True}},
-    {"httpRoute": {**ROUTE, "hostnames": ["*.TEAM.apps.example.com"]}},
+    {**OPEN, "httpRoute": {**ROUTE, "hostnames": ["*.TEAM.apps.example.com"]}},
     {"service": {"annotations": {EXTERNAL_DNS: "a.open.example.com, TEAM.apps.example.com"}}},
+    {"service": {"hostnames": ["a.open.example.com", "*.TEAM.apps.example.com"]}},
 ]
 IMAGES = "images must start with one of registry.example.com/flame/, qdrant/qdrant:; use such an image"
 NO_HOST = "use a host in TEAM.apps.example.com, open.example.com, or ask who runs the cluster"
@@ -101,9 +103,13 @@ REFUSED: list[tuple[Json, str]] = [
     ),
     ({"ingress": {"host": "evilopen.example.com", "allowUnauthenticated": True}}, NO_HOST),
     ({"ingress": {"host": "docs.example.org", "allowUnauthenticated": True}}, NO_HOST),  # another's
-    ({"httpRoute": {**ROUTE, "hostnames": ["a.open.example.com", "*.com"]}}, "may not use the host *.com"),
-    ({"httpRoute": ROUTE}, "name the hosts in spec.httpRoute.hostnames"),
+    (
+        {**OPEN, "httpRoute": {**ROUTE, "hostnames": ["a.open.example.com", "*.com"]}},
+        "may not use the host *.com",
+    ),
+    ({"auth": {"type": "Bearer"}, "httpRoute": ROUTE}, "name the hosts in spec.httpRoute.hostnames"),
     ({"service": {"annotations": {EXTERNAL_DNS: "open.example.com,bank.example.com"}}}, "bank.example.com;"),
+    ({"service": {"hostnames": ["open.example.com", "bank.example.org"]}}, "bank.example.org;"),
     (
         {
             "ingress": {

@@ -44,7 +44,8 @@ def service(**annotations: str) -> Json:
 
 
 def route(*gateways: Json) -> Json:
-    return {"httpRoute": {"hostnames": ["TEAM.example.com"], "parentRefs": list(gateways)}}
+    route = {"hostnames": ["TEAM.example.com"], "parentRefs": list(gateways)}
+    return {"auth": {"type": "Bearer"}, "httpRoute": route}
 
 
 def monitor(**labels: str) -> Json:
@@ -73,7 +74,7 @@ ACCEPTED: list[Json] = [
     ingress(**{"external-dns.alpha.kubernetes.io/ttl": "60", "kubernetes.io/tls-acme": "true"}),
     ingress(**{"nginx.ingress.kubernetes.io/proxy-read-timeout": "60"}),
     service(**{"service.beta.kubernetes.io/aws-load-balancer-type": "nlb", "prometheus.io/scrape": "true"}),
-    {"service": {"type": "LoadBalancer"}},
+    {"auth": {"type": "Bearer"}, "service": {"type": "LoadBalancer"}},
     route({"name": "mine"}, {"name": "other", "namespace": "TEAM"}, {"name": "public", "namespace": "infra"}),
     monitor(),
     monitor(release="prometheus"),
@@ -110,7 +111,10 @@ REFUSED: list[tuple[Json, str]] = [
     (service(**{"zalando.org/dnsname": "bank.org"}), LISTED),
     (service(domainName="bank.org"), "the annotation domainName may ask for a host name"),
     (service(**{"prometheus.io": "x"}), LISTED),
-    ({"service": {"type": "NodePort"}}, "spec.service.type may be one of these: ClusterIP, LoadBalancer"),
+    (
+        {"auth": {"type": "Bearer"}, "service": {"type": "NodePort"}},
+        "spec.service.type may be one of these: ClusterIP, LoadBalancer",
+    ),
     # Gateways.
     (
         route({"name": "private", "namespace": "infra"}),
@@ -205,7 +209,7 @@ def test_there_are_no_other_ways_to_ask_for_a_host_or_an_address() -> None:
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     fields = {name: set(schema[name]["properties"]) for name in ("service", "ingress", "httpRoute")}
     assert fields == {
-        "service": {"type", "port", "annotations"},
+        "service": {"type", "port", "annotations", "hostnames", "appProtocol"},
         "ingress": {"className", "host", "path", "tlsSecretRef", "annotations", "allowUnauthenticated"},
         "httpRoute": {"parentRefs", "hostnames"},
     }

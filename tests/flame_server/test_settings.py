@@ -24,12 +24,14 @@ def test_lists_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch,
         ALLOWED_HOSTS="Docs.example.com,*.svc.cluster.local , flame.",
+        TRUSTED_PROXIES="10.1.2.3/8 fd00::1",
         AUTH_TYPE="OIDC",
         AUTH_OIDC_ISSUER="https://issuer.example.com/tenant",
         AUTH_OIDC_AUDIENCE="flame",
         AUTH_OIDC_REQUIRED_SCOPES="docs.read docs.search",
     )
     assert settings.allowed_hosts == ("docs.example.com", "*.svc.cluster.local", "flame")
+    assert settings.trusted_proxies == ("10.0.0.0/8", "fd00::1/128")
     assert settings.auth_oidc_required_scopes == ("docs.read", "docs.search")
 
 
@@ -56,7 +58,12 @@ def test_by_default_everything_optional_is_off() -> None:
         ({"AUTH_TYPE": "OIDC", "AUTH_OIDC_ISSUER": "http://issuer.example.com"}, "starts with https://"),
         ({"AUTH_TYPE": "OIDC", "AUTH_OIDC_ISSUER": "issuer"}, "give an address like https://"),
         ({"ALLOWED_HOSTS": "http://a.example.com"}, "is not a host name: give names like"),
-        ({"ALLOWED_HOSTS": "*"}, "'*' is not a host name"),
+        ({"ALLOWED_HOSTS": "*"}, "FLAME_MCP_ALLOWED_HOSTS is *, which needs a token"),
+        ({"ALLOWED_ORIGINS": "https://a.example.com/"}, "is no origin: give origins like https://"),
+        ({"ALLOWED_ORIGINS": "*"}, "'*' is no origin"),
+        ({"TRUSTED_PROXIES": "10.0.0.5/80"}, "'10.0.0.5/80' is no address or range"),
+        ({"TRUSTED_PROXIES": "private 10.0.0.0/8"}, "'private' is no address or range"),
+        ({"PATH_PREFIX": "/flame/"}, "FLAME_MCP_PATH_PREFIX: string should match pattern"),
         ({"RATE_LIMIT_BURST": "5"}, "_BURST needs FLAME_MCP_RATE_LIMIT_PER_MINUTE"),
         ({"RATE_LIMIT_PER_MINUTE": "0"}, "FLAME_MCP_RATE_LIMIT_PER_MINUTE: input should be greater"),
         ({"VECTOR_STORE_TYPE": "Qdrant"}, "which needs FLAME_MCP_QDRANT_URL"),

@@ -90,6 +90,7 @@
     variables.isScale ? [] :
     (has(variables.spec.ingress) ? [variables.spec.ingress.host] : []) +
     (has(variables.spec.httpRoute) && has(variables.spec.httpRoute.hostnames) ? variables.spec.httpRoute.hostnames : []) +
+    (has(variables.spec.service) && has(variables.spec.service.hostnames) ? variables.spec.service.hostnames : []) +
     variables.annotations.map(all, ['external-dns.alpha.kubernetes.io/hostname',
     'external-dns.alpha.kubernetes.io/internal-hostname', 'cert-manager.io/common-name', 'cert-manager.io/alt-names']
     .filter(name, name in all).map(name, all[name]).join(',')).join(',').split(',').map(host, host.trim()).filter(host, host != '')

@@ -142,6 +142,8 @@ annotations:
   value: {{ .Values.rolloutParallelism | quote }}
 - name: FLAME_OPERATOR_EVENTS_PER_SECOND
   value: {{ .Values.eventsPerSecond | quote }}
+- name: FLAME_OPERATOR_CLUSTER_DOMAIN
+  value: {{ .Values.clusterDomain | quote }}
 - name: FLAME_OPERATOR_HTTP_ROUTES
   value: {{ .Values.httpRoutes.enabled | quote }}
 - name: FLAME_OPERATOR_SERVICE_MONITORS

@@ -143,8 +143,18 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- end }}
 
 {{- define "flame-mcp-server.check.exposure" -}}
-{{- if and (hasKey .spec "ingress") (eq .spec.auth.type "None") (not (dig "ingress" "allowUnauthenticated" false .spec)) }}
-- with auth.type None an ingress lets everybody in; set auth.type to Bearer or OIDC, or ingress.allowUnauthenticated to true if that is what you want
+{{- $open := and (eq .spec.auth.type "None") (not .spec.auth.allowUnauthenticated) }}
+{{- $ingress := and (hasKey .spec "ingress") (not (dig "ingress" "allowUnauthenticated" false .spec)) }}
+{{- if and $open (or $ingress (hasKey .spec "httpRoute") (ne .spec.service.type "ClusterIP")) }}
+- with auth.type None an ingress, an httpRoute or a service of type LoadBalancer or NodePort lets everybody in; set auth.type to Bearer or OIDC, or auth.allowUnauthenticated to true if that is what you want
+{{- end }}
+{{- if and (hasKey .spec "httpRoute") (eq .spec.auth.type "None") (not (dig "httpRoute" "hostnames" list .spec)) }}
+- with auth.type None the server must know its names, or any web page could ask it under a name of its own; set httpRoute.hostnames, or auth.type to Bearer or OIDC
+{{- end }}
+{{- range .spec.trustedProxies }}
+{{- if not (regexMatch "^(((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$" .) }}
+- {{ . }}: trustedProxies takes ranges in CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32; correct this one
+{{- end }}
 {{- end }}
 {{- $policy := .spec.networkPolicy }}
 {{- if and (eq $policy.type "Disabled") (or (hasKey $policy "ingressFrom") (hasKey $policy "egressTo")) }}

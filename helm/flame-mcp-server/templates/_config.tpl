@@ -4,6 +4,15 @@
 {{- $files := (include "flame-mcp-server.credentials" (merge (dict "component" "server") .) | fromJson).files }}
 {{- $data := dict "INDEX_DIR" "/opt/flame-mcp/index" "HOST" "0.0.0.0" "PORT" "8000" "METRICS_PORT" "9090" "SHUTDOWN_GRACE_SECONDS" "25" }}
 {{- $_ := set $data "ALLOWED_HOSTS" (include "flame-mcp-server.hosts" .) }}
+{{- with dig "cors" "allowedOrigins" list $spec }}
+{{- $_ := set $data "ALLOWED_ORIGINS" (join "," .) }}
+{{- end }}
+{{- with include "flame-mcp-server.trustedProxies" $spec }}
+{{- $_ := set $data "TRUSTED_PROXIES" . }}
+{{- end }}
+{{- with include "flame-mcp-server.pathPrefix" $spec }}
+{{- $_ := set $data "PATH_PREFIX" . }}
+{{- end }}
 {{- $_ := set $data "LOG_LEVEL" $spec.observability.logLevel }}
 {{- $_ := set $data "LOG_FORMAT" $spec.observability.logFormat }}
 {{- with $spec.observability.tracing }}
@@ -93,12 +102,37 @@
 {{- define "flame-mcp-server.hosts" -}}
 {{- $name := include "flame-mcp-server.fullname" .root }}
 {{- $place := printf "%s.%s" $name .root.Release.Namespace }}
-{{- $hosts := list $name $place (printf "%s.svc" $place) (printf "%s.svc.cluster.local" $place) }}
+{{- $hosts := list $name $place (printf "%s.svc" $place) (printf "%s.svc.%s" $place .root.Values.clusterDomain) }}
 {{- with .spec.ingress }}
 {{- $hosts = append $hosts .host }}
 {{- end }}
-{{- with .spec.httpRoute }}
-{{- $hosts = concat $hosts (.hostnames | default list) }}
+{{- $route := dig "httpRoute" "hostnames" list .spec }}
+{{- $service := .spec.service }}
+{{- $hosts = concat $hosts $route ($service.hostnames | default list) }}
+{{- $annotations := $service.annotations | default dict }}
+{{- range $name := list "hostname" "internal-hostname" }}
+{{- range splitList "," (get $annotations (printf "external-dns.alpha.kubernetes.io/%s" $name)) }}
+{{- $host := trimAll " " . | lower }}
+{{- if and (le (len $host) 253) (regexMatch "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" $host) }}
+{{- $hosts = append $hosts $host }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and (ne .spec.auth.type "None") (or (ne $service.type "ClusterIP") (and .spec.httpRoute (not $route))) }}
+{{- $hosts = append $hosts "*" }}
 {{- end }}
 {{- $hosts | uniq | join "," }}
+{{- end }}
+
+{{/* The proxies that may tell whom they speak for: those of the spec, or whoever connects from a private address to a server behind one. */}}
+{{- define "flame-mcp-server.trustedProxies" -}}
+{{- if .trustedProxies }}
+{{- join "," .trustedProxies }}
+{{- else if and (or .ingress .httpRoute) (eq .service.type "ClusterIP") }}private{{ end }}
+{{- end }}
+
+{{/* The prefix below which the server also answers, without a slash at the end. */}}
+{{- define "flame-mcp-server.pathPrefix" -}}
+{{- $path := regexReplaceAll "/+$" (dig "ingress" "path" "" .) "" | trimSuffix "/mcp" }}
+{{- regexReplaceAll "/+$" $path "" }}
 {{- end }}

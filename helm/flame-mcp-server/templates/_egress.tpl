@@ -44,7 +44,7 @@ ports:
 {{- end }}
 
 {{/*
-The egress rules for URLs, without duplicates, as a YAML list or nothing: (dict "urls" URLS "private" BOOLEAN). A NetworkPolicy
+The egress rules for URLs, without duplicates, as a YAML list or nothing: (dict "urls" URLS "private" BOOLEAN "domain" CLUSTER_DOMAIN). A NetworkPolicy
 matches addresses and labels but no host names:
 - an address: only that address, at the URL's port
 - a Service, `name.namespace.svc` or `name`: all pods of the namespace, because a pod's port may differ from its Service's
@@ -52,9 +52,10 @@ matches addresses and labels but no host names:
 */}}
 {{- define "flame-mcp-server.rulesFor" -}}
 {{- $private := .private }}
+{{- $domain := .domain }}
 {{- $found := list }}
 {{- range .urls }}
-{{- range (include "flame-mcp-server.rulesForOne" (dict "url" . "private" $private) | fromYamlArray) }}
+{{- range (include "flame-mcp-server.rulesForOne" (dict "url" . "private" $private "domain" $domain) | fromYamlArray) }}
 {{- if not (has (toJson .) $found) }}
 {{- $found = append $found (toJson .) }}
 {{- end }}
@@ -78,7 +79,7 @@ matches addresses and labels but no host names:
 {{- else if eq (len $labels) 1 }}
 - {"to": [{"podSelector": {}}]}
 {{- else }}
-{{- $service := include "flame-mcp-server.serviceOf" $labels | fromJson }}
+{{- $service := include "flame-mcp-server.serviceOf" (dict "labels" $labels "domain" .domain) | fromJson }}
 {{- with $service.namespace }}
 - {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}]}
 {{- end }}
@@ -144,7 +145,7 @@ matches addresses and labels but no host names:
 
 {{/* For a name with several labels: the namespace, if the name may be a Service, and whether it may be an external name. */}}
 {{- define "flame-mcp-server.serviceOf" -}}
-{{- $labels := . }}
+{{- $labels := .labels }}
 {{- $namespace := "" }}
 {{- $outside := true }}
 {{- $position := 0 }}
@@ -155,7 +156,7 @@ matches addresses and labels but no host names:
 {{- end }}
 {{- if $position }}
 {{- $namespace = index $labels (sub $position 1) }}
-{{- $outside = not (has (slice $labels (add $position 1) | join ".") (list "" "cluster.local")) }}
+{{- $outside = not (has (slice $labels (add $position 1) | join ".") (list "" $.domain)) }}
 {{- else if eq (len $labels) 2 }}
 {{- $namespace = index $labels 1 }}
 {{- end }}

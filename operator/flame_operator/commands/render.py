@@ -54,6 +54,7 @@ def render(source: IO[bytes], server_image: str | None) -> None:
         image=server_image or settings.server_image,
         qdrant_image=settings.qdrant_image,
         image_pull_secrets=settings.image_pull_secrets,
+        cluster_domain=settings.cluster_domain,
         http_routes=True,
         service_monitors=True,
     )

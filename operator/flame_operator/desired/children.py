@@ -37,14 +37,14 @@ def desired_children(
     Raises:
         ValueError: The server needs a generated token or keys and `facts` has none.
     """
-    config = config_map(server)
+    config = config_map(server, defaults)
     children = (
         service_account(server),
         config,
         secret(server, facts),
         network_policy(server, defaults, facts),
         *qdrant(server, defaults, facts),
-        ingestion_policy(server),
+        ingestion_policy(server, defaults),
         deployment(server, defaults, facts, config),
         service(server),
         disruption_budget(server),

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from flame_operator.desired import references
-from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts, qdrant_url
+from flame_operator.desired.addresses import hosts, path_prefix, trusted_proxies
+from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, qdrant_url
 from flame_operator.resource.kinds import CONFIG_MAP, Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
@@ -16,7 +18,7 @@ Environment = dict[str, str | int | None]
 """Environment variables, without the prefix `FLAME_MCP_`, and their values; None leaves a variable out."""
 
 
-def config_map(server: Server) -> Manifest:
+def config_map(server: Server, defaults: Defaults) -> Manifest:
     """The ConfigMap with all settings that the operator decides; pods read it through `envFrom`.
 
     It holds no secrets, only the paths of the files that hold them.
@@ -27,6 +29,7 @@ def config_map(server: Server) -> Manifest:
     }
     environment = {
         **_process(server),
+        **_ways_in(server, defaults),
         **embedding(server, files.get(references.EMBEDDING_API_KEY)),
         **vector_store(server, files),
         **_search(server),
@@ -45,11 +48,19 @@ def _process(server: Server) -> Environment:
         "HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
         "PORT": HTTP_PORT,
         "METRICS_PORT": METRICS_PORT,
-        "ALLOWED_HOSTS": ",".join(hosts(server)),
         "LOG_LEVEL": observability.log_level,
         "LOG_FORMAT": observability.log_format,
         "TRACING_ENDPOINT": observability.tracing.endpoint if observability.tracing else None,
         "SHUTDOWN_GRACE_SECONDS": SHUTDOWN_GRACE_SECONDS,
+    }
+
+
+def _ways_in(server: Server, defaults: Defaults) -> Environment:
+    return {
+        "ALLOWED_HOSTS": ",".join(hosts(server, defaults.cluster_domain)),
+        "ALLOWED_ORIGINS": ",".join(server.spec.cors.allowed_origins) or None,
+        "TRUSTED_PROXIES": ",".join(trusted_proxies(server)) or None,
+        "PATH_PREFIX": path_prefix(server) or None,
     }
 
 

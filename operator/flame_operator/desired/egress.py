@@ -26,7 +26,6 @@ PRIVATE_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "19
 PRIVATE_V6 = ("::1/128", "fc00::/7")
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_CLUSTER_DOMAINS = ("", "cluster.local")
 
 
 def urls(server: Server) -> tuple[str, ...]:
@@ -62,23 +61,24 @@ def dns() -> Rule:
     return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
 
-def rules(targets: Iterable[str], *, private: bool = True) -> list[Rule]:
+def rules(targets: Iterable[str], domain: str, *, private: bool = True) -> list[Rule]:
     """The egress rules that allow connections to each URL, without duplicates.
 
     - An IP address: only that address, at the URL's port.
     - A Service, `name.namespace.svc` or just `name`: all pods of the namespace at all ports, because a pod's
       port may differ from its Service's.
     - Any other name: all addresses except `NEVER_V4` and `NEVER_V6`, at the URL's port.
-    - `name.namespace` may be either, so it gets both rules; so does a Service in a cluster with a domain of
-      its own.
+    - `name.namespace` may be either, so it gets both rules; so does a Service in a cluster with
+      another domain.
 
     Args:
         targets: The URLs.
+        domain: The cluster's domain.
         private: Whether other names may also have private addresses, as those of private endpoints do.
     """
     found: list[Rule] = []
     for target in targets:
-        found += [rule for rule in _rules(target, private=private) if rule not in found]
+        found += [rule for rule in _rules(target, domain, private=private) if rule not in found]
     return found
 
 
@@ -105,7 +105,7 @@ def _port(target: str) -> int | None:
     return None
 
 
-def _rules(target: str, *, private: bool) -> Iterator[Rule]:
+def _rules(target: str, domain: str, *, private: bool) -> Iterator[Rule]:
     try:
         parts = urlsplit(target)
         host = (parts.hostname or "").rstrip(".")
@@ -124,7 +124,7 @@ def _rules(target: str, *, private: bool) -> Iterator[Rule]:
     if len(labels) == 1:
         yield {"to": [{"podSelector": {}}]}
         return
-    namespace, outside = _service(labels)
+    namespace, outside = _service(labels, domain)
     if namespace:
         yield {"to": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}}]}
     if outside and private:
@@ -142,11 +142,11 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
     return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
-def _service(labels: list[str]) -> tuple[str | None, bool]:
+def _service(labels: list[str], domain: str) -> tuple[str | None, bool]:
     """The namespace if the name may be a Service's, and whether the name may be one outside the cluster."""
     if "svc" in labels[2:]:
         position = labels.index("svc", 2)
-        namespace, outside = labels[position - 1], ".".join(labels[position + 1 :]) not in _CLUSTER_DOMAINS
+        namespace, outside = labels[position - 1], ".".join(labels[position + 1 :]) not in ("", domain)
     elif len(labels) == 2:
         namespace, outside = labels[1], True
     else:

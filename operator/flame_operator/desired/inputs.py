@@ -13,6 +13,8 @@ class Defaults:
     """The image of a managed Qdrant when the spec names none."""
     operator_namespace: str = ""
     """The namespace of the operator's own pods, which verify every server; empty outside a cluster."""
+    cluster_domain: str = "cluster.local"
+    """The domain of the cluster's own DNS names."""
     image_pull_secrets: tuple[str, ...] = ()
     """The image pull secrets of pods when the spec names none; looked up in each server's namespace."""
     http_routes: bool = False

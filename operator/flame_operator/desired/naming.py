@@ -104,16 +104,6 @@ def url(server: Server) -> str:
     return f"http://{server.key.name}.{server.key.namespace}.svc{'' if port == 80 else f':{port}'}/mcp"
 
 
-def hosts(server: Server) -> tuple[str, ...]:
-    """The host names that clients may use for the server; a leading `*.` stands for any subdomain."""
-    spec, (namespace, name) = server.spec, server.key
-    service = f"{name}.{namespace}.svc"
-    cluster = (name, f"{name}.{namespace}", service, f"{service}.cluster.local")
-    ingress = (spec.ingress.host,) if spec.ingress else ()
-    route = spec.http_route.hostnames if spec.http_route else ()
-    return tuple(dict.fromkeys((*cluster, *ingress, *route)))
-
-
 def mode(server: Server) -> Literal["Standalone", "WithQdrant", "FullStack"]:
     """The mode that the server's status shows: whether it also runs Qdrant, or Qdrant and ingestion."""
     if server.spec.ingestion is not None:

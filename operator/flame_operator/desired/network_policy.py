@@ -32,7 +32,7 @@ def network_policy(server: Server, defaults: Defaults, facts: Facts) -> Manifest
             "egress": [
                 dns(),
                 *((to_qdrant(server),) if managed_qdrant(server) or facts.asks_qdrant else ()),
-                *rules(urls(server)),
+                *rules(urls(server), defaults.cluster_domain),
                 *extra_egress(given),
             ],
         },

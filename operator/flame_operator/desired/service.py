@@ -26,7 +26,7 @@ def service(server: Server) -> Manifest:
                     "port": spec.port,
                     "targetPort": HTTP_PORT_NAME,
                     "protocol": "TCP",
-                    "appProtocol": "http",
+                    "appProtocol": spec.app_protocol,
                 }
             ],
         },

@@ -7,6 +7,7 @@ from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.changes.gates import allowed, secret_first
 from flame_operator.changes.plan import plan
+from flame_operator.desired.addresses import external_urls
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
 from flame_operator.diagnosis.diagnosis import Diagnosis
@@ -97,7 +98,7 @@ class Reconciler:
         service = self.children.known(server, SERVICE.kind)
         check = self.verification.verify(server, status, deployment, service)
         why = await self.diagnosis.of_server(server, deployment) if overdue else None
-        outcome = replace(outcome, check=check, why=why)
+        outcome = replace(outcome, check=check, why=why, external_urls=external_urls(server, service))
         await self.reporter.report(server, deployment, outcome)
         if outcome.refused is not None:
             raise outcome.refused

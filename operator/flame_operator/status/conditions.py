@@ -61,6 +61,9 @@ def server_status(
         "url": url(server),
         "mode": mode(server),
     }
+    # An empty list only where there was one: what isn't written isn't removed.
+    if outcome.external_urls or old.get("externalURLs"):
+        status["externalURLs"] = list(outcome.external_urls)
     # What is known about a server stays in the status until a check finds something else.
     if known := (check and check.server) or old.get("server"):
         status["server"] = known

@@ -58,6 +58,8 @@ class Outcome:
     """Why not all of those are ready, as far as that is known."""
     ingestion: IngestionState | None = None
     """The state of ingestion; None when the operator loads nothing."""
+    external_urls: tuple[str, ...] = ()
+    """Where MCP clients outside the cluster connect."""
     check: Check | None = None
     """The last verification; None when there was none since the operator started."""
 

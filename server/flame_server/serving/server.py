@@ -6,6 +6,7 @@ import socket
 from types import FrameType
 
 import structlog
+from starlette.types import ASGIApp
 
 from flame_server.credentials import Credentials
 from flame_server.errors import FlameMcpError
@@ -14,6 +15,8 @@ from flame_server.search.factory import open_search_service
 from flame_server.serving.edge.stack import create_verifier, with_edge
 from flame_server.serving.listeners.bounded_http import KEPT_WAITING, run_server
 from flame_server.serving.listeners.metrics_port import serve_metrics
+from flame_server.serving.listeners.paths import Paths
+from flame_server.serving.listeners.proxies import ProxyHeaders
 from flame_server.serving.metrics import Metrics
 from flame_server.serving.readiness import Readiness
 from flame_server.settings import Settings
@@ -40,7 +43,13 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
     app = create_server(searcher, settings, metrics, readiness).http_app(
         path="/mcp", stateless_http=True, json_response=True, host_origin_protection=False
     )
-    edge = with_edge(app, settings, credentials, metrics, verifier)
+    # They would name the scheme that the proxy in front of this server used, which need not be the client's.
+    app.router.redirect_slashes = False
+    edge: ASGIApp = Paths(
+        with_edge(app, settings, credentials, metrics, verifier), settings.path_prefix or ""
+    )
+    if settings.trusted_proxies:
+        edge = ProxyHeaders(edge, settings.trusted_proxies)
     traces = None
     if settings.tracing_endpoint is not None:
         from flame_server.serving.tracing import Traced, start_tracing  # noqa: PLC0415 - only where it is asked for

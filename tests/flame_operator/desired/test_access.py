@@ -147,6 +147,105 @@ def test_the_server_answers_to_all_its_names_and_no_other() -> None:
     ]
 
 
+def settings_of(**spec: Any) -> dict[str, str]:
+    data: dict[str, str] = children(**spec)["ConfigMap"]["data"]
+    return data
+
+
+OIDC = {"type": "OIDC", "oidc": {"issuer": "https://login.example.com", "audience": "flame"}}
+BEARER: dict[str, Any] = {"auth": {"type": "Bearer"}}
+ROUTE: dict[str, Any] = {"httpRoute": {"parentRefs": [{"name": "g"}]}}
+LOAD_BALANCER: dict[str, Any] = {"service": {"type": "LoadBalancer"}}
+INGRESS: dict[str, Any] = {"ingress": {"host": "flame.example"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, []),
+        (BEARER, []),
+        # Names that nobody knows beforehand, only where a token keeps rebound pages out.
+        (LOAD_BALANCER, []),
+        ({**LOAD_BALANCER, **BEARER}, ["*"]),
+        ({"service": {"type": "NodePort"}, **BEARER}, ["*"]),
+        (ROUTE, []),
+        ({**ROUTE, **BEARER}, ["*"]),
+        ({**BEARER, "httpRoute": {"parentRefs": [{"name": "g"}], "hostnames": ["a.example"]}}, ["a.example"]),
+        ({"service": {"hostnames": ["a.example", "*.b.example"]}}, ["a.example", "*.b.example"]),
+        (
+            {
+                "service": {
+                    "hostnames": ["a.example"],
+                    "annotations": {
+                        "external-dns.alpha.kubernetes.io/hostname": "B.example, a.example,,x_y,*.c.example",
+                        "external-dns.alpha.kubernetes.io/internal-hostname": "d.example",
+                        "example.com/hostname": "e.example",
+                    },
+                }
+            },
+            ["a.example", "b.example", "*.c.example", "d.example"],
+        ),
+    ],
+)
+def test_the_names_of_every_way_in_are_known(spec: dict[str, Any], expected: list[str]) -> None:
+    assert settings_of(**spec)["FLAME_MCP_ALLOWED_HOSTS"].split(",")[4:] == expected
+
+
+def test_the_cluster_may_have_a_domain_of_its_own() -> None:
+    defaults = Defaults(image="x:1", cluster_domain="corp.example")
+    data = children_of(parse(), defaults)["ConfigMap"]["data"]
+    assert data["FLAME_MCP_ALLOWED_HOSTS"].split(",")[3] == "docs.team.svc.corp.example"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, None),
+        (LOAD_BALANCER, None),
+        (INGRESS, "private"),
+        ({**ROUTE, **BEARER}, "private"),
+        # Nodes pass on what comes from outside, with addresses of their own.
+        ({**INGRESS, **LOAD_BALANCER}, None),
+        ({**INGRESS, "trustedProxies": ["10.1.0.0/16", "fd00::/8"]}, "10.1.0.0/16,fd00::/8"),
+    ],
+)
+def test_whose_word_counts_for_a_clients_address(spec: dict[str, Any], expected: str | None) -> None:
+    assert settings_of(**spec).get("FLAME_MCP_TRUSTED_PROXIES") == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", None),
+        ("/mcp", None),
+        ("/mcp/", None),
+        ("//mcp", None),
+        ("/flame", "/flame"),
+        ("/flame/", "/flame"),
+        ("/a/b/mcp", "/a/b"),
+    ],
+)
+def test_the_server_answers_below_the_ingress_path(path: str, expected: str | None) -> None:
+    settings = settings_of(ingress={"host": "flame.example", "path": path})
+    assert settings.get("FLAME_MCP_PATH_PREFIX") == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "auth", "expected"),
+    [
+        ("/", OIDC, ["/"]),
+        ("/flame", BEARER["auth"], ["/flame"]),
+        ("/flame/", OIDC, ["/flame/", "/.well-known/oauth-protected-resource/flame"]),
+        ("/mcp", OIDC, ["/mcp", "/.well-known/oauth-protected-resource/mcp"]),
+    ],
+)
+def test_an_ingress_below_a_path_leads_to_the_metadata_of_oidc(
+    path: str, auth: dict[str, Any], expected: list[str]
+) -> None:
+    (rule,) = children(auth=auth, ingress={"host": "flame.example", "path": path})["Ingress"]["spec"]["rules"]
+    assert [one["path"] for one in rule["http"]["paths"]] == expected
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [

@@ -64,11 +64,12 @@ def outside(port: int) -> dict[str, Any]:
     ],
 )
 def test_ways_out(url: str, expected: list[dict[str, Any]]) -> None:
-    assert rules([url]) == expected
+    assert rules([url], "cluster.local") == expected
 
 
 def test_each_rule_is_there_once() -> None:
-    assert rules(["https://a.example.com", "https://b.example.com/x", "http://10.0.0.1"]) == [
+    targets = ["https://a.example.com", "https://b.example.com/x", "http://10.0.0.1"]
+    assert rules(targets, "cluster.local") == [
         outside(443),
         address("10.0.0.1/32", 80),
     ]
@@ -76,7 +77,7 @@ def test_each_rule_is_there_once() -> None:
 
 @given(st.from_regex(r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", fullmatch=True))
 def test_whatever_the_schema_lets_pass_makes_rules_that_the_api_server_takes(url: str) -> None:
-    for rule in rules([url]):
+    for rule in rules([url], "cluster.local"):
         assert all(1 <= port["port"] <= 65535 for port in rule.get("ports", []))
         for peer in rule["to"]:
             if "namespaceSelector" in peer:

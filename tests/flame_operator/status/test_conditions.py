@@ -51,6 +51,15 @@ def status(
     return server_status(parse_server(server(**spec)), found, outcome or Outcome(check=GOOD), old or {}, NOW)
 
 
+def test_external_urls_are_told_and_taken_back() -> None:
+    urls = ("https://flame.example/mcp",)
+    found = status(rolled_out(), outcome=Outcome(check=GOOD, external_urls=urls))
+    assert found["externalURLs"] == list(urls)
+    assert status(rolled_out(), old=found)["externalURLs"] == []
+    # Nothing is written for a server that never had one.
+    assert "externalURLs" not in status(rolled_out())
+
+
 def said(found: Manifest) -> dict[str, tuple[str, str]]:
     return {one["type"]: (one["status"], one["reason"]) for one in found["conditions"]}
 
@@ -188,7 +197,9 @@ def test_the_schema_has_a_place_for_everything() -> None:
     record = RunRecord(**every)
     state = IngestionState(record, record, "progress", index={"chunks": 1})
     found = status(
-        rolled_out(), outcome=Outcome(check=GOOD, ingestion=state), vectorStore={"type": "Managed"}
+        rolled_out(),
+        outcome=Outcome(check=GOOD, ingestion=state, external_urls=("https://flame.example/mcp",)),
+        vectorStore={"type": "Managed"},
     )
     assert found.keys() == schema.keys()
     for part in ("ingestion", "snapshots"):

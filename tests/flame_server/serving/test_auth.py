@@ -220,7 +220,7 @@ async def test_a_missing_scope_is_403(issuer: Issuer) -> None:
 
 async def test_a_client_without_a_token_finds_the_issuer(issuer: Issuer) -> None:
     app = guarded_by(verifier())
-    refused = await fetch(app, base="http://docs.example.com", headers={"X-Forwarded-Proto": "https"})
+    refused = await fetch(app, base="https://docs.example.com", headers={"X-Forwarded-Proto": "http"})
     address = 'resource_metadata="https://docs.example.com/.well-known/oauth-protected-resource/mcp"'
     assert address in refused.headers["WWW-Authenticate"]
     assert "error=" not in refused.headers["WWW-Authenticate"]

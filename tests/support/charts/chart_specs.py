@@ -68,8 +68,11 @@ def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:
     if "autoscaling" in spec:
         spec.pop("replicas", None)
         spec["autoscaling"]["maxReplicas"] = 50
-    if "ingress" in spec:
-        spec["ingress"]["allowUnauthenticated"] = True
+    spec.setdefault("auth", {})["allowUnauthenticated"] = True
+    if "trustedProxies" in spec:
+        spec["trustedProxies"] = ["10.0.0.0/8", "2001:db8::/32"]
+    if "httpRoute" in spec and spec["auth"].get("type", "None") == "None":
+        spec["httpRoute"]["hostnames"] = spec["httpRoute"].get("hostnames") or ["docs.example.com"]
     if "schedule" not in ingestion:
         ingestion.pop("timeZone", None)
     policy = spec.get("networkPolicy", {})

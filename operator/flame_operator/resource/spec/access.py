@@ -14,6 +14,8 @@ from flame_operator.resource.spec.common import (
     NameRef,
     NamespaceName,
     ObjectName,
+    Origin,
+    PlainAnnotations,
     Spec,
     Switch,
     Union,
@@ -47,6 +49,7 @@ class Auth(Union):
     """Which clients may use the server, and how they prove it."""
 
     type: Literal["None", "Bearer", "OIDC"] = "None"
+    allow_unauthenticated: bool = False
     bearer: Bearer | None = None
     oidc: OIDC | None = None
 
@@ -59,6 +62,8 @@ class ServiceSpec(Spec):
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     port: Port = 80
+    app_protocol: LabelName = "http"
+    hostnames: Annotated[tuple[WildcardHostName, ...], Field(max_length=16)] = ()
     annotations: Annotations = Field(default_factory=dict)
 
 
@@ -69,7 +74,7 @@ class Ingress(Spec):
     host: HostName
     path: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^/[-A-Za-z0-9._~/]*$")] = "/"
     tls_secret_ref: NameRef | None = None
-    annotations: Annotations = Field(default_factory=dict)
+    annotations: PlainAnnotations = Field(default_factory=dict)
     allow_unauthenticated: bool = False
 
 
@@ -108,6 +113,12 @@ class LabelSelector(Spec):
 
 
 Cidr = Annotated[str, Field(min_length=4, max_length=49, pattern=r"^[0-9A-Fa-f.:]+/[0-9]{1,3}$")]
+
+
+class Cors(Spec):
+    """Which web pages may ask the server from a browser."""
+
+    allowed_origins: Annotated[tuple[Origin, ...], Field(max_length=16)] = ()
 
 
 class IpBlock(Spec):

@@ -51,6 +51,10 @@ LabelName = Annotated[
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
 Annotations = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=16)]
+PlainAnnotations = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024, pattern=r"^[\t\n\r -~]*$")]], Field(max_length=16)
+]
+"""Annotations with values in ASCII."""
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$")]
 # No user name, password or query: credentials belong in Secrets.
 _HOST_AND_PATH = r"[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?"
@@ -72,6 +76,15 @@ WildcardHostName = Annotated[
         pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     ),
 ]
+Origin = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=270,
+        pattern=r"^https?://[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:[0-9]{1,5})?$",
+    ),
+]
+"""The origin of web pages, as browsers send it."""
 RelativePath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^/\x00-\x1f][^\x00-\x1f]*$")]
 Schedule = Annotated[
     str,

@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flame_operator.resource.spec.access import Auth, HttpRoute, Ingress, NetworkPolicySpec, ServiceSpec
+from flame_operator.resource.spec.access import (
+    Auth,
+    Cidr,
+    Cors,
+    HttpRoute,
+    Ingress,
+    NetworkPolicySpec,
+    ServiceSpec,
+)
 from flame_operator.resource.spec.backends import Embedding, Ingestion, VectorStore
 from flame_operator.resource.spec.common import HttpUrl, Image, Labels, NameRef, Resources, Spec, Switch
 from flame_operator.resource.spec.workload import (
@@ -79,6 +87,8 @@ class ServerSpec(Spec):
     service: ServiceSpec = ServiceSpec()
     ingress: Ingress | None = None
     http_route: HttpRoute | None = None
+    trusted_proxies: Annotated[tuple[Cidr, ...], Field(max_length=16)] = ()
+    cors: Cors = Cors()
     autoscaling: Autoscaling | None = None
     network_policy: NetworkPolicySpec = NetworkPolicySpec()
     pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()

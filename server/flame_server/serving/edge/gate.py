@@ -14,11 +14,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flame_server.serving.edge.auth import Caller, IssuerAwayError, Verifier
 from flame_server.serving.edge.rates import RateLimiter, peer_of
-from flame_server.serving.edge.replies import is_open, is_page, refusal
+from flame_server.serving.edge.replies import (
+    MCP_PATH,
+    METADATA_PATH,
+    METADATA_PATHS,
+    PREFIX,
+    is_open,
+    is_page,
+    refusal,
+)
 from flame_server.serving.metrics import Metrics
 
-METADATA_PATH = "/.well-known/oauth-protected-resource"
-_METADATA_PATHS = frozenset({METADATA_PATH, f"{METADATA_PATH}/mcp"})
 _RETRY_SECONDS = 10
 _ISSUER_AWAY = "issuer_away"
 
@@ -82,7 +88,7 @@ class Gate:
 
 async def _allowed(scope: Scope, verifier: Verifier) -> Caller:
     """The caller, who has all scopes."""
-    if verifier.issuer and scope["path"] in _METADATA_PATHS:
+    if verifier.issuer and scope["path"] in METADATA_PATHS:
         raise _RefusedError("", _metadata(scope, verifier))
     caller = await _caller(scope, verifier)
     missing = [name for name in verifier.required_scopes if name not in caller.scopes]
@@ -125,7 +131,7 @@ def _challenge(
     if verifier.required_scopes:
         parts.append(f'scope="{" ".join(verifier.required_scopes)}"')
     if verifier.issuer:
-        parts.append(f'resource_metadata="{_base(scope)}{METADATA_PATH}/mcp"')
+        parts.append(f'resource_metadata="{_origin(scope)}{METADATA_PATH}{_path(scope)}"')
     header = f"Bearer {', '.join(parts)}" if parts else "Bearer"
     return refusal(status, error or "unauthorized", text, {"WWW-Authenticate": header})
 
@@ -139,7 +145,7 @@ def _too_many(wait: float) -> Response:
 def _metadata(scope: Scope, verifier: Verifier) -> Response:
     """Protected resource metadata (RFC 9728): tells a refused client where to get a token."""
     document = {
-        "resource": f"{_base(scope)}/mcp",
+        "resource": f"{_origin(scope)}{_path(scope)}",
         "authorization_servers": [verifier.issuer],
         "bearer_methods_supported": ["header"],
         "resource_name": "Flame docs",
@@ -149,9 +155,10 @@ def _metadata(scope: Scope, verifier: Verifier) -> Response:
     return JSONResponse(document, headers={"Access-Control-Allow-Origin": "*"})
 
 
-def _base(scope: Scope) -> str:
-    """This server's address as the client wrote it. The scheme may come from a gateway and is only echoed."""
-    headers = Headers(scope=scope)
-    forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    scheme = forwarded if forwarded in ("http", "https") else scope["scheme"]
-    return f"{scheme}://{headers['host']}"
+def _origin(scope: Scope) -> str:
+    """This server's address as the client wrote it; a trusted proxy may have told the scheme."""
+    return f"{scope['scheme']}://{Headers(scope=scope)['host']}"
+
+
+def _path(scope: Scope) -> str:
+    return f"{scope.get(PREFIX, '')}{MCP_PATH}"

@@ -25,7 +25,8 @@ def with_edge(
     verifier = verifier or create_verifier(settings, credentials)
     gate = Gate(InFlight(Envelope(app, metrics), metrics), verifier, _limiter(settings), metrics)
     limits = RequestLimits(gate, metrics)
-    return AccessLog(HostGuard(limits, settings.host, settings.allowed_hosts, metrics), metrics)
+    guard = HostGuard(limits, settings.host, settings.allowed_hosts, metrics, settings.allowed_origins)
+    return AccessLog(guard, metrics)
 
 
 def create_verifier(settings: Settings, credentials: Credentials) -> Verifier | None:
