@@ -82,7 +82,7 @@ class Peers:
         self._copies.pop(collection, None)
 
     def factor(self, collection: str, factor: int | None = None) -> int | None:
-        """How many copies a collection may have, after a change if there is one; None without cluster mode."""
+        """How many copies a collection may have, after a change if any; None without cluster mode."""
         if factor is not None:
             self._factors[collection] = factor
         return self._factors.get(collection, 1) if self.uris else None

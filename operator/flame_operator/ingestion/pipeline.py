@@ -12,9 +12,10 @@ from flame_operator.desired.ingestion_job import inputs, job, job_key
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.run import Run, run_of
 from flame_operator.errors import Conflict, Refused, Unavailable
-from flame_operator.formats.shape import at, number, text
+from flame_operator.formats.shape import text
 from flame_operator.formats.times import seconds_between
 from flame_operator.informer.cache import Cache
+from flame_operator.ingestion.copies import Peers, decide_copies, is_incomplete, progress_of
 from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
 from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
 from flame_operator.ingestion.turns import Turns
@@ -24,10 +25,11 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
 from flame_operator.telemetry.metrics import Metrics
 from flame_operator.workloads.jobs import Ended, activity, ended, finished, progress
+from flame_operator.workloads.stateful_sets import is_whole, ready_peers
 
 log = structlog.get_logger(__name__)
 
-INGESTION, SNAPSHOTS = "ingestion", "snapshots"
+INGESTION, SNAPSHOTS, COPIES = "ingestion", "snapshots", "vectorStore"
 """The fields of the status that hold the records of runs."""
 
 
@@ -90,7 +92,7 @@ class Pipeline:
         """
         for found in self._cache.jobs(key):
             run = run_of(found)
-            if run is not None and run.task != "snapshot" and finished(found) is None:
+            if run is not None and run.task in ("ingest", "rollback") and finished(found) is None:
                 created = text(found["metadata"].get("creationTimestamp")) or now
                 self._turns.going(key, seconds=seconds_between(created, now), activity="starting")
 
@@ -99,10 +101,14 @@ class Pipeline:
     ) -> IngestionState:
         record = record_of(status, INGESTION)
         jobs, pods, result = await self._look(server, record)
+        others = [record_of(status, name) for name in (SNAPSHOTS, COPIES)]
+        unnoted = {one.job for one in others if one.phase == "Running"}
         decide_with = partial(
-            decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now
-        )
-        store = self._store(server, missing)
+            decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now,
+            unnoted=unnoted,
+        )  # fmt: skip
+        peers = self._peers(server)
+        store = Store(peers.whole, missing)
         decision = decide_with(store=store)
         if decision.start is not None and not self._turns.take(server.key):
             decision = decide_with(store=replace(store, may_start=False))
@@ -113,9 +119,16 @@ class Pipeline:
                 self._turns.release(server.key)
             raise
         self._note(server.key, record, decision, pods, now)
-        snapshots = await self._snapshots(server, status, defaults, now)
+        copies = await self._copies(server, status, defaults, decision.record, result, peers, now)
+        may_start = peers.whole and bool(decision.record.succeeded) and not is_incomplete(copies)
+        snapshots = await self._snapshots(server, status, defaults, now, may_start=may_start)
         stale = stale_after(server, decision.record, now)
-        waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
+        waits = [
+            decision.look_again,
+            copies.look_again,
+            snapshots.look_again,
+            stale if stale and stale > 0 else None,
+        ]
         running = decision.record.phase == "Running" and decision.start is None
         return IngestionState(
             decision.record,
@@ -125,22 +138,46 @@ class Pipeline:
             index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
+            copies=copies.record,
+            store_progress=progress_of(server, copies, peers),
         )
 
-    async def _snapshots(self, server: Server, status: Manifest, defaults: Defaults, now: str) -> Decision:
-        record = record_of(status, SNAPSHOTS)
+    async def _copies(  # noqa: PLR0913, PLR0917 - all that a decision depends on
+        self,
+        server: Server,
+        status: Manifest,
+        defaults: Defaults,
+        load: RunRecord,
+        load_ended: Ended | None,
+        peers: Peers,
+        now: str,
+    ) -> Decision:
+        record = record_of(status, COPIES)
         # Look again: a Job that has just been started for a load counts, too.
         jobs, _, result = await self._look(server, record)
-        decision = decide_snapshot(server, record, jobs, result, now)
+        decision = decide_copies(
+            server, record, jobs, load=load, peers=peers, ended=result, load_ended=load_ended, now=now
+        )
         await self._carry_out(server, defaults, decision)
         return decision
 
-    def _store(self, server: Server, missing: tuple[str, ...]) -> Store:
-        ready = True
-        if managed_qdrant(server):
-            found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
-            ready = bool(number(at(found, "status", "readyReplicas")))
-        return Store(ready, missing)
+    async def _snapshots(
+        self, server: Server, status: Manifest, defaults: Defaults, now: str, *, may_start: bool
+    ) -> Decision:
+        record = record_of(status, SNAPSHOTS)
+        # Look again: a Job that has just been started for a load counts, too.
+        jobs, _, result = await self._look(server, record)
+        decision = decide_snapshot(server, record, jobs, result, now, may_start=may_start)
+        await self._carry_out(server, defaults, decision)
+        return decision
+
+    def _peers(self, server: Server) -> Peers:
+        """The pods of a managed Qdrant. Of another one nothing is known, so it counts as whole."""
+        managed = managed_qdrant(server)
+        if managed is None:
+            return Peers(whole=True)
+        found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
+        return Peers(ready_peers(found), is_whole(managed.replicas, found))
 
     async def _look(
         self, server: Server, record: RunRecord

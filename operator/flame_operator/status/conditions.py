@@ -211,7 +211,7 @@ def _token_gone(server: Server, outcome: Outcome) -> str:
     return f"{'; '.join(outcome.missing)}. {done}."
 
 
-def _reconciling(  # noqa: PLR0911 - a list
+def _reconciling(  # noqa: C901, PLR0911 - a list
     server: Server, pods: PodCounts, stalled: Condition, outcome: Outcome, index: Condition
 ) -> Condition:
     if server.spec.suspend:
@@ -238,6 +238,8 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition("True", Reason.DEPLOYING, "The children are being created.")
     if index.reason == Reason.INGESTING:
         return index._replace(status="True")
+    if outcome.ingestion and outcome.ingestion.store_progress:
+        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, outcome.ingestion.store_progress)
     if not pods.complete:
         return Condition(
             "True", Reason.ROLLOUT_IN_PROGRESS, "Not all pods run the current spec and are ready yet."

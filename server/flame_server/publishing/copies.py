@@ -63,8 +63,8 @@ class Shard:
 def missing(shard: Shard, peers: Sequence[int], wanted: int) -> Sequence[tuple[int, int]]:
     """The copies to make now, each as the peer to copy from and the peer to copy to.
 
-    A copy that is on its way counts, and so does one that Qdrant itself is about to mend: a peer that was away
-    gets what it has missed without being asked.
+    A copy that is on its way counts, and so does one that Qdrant itself is about to mend: a peer that was
+    away gets what it has missed without being asked.
     """
     sources = [peer for peer in shard.active if peer in peers]
     if not sources:

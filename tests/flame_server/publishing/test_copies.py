@@ -1,4 +1,4 @@
-"""The copies of an index in a Qdrant cluster: made for peers that join, and made again for those that are lost."""
+"""The copies of an index in a Qdrant cluster: made for peers that join, again for those that are lost."""
 
 import asyncio
 import json
