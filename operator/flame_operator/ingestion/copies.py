@@ -25,7 +25,7 @@ class Peers:
     """Whether there are as many as the spec wants, and all of them are ready."""
 
 
-def decide_copies(  # noqa: PLR0913 - all that a decision depends on
+def decide_copies(  # noqa: PLR0911, PLR0913 - all that a decision depends on
     server: Server,
     record: RunRecord,
     jobs: Sequence[Manifest],

@@ -12,7 +12,7 @@ Phase = Literal["Running", "Succeeded", "Failed"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The record of a server's runs of one kind, loads, snapshots or copies; the status keeps it between passes.
+    """The record of a server's runs of one kind: loads, snapshots or copies. The status keeps it.
 
     All times are RFC 3339 in UTC; empty means never.
 

@@ -1,0 +1,104 @@
+"""How a pod of a managed Qdrant finds its cluster: its command, run by bash against a stand-in."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flame_operator.desired.qdrant_join import join_command
+from tests.qdrant_standin.app import QdrantStandIn
+from tests.support.server.qdrant_server import KEY, READ_KEY, qdrant_served
+
+ME = "http://docs-qdrant-{}.docs-qdrant-headless:6335"
+
+
+def started(folder: Path, number: int, member: QdrantStandIn | None = None, key: str = KEY) -> list[str]:
+    """The arguments with which pod `number` starts Qdrant, beside one that runs, if any.
+
+    The names of pods can't be resolved here, so that pod 3 is whatever runs, and no other pod can be reached.
+    """
+    port = member.url.rpartition(":")[2] if member else "1"
+    shell, flag, script = join_command("docs")
+    (folder / "entrypoint.sh").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > arguments\n')
+    (folder / "entrypoint.sh").chmod(0o755)
+    script = script.replace("/qdrant/storage", str(folder)).replace('"/dev/tcp/$0/6335"', '"/dev/tcp/$0"')
+    script = script.replace('"/dev/tcp/$0/6333"', '"/dev/tcp/$0"').replace("sleep 2", "exit 9")
+    script = script.replace('member="$set-$number.$peers"', 'member="127.0.0.1/1"', 1).replace(
+        "\n    if [", f'\n    [ $number = 3 ] && member="127.0.0.1/{port}"\n    if [', 1
+    )
+    done = subprocess.run(
+        [shell, flag, script],
+        cwd=folder,
+        env={"HOSTNAME": f"docs-qdrant-{number}", "PATH": "/usr/bin:/bin", "QDRANT__SERVICE__API_KEY": key},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return (folder / "arguments").read_text().split() if done.returncode == 0 else [f"exit {done.returncode}"]
+
+
+def state(folder: Path, term: int, peer: int = 7) -> None:
+    """What Qdrant has written, in the order in which it does."""
+    found = {
+        "state": {"hard_state": {"term": term, "vote": 0, "commit": 0}, "conf_state": {"voters": []}},
+        "latest_snapshot_meta": {"term": 0, "index": 0},
+        "this_peer_id": peer,
+    }
+    (folder / "raft_state.json").write_text(json.dumps(found, separators=(",", ":")))
+
+
+def test_the_first_founds_a_cluster_and_the_others_wait_for_it(tmp_path: Path) -> None:
+    assert started(tmp_path, 0) == ["--uri", ME.format(0)]
+    assert started(tmp_path, 2) == ["exit 9"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_without_a_past_a_pod_joins_whoever_is_a_member(tmp_path: Path, number: int) -> None:
+    """The first, too: with a new volume it must not found a second cluster beside the one that it was in."""
+    state(tmp_path, term=0)  # an attempt before has failed
+    with qdrant_served(KEY) as member:
+        member.peers.join(ME.format(3) + "/")
+        found = started(tmp_path, number, member)
+        port = member.url.rpartition(":")[2]
+    assert found == ["--bootstrap", f"http://127.0.0.1/{port}:6335", "--uri", ME.format(number)]
+
+
+def test_with_a_past_a_pod_goes_on_as_it_is(tmp_path: Path) -> None:
+    state(tmp_path, term=3)
+    assert started(tmp_path, 0) == ["--uri", ME.format(0)]
+    assert started(tmp_path, 2) == ["--bootstrap", ME.format(0), "--uri", ME.format(2)]
+
+
+def test_the_peer_whose_volume_is_gone_makes_room_for_the_new_one(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        uris = [ME.format(number) + "/" for number in (3, 1, 11)]
+        first, lost, other = (member.peers.join(uri) for uri in uris)
+        member.peers.created("c", 3)
+        member.peers.lose(lost)
+        assert started(tmp_path, 1, member)[0] == "--bootstrap"
+        assert set(member.peers.uris) == {first, other}
+        assert set(member.peers.copies("c")) == {first, other}
+
+
+def test_a_pod_that_stopped_while_it_joined_does_not_remove_itself(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        member.peers.join(ME.format(3) + "/")
+        mine = member.peers.join(ME.format(1) + "/")
+        state(tmp_path, term=0, peer=mine)
+        assert started(tmp_path, 1, member)[0] == "--bootstrap"
+        assert mine in member.peers.uris
+
+
+def test_a_key_that_may_not_do_it_changes_nothing(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        for number in (3, 1):
+            member.peers.join(ME.format(number) + "/")
+        assert started(tmp_path, 1, member, READ_KEY)[0] == "--bootstrap"
+        assert len(member.peers.uris) == 2
+
+
+def test_kubernetes_expands_nothing_in_it() -> None:
+    assert "$(" not in join_command("docs")[2]
+    assert "$$" not in join_command("docs")[2]
