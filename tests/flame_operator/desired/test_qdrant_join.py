@@ -13,24 +13,33 @@ from tests.support.server.qdrant_server import KEY, READ_KEY, qdrant_served
 ME = "http://docs-qdrant-{}.docs-qdrant-headless:6335"
 
 
-def started(folder: Path, number: int, member: QdrantStandIn | None = None, key: str = KEY) -> list[str]:
-    """The arguments with which pod `number` starts Qdrant, beside one that runs, if any.
-
-    The names of pods can't be resolved here, so that pod 3 is whatever runs, and no other pod can be reached.
-    """
+def started(
+    folder: Path, number: int, member: QdrantStandIn | None = None, *, key: str = KEY, dns: bool = True
+) -> list[str]:
+    """The arguments with which pod `number` starts Qdrant; 9 is the exit code of one that waits."""
     port = member.url.rpartition(":")[2] if member else "1"
     shell, flag, script = join_command("docs")
-    (folder / "entrypoint.sh").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > arguments\n')
-    (folder / "entrypoint.sh").chmod(0o755)
-    script = script.replace("/qdrant/storage", str(folder)).replace('"/dev/tcp/$0/6335"', '"/dev/tcp/$0"')
-    script = script.replace('"/dev/tcp/$0/6333"', '"/dev/tcp/$0"').replace("sleep 2", "exit 9")
-    script = script.replace('member="$set-$number.$peers"', 'member="127.0.0.1/1"', 1).replace(
-        "\n    if [", f'\n    [ $number = 3 ] && member="127.0.0.1/{port}"\n    if [', 1
-    )
+    script = script.replace("/qdrant/storage", str(folder)).replace("sleep 2", "exit 9")
+    for ours in ("/dev/tcp/$0/6335", "/dev/tcp/$0/6333"):
+        script = script.replace(ours, f"/dev/tcp/$0/{port}")
+    programs = {
+        "entrypoint.sh": 'printf "%s\\n" "$@" > arguments',
+        "getent": '[ "$*" = "ahosts docs-qdrant-headless" ] && echo "127.0.0.1  STREAM docs"'
+        if dns
+        else "exit 2",
+    }
+    for name, does in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / name).chmod(0o755)
+    variables = {
+        "HOSTNAME": f"docs-qdrant-{number}",
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "QDRANT__SERVICE__API_KEY": key,
+    }
     done = subprocess.run(
         [shell, flag, script],
         cwd=folder,
-        env={"HOSTNAME": f"docs-qdrant-{number}", "PATH": "/usr/bin:/bin", "QDRANT__SERVICE__API_KEY": key},
+        env=variables,
         check=False,
         capture_output=True,
         text=True,
@@ -54,6 +63,10 @@ def test_the_first_founds_a_cluster_and_the_others_wait_for_it(tmp_path: Path) -
     assert started(tmp_path, 2) == ["exit 9"]
 
 
+def test_nobody_founds_a_cluster_while_dns_tells_of_no_pod(tmp_path: Path) -> None:
+    assert started(tmp_path, 0, dns=False) == ["exit 9"]
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_without_a_past_a_pod_joins_whoever_is_a_member(tmp_path: Path, number: int) -> None:
     """The first, too: with a new volume it must not found a second cluster beside the one that it was in."""
@@ -61,8 +74,7 @@ def test_without_a_past_a_pod_joins_whoever_is_a_member(tmp_path: Path, number: 
     with qdrant_served(KEY) as member:
         member.peers.join(ME.format(3) + "/")
         found = started(tmp_path, number, member)
-        port = member.url.rpartition(":")[2]
-    assert found == ["--bootstrap", f"http://127.0.0.1/{port}:6335", "--uri", ME.format(number)]
+    assert found == ["--bootstrap", "http://127.0.0.1:6335", "--uri", ME.format(number)]
 
 
 def test_with_a_past_a_pod_goes_on_as_it_is(tmp_path: Path) -> None:
@@ -95,7 +107,7 @@ def test_a_key_that_may_not_do_it_changes_nothing(tmp_path: Path) -> None:
     with qdrant_served(KEY) as member:
         for number in (3, 1):
             member.peers.join(ME.format(number) + "/")
-        assert started(tmp_path, 1, member, READ_KEY)[0] == "--bootstrap"
+        assert started(tmp_path, 1, member, key=READ_KEY)[0] == "--bootstrap"
         assert len(member.peers.uris) == 2
 
 
