@@ -70,7 +70,7 @@ def replicas(cluster: Cluster, namespace: str) -> int:
 def is_current(cluster: Cluster, namespace: str) -> bool:
     found = cluster.found("statefulset", "docs-qdrant", namespace)
     status = found["status"]
-    return (
+    return bool(
         status.get("observedGeneration") == found["metadata"]["generation"]
         and status.get("currentRevision") == status.get("updateRevision")
         and status.get("readyReplicas") == found["spec"]["replicas"]

@@ -135,12 +135,15 @@ class Peers:
         }  # fmt: skip
 
     def replicate(self, collection: str, operation: Mapping[str, Any]) -> bool:
-        """Begins a copy.
+        """Begins a copy, or drops one.
 
         Raises:
             ValueError: The request isn't one that Qdrant would take.
         """
-        wanted, copies = operation["replicate_shard"], self._of(collection)
+        copies = self._of(collection)
+        if dropped := operation.get("drop_replica"):
+            return copies.pop(dropped["peer_id"], None) is not None
+        wanted = operation["replicate_shard"]
         source, to = wanted["from_peer_id"], wanted["to_peer_id"]
         if self.refusals:
             self.refusals -= 1

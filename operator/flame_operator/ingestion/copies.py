@@ -13,6 +13,9 @@ from flame_operator.resource.unions import managed_qdrant
 from flame_operator.workloads.jobs import Ended
 
 WAIT_SECONDS = 30.0
+"""How soon to look again at what a run waits for."""
+CHECK_SECONDS = 86400.0
+"""How long after a success the copies are counted again: a peer may be lost while no operator runs."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ def decide_copies(  # noqa: PLR0911, PLR0913 - all that a decision depends on
 ) -> Decision:
     """Decide the next step of giving each peer of a managed Qdrant a copy of all collections.
 
-    A run is due when the number of peers has changed, when a peer was away, perhaps with its volume, and when
-    a load has left too few copies. Most often a load has made all of them, and no run is due.
+    A run is due when the number of peers has changed, when a peer was away, perhaps with its volume, when a
+    load has left too few copies, and once a day. Most often a load has made all of them, and no run is due.
 
     Args:
         server: The server.
@@ -66,7 +69,7 @@ def decide_copies(  # noqa: PLR0911, PLR0913 - all that a decision depends on
     if load_ended is not None and load_ended.succeeded and load_ended.copies:
         record = _after_load(record, load, load_ended, peers, wanted, now)
     if record.phase == "Succeeded" or server.spec.suspend:
-        return Decision(record)
+        return Decision(record, look_again=_seconds_to_check(record, now))
     if not peers.whole:
         why = f"{peers.ready} of {wanted} Qdrant pods are ready."
         return Decision(record, look_again=WAIT_SECONDS, waits_for=why)
@@ -93,7 +96,7 @@ def progress_of(server: Server, decision: Decision, peers: Peers) -> str:
         return f"{peers.ready} of {managed.replicas} Qdrant pods are ready."
     match decision.record.phase:
         case "Running":
-            return "Collections are being copied to Qdrant's peers that lack them."
+            return "The copies on Qdrant's peers are being counted, and made where they are missing."
         case "Failed":
             return f"Copies are missing on Qdrant's peers: {decision.record.message}"
     return decision.waits_for
@@ -109,7 +112,16 @@ def _due(record: RunRecord, peers: Peers, wanted: str, now: str) -> RunRecord:
     if record.phase and record.inputs != wanted:
         return _anew(record, f"replicas/{wanted}/{now}")
     # What Qdrant lacks it can't be given now, so failures don't count either.
-    return record if peers.whole or not record.phase else _anew(record, f"peers/{now}")
+    if record.phase and not peers.whole:
+        return _anew(record, f"peers/{now}")
+    left = _seconds_to_check(record, now)
+    return _anew(record, f"check/{now}") if left is not None and left <= 0 else record
+
+
+def _seconds_to_check(record: RunRecord, now: str) -> float | None:
+    if record.phase != "Succeeded":
+        return None
+    return CHECK_SECONDS - seconds_between(record.succeeded, now)
 
 
 def _anew(record: RunRecord, trigger: str) -> RunRecord:

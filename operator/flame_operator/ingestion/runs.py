@@ -93,7 +93,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         waits_for_turn = why == NO_TURN
         return Decision(record, stop=old, look_again=30.0, waits_for=why, waits_for_turn=waits_for_turn)
     started = replace(
-        record,
+        _acted_on(server, record, due, now),
         job=due.name(server),
         phase="Running",
         message=record.message if due.attempt > 1 else "",
@@ -104,7 +104,6 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         attempt=due.attempt,
         started=now,
         ended="",
-        **_acted_on(server, record, due, now),
     )
     return Decision(started, start=due, stop=old, look_again=LOOK_SECONDS)
 
@@ -255,15 +254,12 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     return ""
 
 
-def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> dict[str, str]:
-    """The fields of the record for the requests that a run answers: all that were made before its start."""
+def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> RunRecord:
+    """The record with the requests that a run answers: all that were made before its start."""
     if run.task == "rollback":
-        return {"rollback": _annotation(server, ROLLBACK)}
-    return {
-        "rollback": "",
-        "reindex": _annotation(server, REINDEX),
-        "scheduled": _tick(server, record, now) or record.scheduled,
-    }
+        return replace(record, rollback=_annotation(server, ROLLBACK))
+    scheduled = _tick(server, record, now) or record.scheduled
+    return replace(record, rollback="", reindex=_annotation(server, REINDEX), scheduled=scheduled)
 
 
 def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest]) -> Iterable[Manifest]:

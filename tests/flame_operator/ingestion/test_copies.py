@@ -52,7 +52,7 @@ def test_a_load_that_made_all_copies_leaves_nothing_to_do() -> None:
     assert found.start is None
     assert (found.record.phase, found.record.peers, found.record.copies) == ("Succeeded", 3, 3)
     assert found.record.message == "3 copies on 3 peers."
-    assert decided(found.record, now=LATER) == Decision(found.record)
+    assert decided(found.record, now=LATER) == Decision(found.record, look_again=82800)
     assert not progress_of(of(), found, WHOLE)
 
 
@@ -60,7 +60,10 @@ def test_a_load_that_left_too_few_is_followed_by_a_run() -> None:
     found = decided(DONE, load_ended=Ended(True, peers=3, copies=2))
     assert found.start == Run("replicate", "load/docs-ingest-1", "3", 1)
     assert (found.record.phase, found.record.copies) == ("Running", 2)
-    assert progress_of(of(), found, WHOLE) == "Collections are being copied to Qdrant's peers that lack them."
+    assert (
+        progress_of(of(), found, WHOLE)
+        == "The copies on Qdrant's peers are being counted, and made where they are missing."
+    )
     assert is_incomplete(found)
     running = live(found.start)
     assert run_of(running) == found.start
@@ -88,6 +91,12 @@ def test_a_peer_that_was_away_may_have_lost_its_volume() -> None:
     assert back.start == Run("replicate", f"peers/{NOW}", "3", 1)
     # Nothing that a load has counted before the peer was back shows that it has everything.
     assert decided(away.record, peers=PARTLY, load_ended=COPIED).record.phase == ""
+
+
+def test_copies_are_counted_once_a_day_as_a_peer_may_be_lost_while_no_operator_runs() -> None:
+    tomorrow = "2026-01-03T12:00:00Z"
+    assert decided(DONE, now="2026-01-03T11:59:59Z").look_again == 1
+    assert decided(DONE, now=tomorrow).start == Run("replicate", f"check/{tomorrow}", "3", 1)
 
 
 def test_an_index_that_an_earlier_operator_loaded_is_seen_to_once() -> None:

@@ -137,7 +137,10 @@ async def test_a_peer_that_was_away_gets_its_copies_back_and_snapshots_wait() ->
     assert "phase" not in found
     await report(kube, operator, 3)
     said = {one["type"]: one["message"] for one in status(kube)["conditions"]}
-    assert said["Reconciling"] == "Collections are being copied to Qdrant's peers that lack them."
+    assert (
+        said["Reconciling"]
+        == "The copies on Qdrant's peers are being counted, and made where they are missing."
+    )
     (job,) = active(kube)
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["args"] == [

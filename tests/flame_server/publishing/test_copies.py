@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from qdrant_client import models
 
 from flame_server.commands.main import main
 from flame_server.embedding.identity import NO_EMBEDDING
@@ -15,7 +18,7 @@ from flame_server.publishing import copies
 from flame_server.publishing.checks import Checks
 from flame_server.publishing.copies import Shard, complete_copies, missing
 from flame_server.publishing.publish import publish_index
-from flame_server.qdrant.connection import QdrantTarget
+from flame_server.qdrant.connection import QdrantTarget, connect
 from flame_server.search.qdrant import QdrantSearcher
 from tests.qdrant_standin.app import QdrantStandIn
 from tests.support.server.qdrant_server import KEY, READ_KEY, qdrant_served
@@ -37,6 +40,61 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantStandIn]:
 @pytest.fixture
 def target(server: QdrantStandIn) -> QdrantTarget:
     return QdrantTarget(server.url, ALIAS, KEY)
+
+
+@pytest.fixture(params=["stand-in", "real"])
+def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantTarget]:
+    """A cluster of three peers or more: a stand-in, or the one that QDRANT_URL (and QDRANT_API_KEY) name."""
+    if request.param == "stand-in":
+        monkeypatch.setattr(copies, "LOOK_SECONDS", 0.0)
+        with qdrant_served(KEY) as found:
+            for _ in range(3):
+                found.peers.join()
+            yield QdrantTarget(found.url, ALIAS, KEY)
+        return
+    url = os.environ.get("QDRANT_URL", "")
+    target = QdrantTarget(url, f"flame-mcp-test-{uuid4().hex[:8]}", os.environ.get("QDRANT_API_KEY"))
+    if not url or len(asyncio.run(peers(target))) < 3:
+        pytest.skip("no real cluster: set QDRANT_URL")
+    yield target
+    asyncio.run(remove(target))
+
+
+async def peers(target: QdrantTarget) -> list[int]:
+    client = connect(target, 30)
+    status = await client.cluster_status()
+    await client.close()
+    return sorted(int(peer) for peer in getattr(status, "peers", {}))
+
+
+async def remove(target: QdrantTarget) -> None:
+    client = connect(target, 30)
+    for found in (await client.get_collections()).collections:
+        if found.name.startswith(target.collection):
+            await client.delete_collection(found.name)
+    await client.close()
+
+
+async def drop_a_copy(target: QdrantTarget, collection: str) -> None:
+    client = connect(target, 30)
+    info = await client.collection_cluster_info(collection)
+    one = info.remote_shards[0]
+    lost = models.Replica(shard_id=one.shard_id, peer_id=one.peer_id)
+    await client.cluster_collection_update(collection, models.DropReplicaOperation(drop_replica=lost))
+    await client.close()
+
+
+def test_growing_and_losing_a_copy_on_any_qdrant(lexical_index: Path, cluster: QdrantTarget) -> None:
+    """Only what Qdrant documents is used, so that the same holds for a real cluster."""
+    wanted = len(asyncio.run(peers(cluster)))
+    published = publish_index(lexical_index, cluster, quiet)
+    assert complete_copies(cluster, wanted, quiet).complete
+    asyncio.run(drop_a_copy(cluster, published.collection))
+    found = complete_copies(cluster, wanted, quiet)
+    assert (found.peers, found.copies) == (wanted, wanted)
+    assert answers(cluster)
+    again = publish_index(lexical_index, cluster, quiet, Checks(0, "", wanted))
+    assert (again.collection, again.copies) == (published.collection, found)
 
 
 def answers(target: QdrantTarget) -> bool:
