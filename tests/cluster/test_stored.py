@@ -58,9 +58,11 @@ STATUS: Json = {
         "lastScheduleTime": "2026-01-02T03:04:05Z",
         "reindex": "1",
         "rollback": "2",
+        "peers": 3,
+        "copies": 3,
     },
 }
-STATUS["snapshots"] = STATUS["ingestion"]
+STATUS["snapshots"] = STATUS["vectorStore"] = STATUS["ingestion"]
 
 
 @pytest.fixture

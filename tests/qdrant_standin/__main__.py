@@ -19,15 +19,15 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--snapshots", type=_PATH, default="/qdrant/snapshots", envvar="QDRANT__STORAGE__SNAPSHOTS_PATH"
 )
-@click.option("--uri", help="Taken no notice of: this is one node.")
-@click.option("--bootstrap", help="Likewise.")
+@click.option("--uri", help="The address of the only peer, in cluster mode.")
+@click.option("--bootstrap", help="Taken no notice of: this is one node.")
 def main(  # noqa: PLR0917 - one argument an option, passed by name
     host: str, port: int, storage: Path, snapshots: Path, uri: str | None, bootstrap: str | None
 ) -> None:
     """Serve until SIGTERM."""
     warnings.simplefilter("ignore", UserWarning)
-    if uri or bootstrap:
-        print(f"a stand-in is one node: --uri {uri} --bootstrap {bootstrap} are ignored", flush=True)
+    if bootstrap:
+        print(f"a stand-in is one node: --bootstrap {bootstrap} is ignored", flush=True)
     read = os.environ.get
     stand_in = QdrantStandIn(
         read("QDRANT__SERVICE__API_KEY"),
@@ -35,6 +35,8 @@ def main(  # noqa: PLR0917 - one argument an option, passed by name
         storage / "engine",
         snapshots,
     )
+    if read("QDRANT__CLUSTER__ENABLED") == "true":
+        stand_in.peers.join(uri or "")
     try:
         uvicorn.run(stand_in.app, host=host, port=port, access_log=False, timeout_graceful_shutdown=1)
     finally:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.qdrant_standin.peers import Peers
 from tests.qdrant_standin.snapshots import NotFoundError, Snapshots
 
 VERSION = "1.20.0"
@@ -38,6 +39,7 @@ class QdrantStandIn:
         requests: Method and path of each request.
         key: What may do all; None lets everybody.
         read_key: What may only read.
+        peers: The cluster that it plays; without peers it runs without cluster mode.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class QdrantStandIn:
         self.failing_writes: int | None = None
         self.losing: str | None = None
         self.requests: list[tuple[str, str]] = []
+        self.peers = Peers()
         self.key, self.read_key = key, read_key
         # Threads of a pool take turns, see `_route`.
         self.engine = (
@@ -73,7 +76,8 @@ class QdrantStandIn:
             Route("/", _always(JSONResponse(about))),
             *(Route(path, _always(PlainTextResponse(text))) for path, text in _PROBES.items()),
             self._route("/metrics", "GET", lambda _: PlainTextResponse(self._metrics())),
-            self._route("/cluster", "GET", lambda _: {"status": "disabled"}),
+            self._route("/cluster", "GET", lambda _: self.peers.status()),
+            self._route("/cluster/peer/{peer:int}", "DELETE", self._remove_peer),
             self._route("/collections", "GET", lambda _: self.engine.get_collections()),
             self._route("/aliases", "GET", lambda _: self.engine.get_aliases()),
             self._route("/collections/aliases", "POST", self._alias),
@@ -82,10 +86,12 @@ class QdrantStandIn:
     def _of_collections(self) -> list[Route]:
         name = "/collections/{name}"
         return [
-            self._route(name, "GET", lambda r: self.engine.get_collection(_name(r))),
+            self._route(name, "GET", self._described),
             self._route(name, "PUT", self._create),
             self._route(name, "PATCH", self._update),
-            self._route(name, "DELETE", lambda r: self.engine.delete_collection(_name(r))),
+            self._route(name, "DELETE", self._delete),
+            self._route(f"{name}/cluster", "GET", self._copies),
+            self._route(f"{name}/cluster", "POST", lambda r: self.peers.replicate(_name(r), r.state.body)),
             self._route(
                 f"{name}/exists", "GET", lambda r: {"exists": self.engine.collection_exists(_name(r))}
             ),
@@ -167,12 +173,32 @@ class QdrantStandIn:
         lines = {
             "app_info": f'app_info{{name="qdrant",version="{VERSION}"}} 1',
             "collections_total": f"collections_total {len(known)}",
-            "cluster_enabled": "cluster_enabled 0",
+            "cluster_enabled": f"cluster_enabled {int(bool(self.peers.uris))}",
         }
         return "".join(f"# TYPE {name} gauge\n{line}\n" for name, line in lines.items())
 
+    def _remove_peer(self, request: Request) -> bool:
+        force = request.query_params.get("force") == "true"
+        return self.peers.remove(request.path_params["peer"], force=force)
+
+    def _described(self, request: Request) -> dict[str, Any]:
+        found = self.engine.get_collection(_name(request)).model_dump(mode="json")
+        found["config"]["params"]["replication_factor"] = self.peers.factor(_name(request))
+        return found
+
+    def _delete(self, request: Request) -> bool:
+        self.peers.deleted(_name(request))
+        return self.engine.delete_collection(_name(request))
+
+    def _copies(self, request: Request) -> Mapping[str, Any]:
+        self.engine.get_collection(_name(request))
+        if not self.peers.uris:
+            raise ValueError("Bad request: Distributed mode disabled")
+        return self.peers.described(_name(request))
+
     def _create(self, request: Request) -> bool:
         wanted = models.CreateCollection.model_validate(request.state.body)
+        self.peers.created(_name(request), wanted.replication_factor)
         return self.engine.create_collection(
             _name(request),
             vectors_config=wanted.vectors,
@@ -182,6 +208,10 @@ class QdrantStandIn:
 
     def _update(self, request: Request) -> bool:
         wanted = models.UpdateCollection.model_validate(request.state.body)
+        if wanted.params is not None:
+            self.peers.factor(_name(request), wanted.params.replication_factor)
+        if wanted.metadata is None:
+            return True
         return self.engine.update_collection(_name(request), metadata=wanted.metadata)
 
     def _alias(self, request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""Makes the Jobs that load docs, take snapshots and roll back."""
+"""Makes the Jobs that load docs, take snapshots, copy collections and roll back."""
 
 import json
 from collections.abc import Mapping
@@ -138,6 +138,9 @@ def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]
         node = f"--qdrant={qdrant_node_url(server)}"
         args = ["index", "snapshot", *target, node, "--keep", str(keep)]
         return [_container(server, defaults, "snapshot", args)]
+    if run.task == "replicate":
+        args = ["index", "replicate", *target, "--replicas", run.inputs]
+        return [_container(server, defaults, "replicate", args)]
     if _loads_the_images_index(server):
         return [_container(server, defaults, "publish", _publish(server, BUNDLED_INDEX))]
     build = ["index", "build", "--fetched", "/work/sources", "--out", "/work/index"]

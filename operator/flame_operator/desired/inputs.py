@@ -37,6 +37,8 @@ class Facts:
     """The generated keys of the managed Qdrant, as base64; None when none are needed."""
     qdrant_keys_digest: str = ""
     """The digest of these keys for the pods' annotation; empty outside a cluster, where no key is real."""
+    qdrant_replicas: int | None = None
+    """How many pods the managed Qdrant should have for now; None for as many as the spec wants."""
     scaled_by_others: bool = False
     """Whether somebody else, perhaps an autoscaler, has set the Deployment's replicas."""
     asks_qdrant: bool = False

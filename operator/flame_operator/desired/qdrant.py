@@ -17,6 +17,7 @@ from flame_operator.desired.naming import (
     selector_labels,
 )
 from flame_operator.desired.pod import CONTAINER_SECURITY, LAST_WORDS, image_fields, pull_secrets
+from flame_operator.desired.qdrant_join import join_command
 from flame_operator.desired.resources import DefaultResources, container_resources
 from flame_operator.desired.scheduling import placement
 from flame_operator.resource.annotations import KEYS_HASH
@@ -44,12 +45,6 @@ FIGURES = DefaultResources(
 )
 TERMINATION_GRACE_SECONDS = 60
 _PORTS = (("http", QDRANT_PORT), ("grpc", 6334), ("p2p", QDRANT_PEER_PORT))
-# Each peer announces its own URL, and all but the first also get the URL of the first, to join its cluster.
-_JOIN = (
-    'peers="{peers}"; first="{first}.$peers"; me="http://$HOSTNAME.$peers:6335"; '
-    'if [ "$HOSTNAME" = "{first}" ]; then exec ./entrypoint.sh --uri "$me"; fi; '
-    'exec ./entrypoint.sh --bootstrap "http://$first:6335" --uri "$me"'
-)
 
 
 def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifest]:
@@ -69,7 +64,8 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
     yield _service(server)
     yield _peers(server)
     keys_digest = facts.qdrant_keys_digest or unkeyed_digest(facts.qdrant_keys)
-    yield _stateful_set(server, managed, defaults, keys_digest)
+    replicas = facts.qdrant_replicas or managed.replicas
+    yield _stateful_set(server, managed, defaults, keys_digest, replicas)
     if managed.replicas > 1:
         yield {
             **_child(DISRUPTION_BUDGET, server),
@@ -159,6 +155,7 @@ def _stateful_set(
     managed: Managed,
     defaults: Defaults,
     keys_digest: str,
+    replicas: int,
 ) -> Manifest:
     name = server.key.name
     storage: dict[str, Any] = {
@@ -170,7 +167,7 @@ def _stateful_set(
     return {
         **_child(STATEFUL_SET, server),
         "spec": {
-            "replicas": managed.replicas,
+            "replicas": replicas,
             "serviceName": f"{name}{QDRANT_PEERS}",
             "selector": {"matchLabels": selector_labels(name, "qdrant")},
             # With OrderedReady, Kubernetes would wait until the first pod is ready, but that needs its peers.
@@ -228,10 +225,10 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
 
 
 def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]:
-    name = server.key.name
-    container: dict[str, Any] = {
+    return {
         "name": "qdrant",
         **image_fields(server, managed.image or defaults.qdrant_image),
+        "command": join_command(server.key.name),
         "env": [
             _from_secret(server, "QDRANT__SERVICE__API_KEY", QDRANT_WRITE_KEY),
             _from_secret(server, "QDRANT__SERVICE__READ_ONLY_API_KEY", QDRANT_READ_KEY),
@@ -240,6 +237,8 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
             {"name": "QDRANT__STORAGE__SNAPSHOTS_PATH", "value": "/qdrant/snapshots"},
             {"name": "QDRANT__TELEMETRY_DISABLED", "value": "true"},
             {"name": "QDRANT_INIT_FILE_PATH", "value": "/qdrant/init/.qdrant-initialized"},
+            # A single peer, too: no other can join one that runs without.
+            {"name": "QDRANT__CLUSTER__ENABLED", "value": "true"},
         ],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _PORTS],
         "resources": container_resources(managed.resources, FIGURES),
@@ -262,11 +261,6 @@ def _container(server: Server, managed: Managed, defaults: Defaults) -> dict[str
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
         ],
     }
-    if managed.replicas > 1:
-        container["env"].append({"name": "QDRANT__CLUSTER__ENABLED", "value": "true"})
-        join = _JOIN.format(peers=f"{name}{QDRANT_PEERS}", first=f"{name}{QDRANT}-0")
-        container["command"] = ["/bin/sh", "-c", join]
-    return container
 
 
 def _from_secret(server: Server, variable: str, key: str) -> dict[str, Any]:

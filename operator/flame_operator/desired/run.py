@@ -10,7 +10,7 @@ from flame_operator.resource.annotations import ATTEMPT, INPUTS, TASK, TRIGGER
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 
-Task = Literal["ingest", "rollback", "snapshot"]
+Task = Literal["ingest", "rollback", "snapshot", "replicate"]
 MAX_TRIGGER, MAX_INPUTS = 512, 64
 """How many characters of a run's trigger and of its inputs the status has room for."""
 
@@ -41,7 +41,7 @@ def run_of(job: Manifest) -> Run | None:
     """The run that a Job was made for, read from its annotations; None when they don't tell."""
     found = mapping(job["metadata"].get("annotations"))
     task = found.get(TASK)
-    if task not in ("ingest", "rollback", "snapshot"):
+    if task not in ("ingest", "rollback", "snapshot", "replicate"):
         return None
     # Whoever may write Jobs may have written these annotations, and the status has room for so much only.
     trigger, inputs = plain(found.get(TRIGGER), MAX_TRIGGER), plain(found.get(INPUTS), MAX_INPUTS)

@@ -17,20 +17,22 @@ from flame_operator.errors import Conflict, Refused, Unavailable
 from flame_operator.formats.shape import at, text
 from flame_operator.formats.times import seconds_between
 from flame_operator.informer.cache import Cache
+from flame_operator.ingestion.copies import Peers, decide_copies, is_incomplete, progress_of
 from flame_operator.ingestion.record import IngestionState, RunRecord, record_of
 from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
 from flame_operator.ingestion.turns import Turns
-from flame_operator.resource.kinds import JOB, POD, Key, Manifest, key_of
+from flame_operator.resource.kinds import JOB, POD, QDRANT, STATEFUL_SET, Key, Manifest, key_of
 from flame_operator.resource.ownership import is_ours
 from flame_operator.resource.server import Server
-from flame_operator.resource.unions import loads_docs
+from flame_operator.resource.unions import loads_docs, managed_qdrant
 from flame_operator.telemetry.metrics import Metrics
 from flame_operator.workloads.causes import Cause
 from flame_operator.workloads.jobs import Activity, Ended, activity, ended, finished, progress
+from flame_operator.workloads.stateful_sets import is_whole, ready_peers
 
 log = structlog.get_logger(__name__)
 
-INGESTION, SNAPSHOTS = "ingestion", "snapshots"
+INGESTION, SNAPSHOTS, COPIES = "ingestion", "snapshots", "vectorStore"
 """The fields of the status that hold the records of runs."""
 
 
@@ -106,7 +108,7 @@ class Pipeline:
         """
         for found in self._cache.jobs(key):
             run = run_of(found)
-            if run is not None and run.task != "snapshot" and finished(found) is None:
+            if run is not None and run.task in ("ingest", "rollback") and finished(found) is None:
                 created = text(found["metadata"].get("creationTimestamp")) or now
                 self._turns.going(key, seconds=seconds_between(created, now), activity="starting")
 
@@ -116,9 +118,14 @@ class Pipeline:
         record = record_of(status, INGESTION)
         told = text(at(status, INGESTION, "progress"))
         jobs, pods, result, cause = await self._look(server, record, now, told)
+        others = [record_of(status, name) for name in (SNAPSHOTS, COPIES)]
+        unnoted = {one.job for one in others if one.phase == "Running"}
         decide_with = partial(
-            decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now
-        )
+            decide, server, record, jobs, inputs=inputs(server, defaults), ended=result, now=now,
+            unnoted=unnoted,
+        )  # fmt: skip
+        peers = self._peers(server)
+        store = replace(store, ready=peers.whole)
         decision = decide_with(store=store)
         first = not record.succeeded
         if decision.start is not None and not self._turns.take(server.key, first=first):
@@ -131,30 +138,68 @@ class Pipeline:
             raise
         job = next((found for found in jobs if found["metadata"]["name"] == record.job), {})
         self._note(server.key, record, decision, activity(job, pods), now)
-        snapshots, why_no_snapshot = await self._snapshots(server, status, defaults, now)
+        copies, why_no_copies = await self._copies(
+            server, status, defaults, decision.record, result, peers, now
+        )
+        may_start = peers.whole and bool(decision.record.succeeded) and not is_incomplete(copies)
+        snapshots, why_no_snapshot = await self._snapshots(server, status, defaults, now, may_start=may_start)
         stale = stale_after(server, decision.record, now)
-        waits = [decision.look_again, snapshots.look_again, stale if stale and stale > 0 else None]
+        waits = [
+            decision.look_again,
+            copies.look_again,
+            snapshots.look_again,
+            stale if stale and stale > 0 else None,
+        ]
         running = decision.record.phase == "Running" and decision.start is None
         return IngestionState(
             decision.record,
             snapshots.record,
             message=progress(job, pods, cause) if running else decision.waits_for,
-            cause=cause or why_no_snapshot,
+            cause=cause or why_no_copies or why_no_snapshot,
             waits_for_turn=decision.waits_for_turn,
             index=result.index if result and result.succeeded else {},
             stale=stale is not None and stale <= 0,
             look_again=min((one for one in waits if one is not None), default=None),
+            copies=copies.record,
+            store_progress=progress_of(server, copies, peers),
         )
 
+    async def _copies(  # noqa: PLR0913, PLR0917 - all that a decision depends on
+        self,
+        server: Server,
+        status: Manifest,
+        defaults: Defaults,
+        load: RunRecord,
+        load_ended: Ended | None,
+        peers: Peers,
+        now: str,
+    ) -> tuple[Decision, Cause | None]:
+        record = record_of(status, COPIES)
+        # Look again: a Job that has just been started for a load counts, too.
+        jobs, _, result, cause = await self._look(server, record, now)
+        decision = decide_copies(
+            server, record, jobs, load=load, peers=peers, ended=result, load_ended=load_ended, now=now
+        )
+        await self._carry_out(server, defaults, decision)
+        return decision, cause
+
     async def _snapshots(
-        self, server: Server, status: Manifest, defaults: Defaults, now: str
+        self, server: Server, status: Manifest, defaults: Defaults, now: str, *, may_start: bool
     ) -> tuple[Decision, Cause | None]:
         record = record_of(status, SNAPSHOTS)
         # Look again: a Job that has just been started for a load counts, too.
         jobs, _, result, cause = await self._look(server, record, now)
-        decision = decide_snapshot(server, record, jobs, result, now)
+        decision = decide_snapshot(server, record, jobs, result, now, may_start=may_start)
         await self._carry_out(server, defaults, decision)
         return decision, cause
+
+    def _peers(self, server: Server) -> Peers:
+        """The pods of a managed Qdrant. Of another one nothing is known, so it counts as whole."""
+        managed = managed_qdrant(server)
+        if managed is None:
+            return Peers(whole=True)
+        found = self._cache.child(STATEFUL_SET.kind, server.key, QDRANT)
+        return Peers(ready_peers(found), is_whole(managed.replicas, found))
 
     async def _look(self, server: Server, record: RunRecord, now: str, told: str = "") -> _Look:
         """Look at the server's Jobs, and at the one that is recorded as running.

@@ -13,7 +13,7 @@ Phase = Literal["Running", "Succeeded", "Failed"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The record of a server's runs of one kind, loads or snapshots; the status keeps it between passes.
+    """The record of a server's runs of one kind: loads, snapshots or copies. The status keeps it.
 
     All times are RFC 3339 in UTC; empty means never.
 
@@ -33,6 +33,8 @@ class RunRecord:
         reindex: The value of the annotation `reindex` that was acted on.
         rollback: The value of the annotation `rollback` that was acted on; empty once the annotation has been
             removed and a run has followed.
+        peers: How many peers Qdrant had when copies were last made or counted.
+        copies: How many copies of each collection they had at least.
     """
 
     job: str = ""
@@ -49,6 +51,8 @@ class RunRecord:
     scheduled: str = ""
     reindex: str = ""
     rollback: str = ""
+    peers: int = 0
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class IngestionState:
     """Whether the index is older than twice its schedule's interval."""
     look_again: float | None = None
     """Seconds until a step is due that no event announces."""
+    copies: RunRecord = RunRecord()
+    """The record of runs that make copies on Qdrant's peers."""
+    store_progress: str = ""
+    """What the managed Qdrant is on its way to; empty when it is as the spec wants it."""
 
 
 def is_rollback(record: RunRecord) -> bool:
@@ -80,7 +88,7 @@ _FIELDS = {
     "job": "job", "phase": "phase", "message": "message", "failure": "failure", "trigger": "trigger",
     "inputs": "inputs", "attempt": "attempt", "started": "startTime", "ended": "completionTime",
     "loaded": "loadedInputs", "succeeded": "lastSuccessfulTime", "scheduled": "lastScheduleTime",
-    "reindex": "reindex", "rollback": "rollback",
+    "reindex": "reindex", "rollback": "rollback", "peers": "peers", "copies": "copies",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Decides which run is due, a load, a rollback or a snapshot, from what has run before. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from flame_operator.desired.run import Run, Task, run_of
@@ -27,9 +27,9 @@ class Store:
     """The facts about the cluster that decide whether a run may start."""
 
     ready: bool = True
-    """Whether the vector store accepts requests, as far as the operator knows."""
+    """Whether the vector store has all its pods and they accept requests, as far as the operator knows."""
     why: str = ""
-    """Why it doesn't, for the user, as far as the operator knows."""
+    """Why it hasn't, for the user, as far as the operator knows."""
     missing: tuple[str, ...] = ()
     """Messages for the user about missing objects that the run's pods would wait for."""
     may_start: bool = True
@@ -61,6 +61,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
     store: Store,
     ended: Ended | None,
     now: str,
+    unnoted: Collection[str] = (),
 ) -> Decision:
     """Decide the next step of loading docs into a server's vector store.
 
@@ -72,11 +73,13 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         store: Decides whether a run may start.
         ended: How the Job that is recorded as running has ended; None while it runs.
         now: The time, RFC 3339 in UTC.
+        unnoted: The names of Jobs of other kinds whose end isn't recorded yet.
     """
-    record = _caught_up(record, jobs, ended, now, ("ingest", "rollback"))
-    lingering = _lingering(record, jobs)
-    is_over = bool(lingering) and seconds_between(record.ended, now) >= LINGER_SECONDS
-    old = (*_beyond_history(server, record, jobs), *(lingering if is_over else ()))
+    record = caught_up(record, jobs, ended, now, ("ingest", "rollback"))
+    linger = lingering(record, jobs)
+    is_over = bool(linger) and seconds_between(record.ended, now) >= LINGER_SECONDS
+    beyond = (one for one in _beyond_history(server, record, jobs) if one["metadata"]["name"] not in unnoted)
+    old = (*beyond, *(linger if is_over else ()))
     if not loads_docs(server):
         return Decision(RunRecord(), stop=tuple(jobs))
     if record.phase == "Running":
@@ -88,14 +91,14 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         return Decision(record, stop=(*old, *useless), look_again=LOOK_SECONDS)
     due, seconds = _due(server, record, inputs, now)
     if due is None:
-        waits = [seconds, LINGER_SECONDS if lingering else None]
+        waits = [seconds, LINGER_SECONDS if linger else None]
         again = min((one for one in waits if one is not None), default=None)
         return Decision(record, stop=old, look_again=again)
     if why := _why_not_now(jobs, store):
         waits_for_turn = why == NO_TURN
         return Decision(record, stop=old, look_again=30.0, waits_for=why, waits_for_turn=waits_for_turn)
     started = replace(
-        record,
+        _acted_on(server, record, due, now),
         job=due.name(server),
         phase="Running",
         message=record.message if due.attempt > 1 else "",
@@ -106,13 +109,18 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         attempt=due.attempt,
         started=now,
         ended="",
-        **_acted_on(server, record, due, now),
     )
     return Decision(started, start=due, stop=old, look_again=LOOK_SECONDS)
 
 
-def decide_snapshot(
-    server: Server, record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str
+def decide_snapshot(  # noqa: PLR0913 - all that a decision depends on
+    server: Server,
+    record: RunRecord,
+    jobs: Sequence[Manifest],
+    ended: Ended | None,
+    now: str,
+    *,
+    may_start: bool = True,
 ) -> Decision:
     """Decide the next step of taking snapshots of a server's managed Qdrant.
 
@@ -122,19 +130,20 @@ def decide_snapshot(
         jobs: All Jobs of the server.
         ended: How the Job that is recorded as running has ended; None while it runs.
         now: The time, RFC 3339 in UTC.
+        may_start: Whether there is something to take a snapshot of, and all of Qdrant's pods are ready.
     """
     managed = managed_qdrant(server)
     if managed is None or managed.snapshots is None:
         return Decision(RunRecord())
-    record = _caught_up(record, jobs, ended, now, ("snapshot",))
+    record = caught_up(record, jobs, ended, now, ("snapshot",))
     if record.phase == "Running":
         return Decision(record, look_again=LOOK_SECONDS)
-    lingering = _lingering(record, jobs)
-    if lingering and seconds_between(record.ended, now) >= LINGER_SECONDS:
-        return Decision(record, stop=lingering, look_again=LOOK_SECONDS)
+    linger = lingering(record, jobs)
+    if linger and seconds_between(record.ended, now) >= LINGER_SECONDS:
+        return Decision(record, stop=linger, look_again=LOOK_SECONDS)
     schedule = managed.snapshots.schedule
     tick = tick_between(schedule, None, record.scheduled or server.created, now)
-    if tick is None or any(is_active(job) for job in jobs):
+    if tick is None or not may_start or any(is_active(job) for job in jobs):
         return Decision(record, look_again=30.0 if tick else next_tick(schedule, None, now))
     run = Run("snapshot", f"schedule/{tick}", "")
     started = replace(
@@ -149,14 +158,14 @@ def is_active(job: Manifest) -> bool:
     return finished(job) is None
 
 
-def _lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
+def lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
     """The Job of a run that has ended, while containers of others still keep its pod from ending."""
     if record.phase == "Running":
         return ()
     return tuple(job for job in jobs if job["metadata"]["name"] == record.job and is_active(job))
 
 
-def _caught_up(
+def caught_up(
     record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str, tasks: tuple[Task, ...]
 ) -> RunRecord:
     """The record, brought up to date with what has happened since it was written."""
@@ -231,7 +240,7 @@ def _later(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Ru
     seconds = None
     if given is not None and given.schedule and not record.rollback:
         seconds = next_tick(given.schedule, given.time_zone, now)
-    if record.phase == "Failed" and (wait := _retry_after(record)) is not None:
+    if record.phase == "Failed" and (wait := retry_after(record)) is not None:
         left = wait - seconds_between(record.ended, now)
         if left <= 0:
             task: Task = "rollback" if is_rollback(record) else "ingest"
@@ -240,7 +249,7 @@ def _later(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Ru
     return None, seconds
 
 
-def _retry_after(record: RunRecord) -> float | None:
+def retry_after(record: RunRecord) -> float | None:
     """Seconds from a failure to its retry; None when a retry is useless before something changes."""
     if record.failure == "World" or (record.failure == "Internal" and record.attempt < MOST_CRASHES):
         return float(min(FIRST_RETRY * 2 ** min(record.attempt - 1, 10), LONGEST_RETRY))
@@ -260,15 +269,12 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     return ""
 
 
-def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> dict[str, str]:
-    """The fields of the record for the requests that a run answers: all that were made before its start."""
+def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> RunRecord:
+    """The record with the requests that a run answers: all that were made before its start."""
     if run.task == "rollback":
-        return {"rollback": _annotation(server, ROLLBACK)}
-    return {
-        "rollback": "",
-        "reindex": _annotation(server, REINDEX),
-        "scheduled": _tick(server, record, now) or record.scheduled,
-    }
+        return replace(record, rollback=_annotation(server, ROLLBACK))
+    scheduled = _tick(server, record, now) or record.scheduled
+    return replace(record, rollback="", reindex=_annotation(server, REINDEX), scheduled=scheduled)
 
 
 def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest]) -> Iterable[Manifest]:

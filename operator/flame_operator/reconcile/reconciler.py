@@ -148,7 +148,6 @@ class Reconciler:
     async def _load(self, server: Server, status: Manifest, defaults: Defaults, outcome: Outcome) -> Outcome:
         """Take the next step of loading docs, and add the state of ingestion to the outcome."""
         store = Store(
-            ready=outcome.store is None or outcome.store.ready > 0,
             why=outcome.why_store.message if outcome.why_store else "",
             missing=outcome.missing_for_ingestion,
         )

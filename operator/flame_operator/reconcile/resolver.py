@@ -28,6 +28,7 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.unions import generates_token, managed_qdrant
 from flame_operator.rollouts.rollouts import Rollouts
 from flame_operator.workloads.deployments import reads_secret, still_asks_qdrant
+from flame_operator.workloads.stateful_sets import replicas_now
 
 
 @dataclass(frozen=True)
@@ -79,21 +80,23 @@ class Resolver:
         self._rollouts.forget(key)
 
     def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
-        token, keys, keys_digest, asks_qdrant = None, None, "", False
+        token, keys, keys_digest, asks_qdrant, replicas = None, None, "", False, None
+        store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
         if generates_token(server):
             token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
-        if managed_qdrant(server):
+        if managed := managed_qdrant(server):
+            replicas = replicas_now(managed.replicas, store)
             secret = self._children.known(server, SECRET.kind, QDRANT)
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
             keys_digest = self._keys_digest(server, keys)
         else:
-            store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
             asks_qdrant = still_asks_qdrant(server, deployment, store)
         return Facts(
             references=digest,
             token=token,
             qdrant_keys=keys,
             qdrant_keys_digest=keys_digest,
+            qdrant_replicas=replicas,
             scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
             asks_qdrant=asks_qdrant,
         )

@@ -274,6 +274,8 @@ def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
             return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message.strip())
     if STORE in why:
         return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{STORE}{why[STORE]}")
+    if outcome.ingestion and outcome.ingestion.store_progress:
+        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, outcome.ingestion.store_progress)
     if RUN in why:
         return Condition("True", Reason.INGESTING, f"{RUN}{why[RUN]}")
     return None

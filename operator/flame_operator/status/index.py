@@ -28,12 +28,16 @@ def memory(ingestion: IngestionState) -> Manifest:
     if ingestion.message:
         record["progress"] = cut(ingestion.message)
     snapshots = as_status(ingestion.snapshots)
-    return {"ingestion": record} | ({"snapshots": snapshots} if snapshots else {})
+    copies = as_status(ingestion.copies)
+    if copies and ingestion.store_progress:
+        copies["progress"] = cut(ingestion.store_progress)
+    found = {"ingestion": record, "snapshots": snapshots, "vectorStore": copies}
+    return {name: one for name, one in found.items() if one or name == "ingestion"}
 
 
 def kept(old: Manifest) -> Manifest:
     """The stored records of runs and the index; if they were lost, loading would start all over again."""
-    return {part: old[part] for part in ("ingestion", "snapshots", "index") if old.get(part)}
+    return {part: old[part] for part in ("ingestion", "snapshots", "vectorStore", "index") if old.get(part)}
 
 
 def ingestion_trouble(ingestion: IngestionState) -> Condition | None:

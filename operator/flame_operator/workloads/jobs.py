@@ -1,7 +1,7 @@
 """Reads from a Job and its pods how a run ended or how far it is. Pure; bounds the output of containers."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from flame_operator.formats.shape import at, mapping, mappings, number, text
@@ -36,6 +36,7 @@ _DOES = {
     "publish": "loading the new collection and checking it",
     "rollback": "going back to the previous index",
     "snapshot": "taking a snapshot",
+    "replicate": "copying collections to peers that lack them",
 }
 
 
@@ -49,12 +50,21 @@ class Ended:
         message: What the user should know or do.
         index: The index that is searched now, in the form of `status.index`; empty when the run didn't report
             it.
+        peers: How many peers Qdrant has; 0 when the run didn't report it.
+        copies: How many copies of each collection they have at least; likewise.
     """
 
     succeeded: bool
     failure: Failure = ""
     message: str = ""
     index: Manifest = field(default_factory=dict)
+    peers: int = 0
+    copies: int = 0
+
+    @property
+    def copied(self) -> str:
+        """How many copies of the collections there are, for the user."""
+        return f"{self.copies} copies on {self.peers} peers."
 
 
 def finished(job: Manifest) -> dict[str, Any] | None:
@@ -82,7 +92,9 @@ def ended(job: Manifest, pods: Iterable[Manifest], *, progress: str = "", now: s
     results = [result for pod in pods for result in _results(job, pod)]
     if any(_is_done(job, pod) for pod in pods) or (last is not None and last["type"] == "Complete"):
         found = next((result for result in results if "error" not in result), {})
-        return Ended(True, message=_success(found), index=_index(found))
+        peers, copies = number(found.get("peers")) or 0, number(found.get("copies")) or 0
+        done = Ended(True, message=_success(found), index=_index(found), peers=peers, copies=copies)
+        return replace(done, message=done.copied) if found.get("step") == "replicate" else done
     if last is None and not (pods and _hangs(job, pods[0], now)):
         return None
     error = next((error for result in results if (error := _error(result))), None)

@@ -53,7 +53,7 @@ async def fill_collection(  # noqa: PLR0913, PLR0917 - all of it describes one c
         vectors_config={PASSAGES: best_of_several, ASKS: best_of_several},
         sparse_vectors_config={LEXICAL: models.SparseVectorParams()},
         metadata={METADATA: kept},
-        # In a cluster each node holds a full copy, so that every node can answer and a snapshot is complete.
+        # Each node of a cluster holds a full copy, so that every node can answer and a snapshot is complete.
         replication_factor=replicas if replicas > 1 else None,
         shard_number=1 if replicas > 1 else None,
     )

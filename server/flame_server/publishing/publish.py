@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from flame_server.index.files import IndexData
 from flame_server.index.manifest import Manifest, read_manifest, rebuild_hint
 from flame_server.publishing.checks import Checks, find_problem
 from flame_server.publishing.collection import collection_name, fill_collection
+from flame_server.publishing.copies import PEERS_SECONDS, Copies, make_copies, wait_for_peers
 from flame_server.qdrant.connection import QdrantTarget
 from flame_server.qdrant.generations import (
     Generation,
@@ -33,11 +34,18 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Published:
-    """The collection that the alias points to now, and the one before; None when there was none."""
+    """What the alias points to now.
+
+    Attributes:
+        collection: The collection.
+        previous: The one before; None when there was none.
+        copies: The copies in a cluster; None when one was enough, or when Qdrant didn't tell.
+    """
 
     collection: str
     previous: str | None
     manifest: Manifest
+    copies: Copies | None = None
 
     def as_result(self) -> dict[str, Any]:
         """The result of the command."""
@@ -51,6 +59,7 @@ class Published:
             "skipped": sum(version.skipped for version in self.manifest.versions),
             "sourceRevision": summary["revision"] or "",
             "embedding": summary["embedding"],
+            **(self.copies.as_result() if self.copies else {}),
         }
 
 
@@ -69,7 +78,25 @@ def publish_index(
         files.check(generation, manifest.checksums)
     except FlameMcpError as error:
         raise FlameMcpError(f"{error}: {rebuild_hint(folder)}") from error
-    return asyncio.run(_publish(manifest, files.read(generation), target, report, checks or Checks()))
+    return asyncio.run(_on_all_peers(manifest, files.read(generation), target, report, checks or Checks()))
+
+
+async def _on_all_peers(
+    manifest: Manifest, data: IndexData, target: QdrantTarget, report: Report, checks: Checks
+) -> Published:
+    """Publishes once all peers are there, and makes the copies that older collections lack."""
+    if checks.replicas == 1:
+        return await _publish(manifest, data, target, report, checks)
+    async with retrying_client(target, report) as client:
+        await wait_for_peers(client, target, checks.replicas, report)
+        found = await _publish(manifest, data, target, report, checks)
+        # It is published: copies that are missing don't make that a failure.
+        try:
+            copies = await make_copies(client, target, checks.replicas, report, PEERS_SECONDS)
+        except UnavailableError as error:
+            report(f"warning: {error}; copies may be missing")
+            return found
+        return replace(found, copies=copies)
 
 
 def roll_back(target: QdrantTarget, report: Report) -> Published:

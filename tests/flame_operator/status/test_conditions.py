@@ -195,7 +195,7 @@ def test_the_schema_has_a_place_for_everything() -> None:
     schema = SCHEMA["properties"]["status"]["properties"]
     every: Any = {one.name: 1 if one.type is int else NOW for one in fields(RunRecord)}
     record = RunRecord(**every)
-    state = IngestionState(record, record, "progress", index={"chunks": 1})
+    state = IngestionState(record, record, "progress", index={"chunks": 1}, copies=record, store_progress="p")
     found = status(
         rolled_out(),
         outcome=Outcome(check=GOOD, ingestion=state, external_urls=("https://flame.example/mcp",)),

@@ -58,6 +58,9 @@ class FakeKube:
         base = live or {"metadata": {"uid": f"uid-{next(self._versions)}", "generation": 0}}
         merged = _merge(_without(base, self._owned.get(slot, {}), manifest), manifest)
         self._owned[slot] = copy.deepcopy(manifest)
+        if live is not None and merged.get("spec") != live.get("spec"):
+            metadata = merged["metadata"]
+            merged["metadata"] = {**metadata, "generation": metadata.get("generation", 0) + 1}
         return self._written(f"apply {manifest['kind']}", slot, merged)
 
     async def get(self, kind: Kind, key: Key, *, most: int = 0) -> Manifest | None:  # noqa: ARG002 - all are small

@@ -3,7 +3,7 @@
 import click
 
 from flame_server.commands.index.build import build, fetch
-from flame_server.commands.index.publish import publish, rollback
+from flame_server.commands.index.publish import publish, replicate, rollback
 from flame_server.commands.index.snapshots import restore, snapshot, snapshots
 from flame_server.commands.index.verify import verify
 
@@ -17,5 +17,5 @@ def index() -> None:
     """
 
 
-for _command in (fetch, build, publish, rollback, verify, snapshot, snapshots, restore):
+for _command in (fetch, build, publish, rollback, replicate, verify, snapshot, snapshots, restore):
     index.add_command(_command)

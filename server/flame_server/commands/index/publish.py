@@ -1,4 +1,4 @@
-"""`flame-mcp index publish` and `rollback`: which index an alias in Qdrant points to."""
+"""`flame-mcp index publish`, `rollback` and `replicate`: which index an alias points to, and its copies."""
 
 from pathlib import Path
 
@@ -55,3 +55,19 @@ def rollback(url: str, collection: str) -> None:
     found = roll_back(target_of(url, collection), report)
     click.echo(f"{collection} points to {found.collection}")
     outcome.write_result("rollback", found.as_result())
+
+
+@click.command(cls=outcome.Step)
+@qdrant_option
+@collection_option
+@click.option("--replicas", type=click.IntRange(1), required=True, help="On how many nodes it should be.")
+def replicate(url: str, collection: str, replicas: int) -> None:
+    """Make the copies that an alias's collections lack on the nodes of a Qdrant cluster.
+
+    It waits until all nodes have joined and all copies are complete, and may be repeated.
+    """
+    from flame_server.publishing.copies import complete_copies  # noqa: PLC0415
+
+    found = complete_copies(target_of(url, collection), replicas, report)
+    click.echo(f"{found.copies} copies on {found.peers} peers")
+    outcome.write_result("replicate", found.as_result())

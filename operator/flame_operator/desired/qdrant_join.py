@@ -1,0 +1,52 @@
+"""Makes the command with which a pod of a managed Qdrant finds the cluster that it belongs to."""
+
+from flame_operator.resource.kinds import QDRANT, QDRANT_PEERS
+
+# It is the same for any number of peers, so that pods stay when peers are added. Nothing in it looks like
+# `$(NAME)` or `$$`, which Kubernetes would replace.
+#
+# A peer with a past starts as it is. One without looks for a peer that is a member already: only members
+# listen on 6335. If there is none, the first pod founds a cluster, and the others wait for it. It must not
+# found a second one when its volume is lost, so before that DNS has to tell which pods there are: at least
+# itself. If a member knows a peer with the address of this pod, then the volume of that one is gone for good,
+# as this pod has an empty one. Qdrant lets nobody take the address of a peer that has data, so the old peer
+# is removed before.
+_JOIN = r"""set=SET; peers=PEERS; me="http://$HOSTNAME.$peers:6335"; state=/qdrant/storage/raft_state.json
+run() { echo "flame-mcp: $1"; shift; exec ./entrypoint.sh "$@" --uri "$me"; }
+listens() { timeout 3 bash -c ': < "/dev/tcp/$0/6335"' "$1" 2> /dev/null; }
+ask() {
+  timeout 60 bash -c 'exec 3<> "/dev/tcp/$0/6333" &&
+    printf "%s %s HTTP/1.1\r\nHost: localhost\r\napi-key: %s\r\nConnection: close\r\n\r\n" \
+      "$1" "$2" "$QDRANT__SERVICE__API_KEY" >&3 && cat <&3' "$member" "$1" "$2"
+}
+if [ -s "$state" ] && ! grep -q '"hard_state":{"term":0,' "$state"; then
+  [ "$HOSTNAME" = "$set-0" ] && run "going on"
+  run "going on" --bootstrap "http://$set-0.$peers:6335"
+fi
+while true; do
+  found=
+  while read -r member; do
+    found=yes
+    if listens "$member"; then break 2; fi
+  done < <(getent ahosts "$peers" | cut -d ' ' -f 1 | sort -u)
+  [ "$HOSTNAME" = "$set-0" ] && [ -n "$found" ] && run "founding a cluster"
+  sleep 2
+done
+ask GET /cluster | grep -o "\"[0-9]*\":{\"uri\":\"$me/*\"" | grep -o '^"[0-9]*' | tr -d '"' |
+  while read -r old; do
+    grep -q "\"this_peer_id\":$old[,}]" "$state" 2> /dev/null && continue
+    echo "flame-mcp: removing peer $old, whose volume is gone"
+    ask DELETE "/cluster/peer/$old?force=true" > /dev/null
+  done
+case $member in *:*) member="[$member]" ;; esac
+run "joining $member" --bootstrap "http://$member:6335"
+"""
+
+
+def join_command(name: str) -> list[str]:
+    """The command of the Qdrant container of the server `name`."""
+    return [
+        "/bin/bash",
+        "-c",
+        _JOIN.replace("SET", name + QDRANT, 1).replace("PEERS", name + QDRANT_PEERS, 1),
+    ]

@@ -1,0 +1,52 @@
+"""Reads the state of a managed Qdrant from its StatefulSet. Pure."""
+
+from flame_operator.formats.shape import at, mappings, number
+from flame_operator.resource.kinds import Manifest
+from flame_operator.workloads.deployments import LATEST
+
+CLUSTER_MODE = "QDRANT__CLUSTER__ENABLED"
+"""The variable of Qdrant's container that switches cluster mode on."""
+
+
+def replicas_now(wanted: int, store: Manifest | None) -> int:
+    """How many pods the StatefulSet should have now, on its way to the wanted number.
+
+    Earlier operators ran a single Qdrant without cluster mode. No peer can join that one, and a StatefulSet
+    replaces its first pod last, only when all others are ready. So the first pod is replaced alone.
+
+    Args:
+        wanted: The number of pods that the spec wants.
+        store: The live StatefulSet; None when there is none.
+    """
+    if store is None or number(at(store, "spec", "replicas")) != 1:
+        return wanted
+    is_current = _is_current(store) and at(store, "status", "currentRevision") == at(
+        store, "status", "updateRevision"
+    )
+    return wanted if is_current and _in_cluster_mode(store) else 1
+
+
+def ready_peers(store: Manifest | None) -> int:
+    """How many of Qdrant's pods are ready: a peer is when it has joined and knows all that the others do."""
+    return number(at(store, "status", "readyReplicas")) or 0 if store is not None else 0
+
+
+def is_whole(wanted: int, store: Manifest | None) -> bool:
+    """Whether Qdrant has all the pods that the spec wants, and all of them are ready."""
+    if store is None or not _is_current(store):
+        return False
+    return number(at(store, "spec", "replicas")) == wanted and ready_peers(store) >= wanted
+
+
+def _is_current(store: Manifest) -> bool:
+    seen = number(at(store, "status", "observedGeneration"), LATEST) or 0
+    return seen >= (number(at(store, "metadata", "generation"), LATEST) or 0)
+
+
+def _in_cluster_mode(store: Manifest) -> bool:
+    containers = mappings(at(store, "spec", "template", "spec", "containers"))
+    return any(
+        variable.get("name") == CLUSTER_MODE
+        for container in containers
+        for variable in mappings(container.get("env"))
+    )
