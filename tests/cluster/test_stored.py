@@ -27,6 +27,7 @@ STATUS: Json = {
     "readyReplicas": 1,
     "selector": "app.kubernetes.io/instance=docs",
     "url": "http://docs.team.svc/mcp",
+    "externalURLs": ["https://flame.example.com/mcp"],
     "mode": "FullStack",
     "server": {
         "name": "Flame MCP",
@@ -116,8 +117,9 @@ def test_columns(cluster: Cluster, visited: Store, namespace: str) -> None:
     assert table[0].split() == ["NAME", "READY", "REASON", "MODE", "REPLICAS", "URL", "AGE"]
     assert table[1].split()[:6] == ["docs", "True", "Answering", "FullStack", "2", "http://docs.team.svc/mcp"]
     wide = cluster.kubectl("get", "mcp", "-n", namespace, "-o", "wide").stdout.splitlines()
-    assert wide[0].split()[7:] == ["IMAGE", "COLLECTION", "LAST-INGEST"]
+    assert wide[0].split()[7:] == ["IMAGE", "COLLECTION", "LAST-INGEST", "EXTERNAL-URL"]
     assert wide[1].split()[7:9] == ["own:1", "flame-docs-1"]
+    assert wide[1].split()[-1] == "https://flame.example.com/mcp"
 
 
 def test_the_scale_subresource(client: Client, cluster: Cluster, visited: Store) -> None:
