@@ -268,14 +268,13 @@ def _reconciling(  # noqa: PLR0911 - a list
 def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
     """The condition Reconciling while what children make isn't as the spec says."""
     why = {whose: cause.message for whose, cause in _causes(outcome)}
-    for whose, counts in (("", pods), (STORE, outcome.store)):
-        if counts is not None and not counts.complete:
-            message = f"{whose}Not all pods run the current spec and are ready yet. {why.get(whose, '')}"
-            return Condition("True", Reason.ROLLOUT_IN_PROGRESS, message.strip())
+    store = outcome.ingestion.store_progress if outcome.ingestion else ""
+    for whose, counts, progress in (("", pods, ""), (STORE, outcome.store, store)):
+        if progress or (counts is not None and not counts.complete):
+            message = progress or f"{whose}Not all pods run the current spec and are ready yet."
+            return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{message} {why.get(whose, '')}".strip())
     if STORE in why:
         return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{STORE}{why[STORE]}")
-    if outcome.ingestion and outcome.ingestion.store_progress:
-        return Condition("True", Reason.ROLLOUT_IN_PROGRESS, outcome.ingestion.store_progress)
     if RUN in why:
         return Condition("True", Reason.INGESTING, f"{RUN}{why[RUN]}")
     return None

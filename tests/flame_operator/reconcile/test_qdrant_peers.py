@@ -30,7 +30,8 @@ async def report(
     """What the controller of StatefulSets would report: so many pods are ready."""
     found = {
         "observedGeneration": store(kube)["metadata"].get("generation", 0),
-        "readyReplicas": pods,
+        **dict.fromkeys(("replicas", "updatedReplicas"), store(kube)["spec"]["replicas"]),
+        **dict.fromkeys(("readyReplicas", "availableReplicas"), pods),
         "currentRevision": revisions[0],
         "updateRevision": revisions[1],
     }
