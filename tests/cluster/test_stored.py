@@ -28,6 +28,8 @@ STATUS: Json = {
     "selector": "app.kubernetes.io/instance=docs",
     "url": "http://docs.team.svc/mcp",
     "mode": "FullStack",
+    "operator": {"name": "flame-mcp-system/flame-mcp-operator", "class": "blue"},
+    "contender": {"name": "other/flame-mcp-operator", "generation": 3},
     "server": {
         "name": "Flame MCP",
         "version": "0.1.0",

@@ -97,6 +97,12 @@ def blocked_status(generation: int, reason: Reason, message: str, old: Manifest,
     return known | kept(old)
 
 
+def conflict_status(generation: int, message: str, old: Manifest, now: str) -> Manifest:
+    """The part of the status by which an installation says that it leaves the resource to another one."""
+    stalled = {"Stalled": Condition("True", Reason.OPERATOR_CONFLICT, message)}
+    return {"conditions": _conditions(stalled, generation, old, now)}
+
+
 def broken_status(generation: int, old: Manifest, now: str) -> Manifest:
     """The status of a resource that the operator can't handle because of a bug of its own.
 
@@ -197,6 +203,8 @@ def _stalled(  # noqa: PLR0911 - a list
         return index._replace(status="True")
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
+    if outcome.conflict:
+        return Condition("True", Reason.OPERATOR_CONFLICT, outcome.conflict)
     return Condition("False", Reason.UP_TO_DATE, "Nothing is blocking progress.")
 
 
@@ -218,7 +226,7 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition(
             "False", Reason.SUSPENDED, "spec.suspend is true: the children are left as they are."
         )
-    if stalled.status == "True":
+    if stalled.status == "True" and stalled.reason != Reason.OPERATOR_CONFLICT:
         return Condition("False", stalled.reason, "See the condition Stalled.")
     if outcome.being_deleted:
         return Condition(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from flame_operator.api.kube import STATUS_MANAGER
 from flame_operator.errors import Conflict
 from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of, without_content
 
@@ -113,12 +114,19 @@ class FakeKube:
             place[last] = operation["value"]
         return self._written(f"correct {child['kind']}", slot, live)
 
-    async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
+    async def patch_status(
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER
+    ) -> Manifest | None:
         slot = (SERVER.kind, key_of(server))
         self._begin("status")
         live = self.objects.get(slot)
         if live is None or live["metadata"]["uid"] != server["metadata"]["uid"]:
             return None
+        if manager != STATUS_MANAGER:
+            said = {one["type"]: one for one in status.get("conditions", [])}
+            old = live.get("status") or {}
+            kept = [said.pop(one["type"], one) for one in old.get("conditions", [])]
+            status = {**old, **status, "conditions": [*kept, *said.values()]}
         return self._written("status", slot, {**live, "status": copy.deepcopy(status)})
 
     def _begin(self, what: str) -> None:
