@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,8 +33,8 @@ def installation(start: Start, name: str, **env: str) -> Operator:
 
 
 @pytest.fixture
-def both(start_operator: Start) -> Iterator[tuple[Operator, Operator]]:
-    yield installation(start_operator, ONE), installation(start_operator, TWO)
+def both(start_operator: Start) -> tuple[Operator, Operator]:
+    return installation(start_operator, ONE), installation(start_operator, TWO)
 
 
 def writes(cluster: Cluster, namespace: str) -> list[str]:
@@ -62,7 +62,7 @@ def holder(cluster: Cluster, namespace: str) -> str:
 
 def stalled(cluster: Cluster, namespace: str) -> dict[str, Any]:
     conditions = resource(cluster, namespace)["status"]["conditions"]
-    found: dict[str, Any] = next(one for one in conditions if one["type"] == "Stalled")
+    found: dict[str, Any] = next((one for one in conditions if one["type"] == "Stalled"), {"reason": ""})
     return found
 
 
@@ -72,7 +72,7 @@ def image(cluster: Cluster, namespace: str) -> str:
 
 
 def settled(cluster: Cluster, namespace: str) -> list[str]:
-    """What has been written when nothing has been for a while, in which each operator swept more than twice."""
+    """What has been written, once nothing has been for longer than two sweeps take."""
     before, since = writes(cluster, namespace), time.monotonic()
 
     def quiet() -> bool:
@@ -86,9 +86,8 @@ def settled(cluster: Cluster, namespace: str) -> list[str]:
     return before
 
 
-def test_one_handles_a_resource_and_the_other_says_so_once(
-    cluster: Cluster, namespace: str, both: tuple[Operator, Operator]
-) -> None:
+@pytest.mark.usefixtures("both")
+def test_one_handles_a_resource_and_the_other_says_so_once(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace, replicas=0))
     cluster.wait_until(
         "a conflict to be told", lambda: stalled(cluster, namespace)["reason"] == "OperatorConflict"
@@ -97,8 +96,8 @@ def test_one_handles_a_resource_and_the_other_says_so_once(
     found = resource(cluster, namespace)
     name = holder(cluster, namespace)
     print(f"{len(written)} writes, then none: {written}")
-    # Both may have begun at the same moment: some children twice, never again and again.
-    assert len(written) <= 40
+    # Both have begun at the same moment: some children twice, never again and again.
+    assert len(written) <= 25
     assert name in IMAGES
     (other,) = IMAGES.keys() - {name}
     assert image(cluster, namespace) == IMAGES[name]
@@ -148,11 +147,10 @@ def test_an_operator_that_comes_later_leaves_all_as_it_is_and_may_inherit_it(
 
 def test_a_class_is_a_world_of_its_own(cluster: Cluster, namespace: str, start_operator: Start) -> None:
     installation(start_operator, ONE)
-    blue = installation(start_operator, TWO, FLAME_OPERATOR_OPERATOR_CLASS="blue")
+    installation(start_operator, TWO, FLAME_OPERATOR_OPERATOR_CLASS="blue")
     cluster.apply(server("docs", namespace, replicas=0, operatorClass="blue"))
     cluster.wait_until("its operator to handle it", lambda: holder(cluster, namespace) == TWO)
     assert all(one.startswith("lease-two)") for one in settled(cluster, namespace))
-    assert f'flame_operator_servers{{ready="Unknown"}} 0' or blue
     # A change of the class hands over: no conflict, and nothing is left of the other.
     before = len(writes(cluster, namespace))
     cluster.apply(server("docs", namespace, replicas=0))

@@ -101,7 +101,7 @@ class KubeApi(Protocol):
         """
 
     async def patch_status(
-        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
     ) -> Manifest | None:
         """Apply the status of a resource; returns the live resource, or None when it is gone.
 
@@ -109,6 +109,10 @@ class KubeApi(Protocol):
             server: The resource.
             status: All fields of the status that the field manager owns.
             manager: The field manager.
+            exact: Whether to write only to this very version of the resource.
+
+        Raises:
+            Conflict: With `exact`, the resource has changed since.
         """
 
 
@@ -191,14 +195,19 @@ class AioKube:
             checked(answer)
 
     async def patch_status(
-        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
     ) -> Manifest | None:
         """Apply the status of a resource; see `KubeApi.patch_status`."""
         key, metadata = key_of(server), server["metadata"]
         body = {
             "apiVersion": SERVER.api_version,
             "kind": SERVER.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": metadata["uid"]},
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": metadata["uid"],
+                **({"resourceVersion": metadata["resourceVersion"]} if exact else {}),
+            },
             "status": status,
         }
         try:

@@ -102,7 +102,9 @@ class Reporter:
         status.pop(CONTENDER, None)
         if is_subset(status, old):
             return
-        live = await self._api.patch_status(body, status)
+        # Who claims a server first is decided by its version: a second one finds the claim, and stands back.
+        first = (old.get(HOLDER) or {}) != status[HOLDER]
+        live = await self._api.patch_status(body, status, exact=first)
         if live is None:
             return
         self._cache.put(live)

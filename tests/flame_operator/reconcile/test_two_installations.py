@@ -1,8 +1,14 @@
 """Two installations make passes over the same server: one handles it, and the other writes one status."""
 
+from contextlib import nullcontext
+
+import pytest
+
+from flame_operator.desired.inputs import Defaults
+from flame_operator.errors import Conflict
 from flame_operator.resource.annotations import OPERATOR
 from flame_operator.resource.installation import Installation
-from flame_operator.resource.kinds import DEPLOYMENT, SERVER
+from flame_operator.resource.kinds import DEPLOYMENT, SERVER, Manifest
 from tests.support.operator.fake_kube import FakeKube
 from tests.support.operator.reconciling import KEY, Operator, conditions, with_server
 
@@ -14,7 +20,7 @@ async def both(kube: FakeKube) -> tuple[Operator, Operator]:
     first, second = Operator(kube, ONE), Operator(kube, TWO)
     await first.start()
     await first.settle()
-    second.defaults = second.defaults.__class__(image="image:2")
+    second.defaults = Defaults(image="image:2")
     kube.writes.clear()
     await second.start()
     await second.settle()
@@ -54,18 +60,21 @@ async def test_a_word_hands_over_and_ends_the_conflict() -> None:
     assert conditions(kube)["Stalled"] == ("False", "UpToDate")
 
 
-async def test_a_claim_that_comes_during_a_pass_is_not_overwritten() -> None:
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "not yet seen"])
+async def test_a_claim_that_comes_during_a_pass_is_not_overwritten(seen: bool) -> None:
     kube = with_server()
     operator = Operator(kube, ONE)
     await operator.start()
     apply = kube.apply
 
-    async def claimed(*args: object, **kwargs: object) -> object:
-        body = kube.objects[SERVER.kind, KEY]
-        operator.cache.put(kube.create({**body, "status": {"operator": TWO.claim()}}))
-        return await apply(*args, **kwargs)  # type: ignore[arg-type]
+    async def claimed(manifest: Manifest, *, uid: str | None) -> Manifest:
+        body = kube.edit(SERVER.kind, KEY, status={"operator": TWO.claim()})
+        if seen:
+            operator.cache.put(body)
+        return await apply(manifest, uid=uid)
 
-    kube.apply = claimed  # type: ignore[method-assign,assignment]
-    await operator.reconcile(KEY)
+    kube.apply = claimed  # type: ignore[method-assign]
+    with nullcontext() if seen else pytest.raises(Conflict):
+        await operator.reconcile(KEY)
     assert kube.objects[SERVER.kind, KEY]["status"]["operator"] == TWO.claim()
     assert "status" not in kube.writes

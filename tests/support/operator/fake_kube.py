@@ -115,13 +115,15 @@ class FakeKube:
         return self._written(f"correct {child['kind']}", slot, live)
 
     async def patch_status(
-        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
     ) -> Manifest | None:
         slot = (SERVER.kind, key_of(server))
         self._begin("status")
         live = self.objects.get(slot)
         if live is None or live["metadata"]["uid"] != server["metadata"]["uid"]:
             return None
+        if exact and live["metadata"]["resourceVersion"] != server["metadata"]["resourceVersion"]:
+            raise Conflict("the resource has changed")
         if manager != STATUS_MANAGER:
             said = {one["type"]: one for one in status.get("conditions", [])}
             old = live.get("status") or {}
