@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from flame_server.docs.anchors import PageAnchors, make_id
 from flame_server.docs.folder import Page
+from flame_server.docs.links import FLAME
 from flame_server.docs.myst.directives import NO_MARKDOWN
 from flame_server.docs.myst.inline import Link
 from flame_server.docs.myst.markdown import (
@@ -22,7 +23,6 @@ from flame_server.docs.myst.markdown import (
     plain_text,
 )
 
-SITE = "https://docs.flame-engine.org"
 _DEEPEST = 10
 _IN_FRAGMENTS = "/:.,()$+=~@!*;"
 _EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
@@ -107,10 +107,17 @@ def title_of(path: str) -> str:
 
 
 class Site:
-    """The site of one version of the docs."""
+    """The site of one version of the docs.
 
-    def __init__(self, version: str, pages: Iterable[Page]) -> None:
+    Args:
+        version: The version.
+        pages: The pages of the docs.
+        links: The template of their addresses, see `docs.links`; empty when they have none.
+    """
+
+    def __init__(self, version: str, pages: Iterable[Page], links: str = FLAME) -> None:
         self.version = version
+        self._links = links
         self._outlines = {page.path: outline(page) for page in pages}
 
     def outline(self, page: Page) -> Outline:
@@ -118,13 +125,19 @@ class Site:
         return self._outlines.get(page.path) or outline(page)
 
     def address(self, path: str, anchor: str = "") -> str:
-        """The URL of a page, or of a section on it."""
-        url = f"{SITE}/{self.version}/{quote(path.removesuffix('.md'))}.html"
+        """The URL of a page, or of a section on it; empty when the docs have no site."""
+        if not self._links:
+            return ""
+        known = self._links.replace("{version}", quote(self.version))
+        url = known.replace("{path}", quote(path.removesuffix(".md")))
         # The ids of a page in HTML may contain anything.
         return f"{url}#{quote(anchor, safe=_IN_FRAGMENTS)}" if anchor else url
 
     def resolve(self, destination: str, page: str) -> Link | None:
-        """The target of a link on `page`; None when it leads neither to another site nor to a known page."""
+        """The target of a link on `page`; None when it leads neither to another site nor to a known page.
+
+        Nor does a link within docs that have no site lead anywhere.
+        """
         if _EXTERNAL.match(destination):
             return Link(destination, destination)
         if _SCHEME.match(destination):
@@ -136,7 +149,11 @@ class Site:
         found = self._outlines[target]
         name = unquote(fragment)
         anchor, title = found.names.get(name) or found.names.get(make_id(name)) or ("", found.title)
-        return Link(self.address(target, anchor), title)
+        return self._link(target, anchor, title)
+
+    def _link(self, path: str, anchor: str, title: str) -> Link | None:
+        url = self.address(path, anchor)
+        return Link(url, title) if url else None
 
     def _labelled(self, label: str, page: str) -> Link | None:
         """The target `(label)=` on this page, else on any page."""
@@ -144,7 +161,7 @@ class Site:
             found = self._outlines.get(path)
             if found and label in found.labels:
                 anchor, title = found.labels[label]
-                return Link(self.address(path, anchor), title)
+                return self._link(path, anchor, title)
         return None
 
     def _page(self, path: str, page: str) -> str | None:

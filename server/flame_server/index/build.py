@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
+from flame_server.docs.links import FLAME
 from flame_server.docs.myst.directives import visible
 from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import (
@@ -151,15 +152,22 @@ def lexical_text(chunk: Chunk) -> str:
     return "\n".join([path, title_line(chunk), chunk.title, searched_text(chunk.content), *chunk.asks])
 
 
-def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
-    """The number of pages with text, and the chunks of all pages. Bad pages are skipped with a warning."""
+def read_docs(tree: Tree, version: str, report: Report, links: str = FLAME) -> tuple[int, list[Chunk]]:
+    """The number of pages with text, and the chunks of all pages. Bad pages are skipped with a warning.
+
+    Args:
+        tree: The docs.
+        version: Their version.
+        report: Called with lines about progress.
+        links: The template of the addresses of pages, see `docs.links`.
+    """
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
     if tree.format == "markdown":
         pages = [replace(page, text=visible(page.text)) for page in pages]
     tree.warnings += _odd_folders(pages)
-    site = Site(version, pages if tree.format == "markdown" else [])
+    site = Site(version, pages if tree.format == "markdown" else [], links)
     for page in pages:
         try:
             found = list(chunks_of(page.path, _sections(tree, page, site), site))

@@ -17,6 +17,7 @@ from flame_operator.resource.spec.common import (
     RelativePath,
     Resources,
     Schedule,
+    SiteUrl,
     Spec,
     TimeZone,
     Union,
@@ -157,6 +158,7 @@ class Source(Spec):
     config_map_ref: NameRef | None = None
     persistent_volume_claim_ref: ClaimRef | None = None
     bundled: Bundled | None = None
+    site_url: Annotated[SiteUrl | None, Field(alias="siteURL")] = None
 
 
 class Ingestion(Spec):

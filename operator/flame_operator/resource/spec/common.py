@@ -57,6 +57,15 @@ Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9
 _HOST_AND_PATH = r"[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?"
 HttpUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=rf"^https?://{_HOST_AND_PATH}$")]
 HttpsUrl = Annotated[str, Field(min_length=9, max_length=1024, pattern=rf"^https://{_HOST_AND_PATH}$")]
+_SITE = r"[-A-Za-z0-9._~:@!$&'()*+,;=%/]*"
+SiteUrl = Annotated[
+    str,
+    Field(
+        min_length=9,
+        max_length=256,
+        pattern=rf"^https://[-A-Za-z0-9._:\[\]]+(/{_SITE}(\{{path\}}{_SITE})?)?$",
+    ),
+]
 HostName = Annotated[
     str,
     Field(
