@@ -5,11 +5,10 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from flame_server.docs.anchors import PageAnchors, make_id
 from flame_server.docs.folder import Page
-from flame_server.docs.links import FLAME
 from flame_server.docs.myst.directives import NO_MARKDOWN
 from flame_server.docs.myst.inline import Link
 from flame_server.docs.myst.markdown import (
@@ -23,6 +22,10 @@ from flame_server.docs.myst.markdown import (
     plain_text,
 )
 
+FLAME = "https://docs.flame-engine.org/{version}/{path}.html"
+"""The template of the Flame docs: `{path}` stands for a page's path without its ending."""
+_FLAME_REPOSITORY = ("github.com", "/flame-engine/flame")
+_BLOBS = {"github.com": "blob", "gitlab.com": "-/blob"}
 _DEEPEST = 10
 _IN_FRAGMENTS = "/:.,()$+=~@!*;"
 _EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
@@ -106,13 +109,35 @@ def title_of(path: str) -> str:
     return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
 
 
+def template(site_url: str, repository: str = "", commit: str = "", folder: str = "") -> str:
+    """The template of the addresses of a source's pages; empty when nobody knows where they are.
+
+    Args:
+        site_url: The address of the site, perhaps with `{path}`; empty when none was given.
+        repository: The address of the git repository that the pages come from, or nothing.
+        commit: The commit that was read.
+        folder: The folder of the pages in the repository.
+    """
+    if site_url:
+        return site_url if "{path}" in site_url else f"{site_url.rstrip('/')}/{{path}}.html"
+    parts = urlsplit(repository)
+    host, path = (parts.hostname or "").removeprefix("www."), parts.path.rstrip("/").removesuffix(".git")
+    if (host, path.lower(), folder.strip("/")) == (*_FLAME_REPOSITORY, "doc"):
+        return FLAME
+    if host not in _BLOBS or not commit:
+        return ""
+    inside = quote(folder.strip("/").removeprefix("./"))
+    below = f"/{inside}" if inside not in {"", "."} else ""
+    return f"https://{host}{quote(path)}/{_BLOBS[host]}/{quote(commit)}{below}/{{path}}.md"
+
+
 class Site:
     """The site of one version of the docs.
 
     Args:
         version: The version.
         pages: The pages of the docs.
-        links: The template of their addresses, see `docs.links`; empty when they have none.
+        links: The template of their addresses, see `template`; empty when they have none.
     """
 
     def __init__(self, version: str, pages: Iterable[Page], links: str = FLAME) -> None:

@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 
 from flame_server.docs.folder import AskedFormat, Page, Tree, open_tree
-from flame_server.docs.links import FLAME
 from flame_server.docs.myst.directives import visible
 from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import (
@@ -28,7 +27,7 @@ from flame_server.docs.sections import (
     sections_of,
     title_line,
 )
-from flame_server.docs.site import Site
+from flame_server.docs.site import FLAME, Site
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
@@ -159,7 +158,7 @@ def read_docs(tree: Tree, version: str, report: Report, links: str = FLAME) -> t
         tree: The docs.
         version: Their version.
         report: Called with lines about progress.
-        links: The template of the addresses of pages, see `docs.links`.
+        links: The template of the addresses of pages, see `docs.site.template`.
     """
     chunks: list[Chunk] = []
     documents = 0

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flame_server.docs.folder import open_tree
-from flame_server.docs.links import template
 from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import Chunk
+from flame_server.docs.site import template
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index import files

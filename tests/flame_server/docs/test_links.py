@@ -3,8 +3,7 @@
 import pytest
 
 from flame_server.docs.folder import Page
-from flame_server.docs.links import template
-from flame_server.docs.site import Site
+from flame_server.docs.site import Site, template
 
 COMMIT = "0123abc"
 

@@ -13,6 +13,7 @@ from flame_server.commands.main import main
 from flame_server.errors import FlameMcpError
 from flame_server.index.build import build_index
 from flame_server.publishing import publish
+from flame_server.publishing.checks import find_problem
 from flame_server.publishing.owners import NOBODY, Owner
 from flame_server.publishing.publish import publish_index, roll_back
 from flame_server.publishing.restore import restore_file
@@ -108,13 +109,13 @@ def test_an_alias_that_others_take_during_a_load_stays_theirs(
     server: QdrantStandIn, target: QdrantTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "theirs").mkdir()
-    check, theirs, ours = publish.find_problem, built(tmp_path / "theirs", "first"), built(tmp_path, "second")
+    theirs, ours = built(tmp_path / "theirs", "first"), built(tmp_path, "second")
 
     async def overtaken(*args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - whatever it is given
-        monkeypatch.setattr(publish, "find_problem", check)
+        monkeypatch.setattr(publish, "find_problem", find_problem)
         done = await asyncio.to_thread(publish_index, theirs, target, quiet, owner=ONE)
         taken.append(done.collection)
-        return await check(*args, **kwargs)
+        return await find_problem(*args, **kwargs)
 
     taken: list[str] = []
     monkeypatch.setattr(publish, "find_problem", overtaken)
