@@ -33,6 +33,7 @@ from flame_operator.reconcile.reconciler import Reconciler
 from flame_operator.reconcile.resolver import Resolver
 from flame_operator.references.digests import Digests, load_key
 from flame_operator.references.lookup import References
+from flame_operator.resource.installation import Installation
 from flame_operator.resource.kinds import (
     DEPLOYMENT,
     HTTP_ROUTE,
@@ -82,6 +83,16 @@ class Factory:
     namespaces: Sequence[str] = ()
 
     @cached_property
+    def installation(self) -> Installation:
+        """Who this operator is among others of the cluster, and which servers it handles."""
+        settings = self.settings
+        return Installation(
+            name=settings.identity or f"{settings.namespace}/{settings.lease_name}",
+            operator_class=settings.operator_class,
+            excluded=frozenset(settings.exclude_namespaces),
+        )
+
+    @cached_property
     def election(self) -> Election:
         """Decides whether this process leads."""
         if not self.settings.leader_election:
@@ -115,6 +126,7 @@ class Factory:
             self.namespaces,
             optional_kinds=self._optional_kinds(),
             metrics=self.metrics,
+            covers=self.installation.covers,
         )
 
     @cached_property
@@ -150,7 +162,7 @@ class Factory:
             pipeline=self.pipeline,
             verification=Verification(self.verifier),
             diagnosis=self.diagnosis,
-            reporter=Reporter(self.api, self.cache, self.recorder),
+            reporter=Reporter(self.api, self.cache, self.recorder, self.installation),
         )
 
     @cached_property

@@ -71,6 +71,14 @@ class Settings(BaseSettings):
 
     By default, the host's name and a random suffix.
     """
+    operator_class: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
+    """Which resources to handle: those with this `spec.operatorClass`; empty for those without one."""
+    exclude_namespaces: Annotated[
+        tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=1000)
+    ] = ()
+    """The namespaces to leave alone, separated by commas."""
+    identity: Annotated[str, Field(pattern=r"^([-a-z0-9./]{1,256})?$")] = ""
+    """By which name this installation claims resources; by default, the Lease's namespace and name."""
     leader_election: bool = True
     """Whether to work only while holding the Lease. Without it, a second operator would write as well."""
     lease_name: ObjectName = "flame-mcp-operator"

@@ -17,6 +17,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": {"digest": "latest"}}, "image/digest"),
     ({"image": {"registry": "example.com"}}, "registry"),
     ({"watchNamespaces": ["UPPER"]}, "watchNamespaces/0"),
+    ({"excludeNamespaces": ["UPPER"]}, "excludeNamespaces/0"),
+    ({"operatorClass": "Blue"}, "operatorClass"),
+    ({"identity": "two words"}, "identity"),
     ({"log": {"level": "loud"}}, "log/level"),
     ({"resyncSeconds": 1}, "resyncSeconds"),
     ({"replicaCount": 3}, "replicaCount"),
@@ -59,6 +62,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"helmTest": {"waitSeconds": 0}}, "helmTest/waitSeconds"),
     ({"keepServers": "yes"}, "keepServers"),
     # By the chart: values that are wrong together.
+    ({"watchNamespaces": ["a"], "excludeNamespaces": ["b"]}, "leave them out of watchNamespaces instead"),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
     (
         {"commonLabels": {"app.kubernetes.io/name": "mine"}},

@@ -29,6 +29,8 @@ STATUS: Json = {
     "url": "http://docs.team.svc/mcp",
     "externalURLs": ["https://flame.example.com/mcp"],
     "mode": "FullStack",
+    "operator": {"name": "flame-mcp-system/flame-mcp-operator", "class": "blue"},
+    "contender": {"name": "other/flame-mcp-operator", "generation": 3},
     "server": {
         "name": "Flame MCP",
         "version": "0.1.0",

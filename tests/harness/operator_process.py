@@ -40,6 +40,8 @@ def settings(kubeconfig: Path, metrics_port: int) -> dict[str, str]:
         "FLAME_OPERATOR_SERVER_IMAGE": "flame-mcp-server:test",
         "FLAME_OPERATOR_METRICS_PORT": str(metrics_port),
         "FLAME_OPERATOR_LEASE_NAME": f"lease-{metrics_port}",
+        # One installation, whatever its Lease: the next one goes on with what the one before has left.
+        "FLAME_OPERATOR_IDENTITY": "tests/operator",
     }
 
 

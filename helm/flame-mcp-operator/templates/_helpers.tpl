@@ -132,6 +132,18 @@ annotations:
     fieldRef: {fieldPath: metadata.name}
 - name: FLAME_OPERATOR_LEASE_NAME
   value: {{ include "flame-mcp-operator.fullname" . | quote }}
+{{- with .Values.operatorClass }}
+- name: FLAME_OPERATOR_OPERATOR_CLASS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.excludeNamespaces }}
+- name: FLAME_OPERATOR_EXCLUDE_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.identity }}
+- name: FLAME_OPERATOR_IDENTITY
+  value: {{ . | quote }}
+{{- end }}
 - name: FLAME_OPERATOR_METRICS_PORT
   value: {{ .Values.metricsPort | quote }}
 - name: FLAME_OPERATOR_VERIFICATIONS_PER_SECOND

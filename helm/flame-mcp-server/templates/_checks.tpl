@@ -30,6 +30,9 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- if and .spec.suspend (not .root.Values.operator.enabled) }}
 - suspend tells the operator to stop; set operator.enabled to true, or remove suspend
 {{- end }}
+{{- if and .spec.operatorClass (not .root.Values.operator.enabled) }}
+- operatorClass names an operator; set operator.enabled to true, or remove operatorClass
+{{- end }}
 {{- end }}
 
 {{- define "flame-mcp-server.check.names" -}}

@@ -64,7 +64,7 @@
 {{- else }}
 {{- $_ := set $data "VECTOR_STORE_TYPE" "Qdrant" }}
 {{- $_ := set $data "QDRANT_URL" (include "flame-mcp-server.qdrantUrl" .) }}
-{{- $_ := set $data "QDRANT_COLLECTION" (include "flame-mcp-server.collection" .spec) }}
+{{- $_ := set $data "QDRANT_COLLECTION" (include "flame-mcp-server.collection" . | trim) }}
 {{- $_ := set $data "QDRANT_API_KEY_FILE" $qdrantKey }}
 {{- $_ := set $data "QDRANT_CA_FILE" (include "flame-mcp-server.credentialsPath" (list .files "qdrant-ca.crt")) }}
 {{- end }}
@@ -94,8 +94,14 @@
 {{- end }}
 {{- end }}
 
+{{/* The name in Qdrant: a release that loads docs into a Qdrant that others may use has a name of its own there. */}}
 {{- define "flame-mcp-server.collection" -}}
-{{- if eq .vectorStore.type "External" }}{{ .vectorStore.external.collection }}{{ else }}flame-docs{{ end }}
+{{- $own := printf "flame-docs.%s.%s" .root.Release.Namespace (include "flame-mcp-server.fullname" .root) }}
+{{- if ne .spec.vectorStore.type "External" }}flame-docs
+{{- else if .spec.vectorStore.external.collection }}{{ .spec.vectorStore.external.collection }}
+{{- else if .spec.ingestion }}{{ $own }}
+{{- else }}flame-docs
+{{- end }}
 {{- end }}
 
 {{/* The host names by which clients may address the server. */}}

@@ -47,9 +47,9 @@ template:
       {{- if eq .task "snapshot" }}
       - {{- include "flame-mcp-server.step" (merge (dict "name" "snapshot" "args" (include "flame-mcp-server.snapshotArgs" . | fromJsonArray) "files" $files) .) | nindent 8 }}
       {{- else if $builds }}
-      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list $spec "/work/index") | fromJsonArray) "files" $files "work" true) .) | nindent 8 }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list . "/work/index") | fromJsonArray) "files" $files "work" true) .) | nindent 8 }}
       {{- else }}
-      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list $spec "/opt/flame-mcp/index") | fromJsonArray) "files" $files) .) | nindent 8 }}
+      - {{- include "flame-mcp-server.step" (merge (dict "name" "publish" "args" (include "flame-mcp-server.publishArgs" (list . "/opt/flame-mcp/index") | fromJsonArray) "files" $files) .) | nindent 8 }}
       {{- end }}
     volumes:
       - name: tmp
@@ -83,10 +83,18 @@ template:
 {{- end }}
 
 {{- define "flame-mcp-server.publishArgs" -}}
-{{- $spec := index . 0 }}
+{{- $context := index . 0 }}
+{{- $spec := $context.spec }}
 {{- $ratio := printf "%g" (divf (dig "ingestion" "minimumChunksPercent" 90.0 $spec) 100) }}
 {{- $replicas := dig "managed" "replicas" 1 $spec.vectorStore | int | toString }}
-{{- list "index" "publish" "--index" (index . 1) "--collection" (include "flame-mcp-server.collection" $spec) "--min-ratio" $ratio "--canary" $spec.verification.query "--replicas" $replicas | toJson }}
+{{- $args := list "index" "publish" "--index" (index . 1) "--collection" (include "flame-mcp-server.collection" $context | trim) "--min-ratio" $ratio "--canary" $spec.verification.query "--replicas" $replicas }}
+{{- if eq $spec.vectorStore.type "External" }}
+{{- $args = concat $args (list "--owner" (printf "%s/%s" $context.root.Release.Namespace (include "flame-mcp-server.fullname" $context.root))) }}
+{{- end }}
+{{- with dig "ingestion" "takeOver" "" $spec }}
+{{- $args = concat $args (list "--take-over" .) }}
+{{- end }}
+{{- toJson $args }}
 {{- end }}
 
 {{/* Each node of a Qdrant cluster stores and counts its own snapshots, so always use the same node. It has a copy of everything. */}}

@@ -14,6 +14,9 @@
 {{- else }}
 {{- $_ := set $source "bundled" dict }}
 {{- end }}
+{{- with .siteURL }}
+{{- $_ := set $source "siteURL" . }}
+{{- end }}
 {{- $found = append $found $source }}
 {{- end }}
 {{- toJson $found }}

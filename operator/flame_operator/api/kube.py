@@ -24,6 +24,8 @@ from flame_operator.resource.kinds import (
 )
 
 STATUS_MANAGER = f"{MANAGER}-status"
+CONTENDING_MANAGER = f"{MANAGER}-contender"
+"""Who writes the little that an installation says of a resource that another one handles."""
 LEASE_TIMEOUT = 2.0
 """The timeout of requests for the Lease, in seconds.
 
@@ -106,8 +108,20 @@ class KubeApi(Protocol):
             Conflict: Another object has its name now.
         """
 
-    async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
-        """Apply the status of a resource; returns the live resource, or None when it is gone."""
+    async def patch_status(
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
+    ) -> Manifest | None:
+        """Apply the status of a resource; returns the live resource, or None when it is gone.
+
+        Args:
+            server: The resource.
+            status: All fields of the status that the field manager owns.
+            manager: The field manager.
+            exact: Whether to write only to this very version of the resource.
+
+        Raises:
+            Conflict: With `exact`, the resource has changed since.
+        """
 
 
 class AioKube:
@@ -192,18 +206,25 @@ class AioKube:
         if answer.status != 404:
             checked(answer)
 
-    async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
+    async def patch_status(
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
+    ) -> Manifest | None:
         """Apply the status of a resource; see `KubeApi.patch_status`."""
         key, metadata = key_of(server), server["metadata"]
         body = {
             "apiVersion": SERVER.api_version,
             "kind": SERVER.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": metadata["uid"]},
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": metadata["uid"],
+                **({"resourceVersion": metadata["resourceVersion"]} if exact else {}),
+            },
             "status": status,
         }
         try:
             path = f"{SERVER.path(*key)}/status"
-            return await self._apply(path, body, STATUS_MANAGER, parse=selected.server)
+            return await self._apply(path, body, manager, parse=selected.server)
         except NotFound:
             return None
 

@@ -11,11 +11,23 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
 
 SHUTDOWN_GRACE_SECONDS = 25
-MANAGED_COLLECTION = "flame-docs"
-"""The alias of the collection in a Qdrant that the operator runs."""
+_ALIAS = "flame-docs"
 
 Environment = dict[str, str | int | None]
 """Environment variables, without the prefix `FLAME_MCP_`, and their values; None leaves a variable out."""
+
+
+def alias(server: Server) -> str:
+    """The name in Qdrant that stands for the collection that is searched.
+
+    A resource that loads docs into a Qdrant that others may use has a name of its own there; one that only
+    reads finds what `flame-mcp index publish` loads by default. The dots keep namespace and name apart.
+    """
+    qdrant = external_qdrant(server)
+    if qdrant is None:
+        return _ALIAS
+    own = f"{_ALIAS}.{server.key.namespace}.{server.key.name}"
+    return qdrant.collection or (own if server.spec.ingestion else _ALIAS)
 
 
 def config_map(server: Server, defaults: Defaults) -> Manifest:
@@ -106,7 +118,7 @@ def vector_store(server: Server, files: Mapping[str, str]) -> Environment:
         return {
             "VECTOR_STORE_TYPE": "Qdrant",
             "QDRANT_URL": qdrant_url(server),
-            "QDRANT_COLLECTION": MANAGED_COLLECTION,
+            "QDRANT_COLLECTION": alias(server),
             "QDRANT_API_KEY_FILE": files.get(references.QDRANT_API_KEY),
         }
     qdrant = external_qdrant(server)
@@ -115,7 +127,7 @@ def vector_store(server: Server, files: Mapping[str, str]) -> Environment:
     return {
         "VECTOR_STORE_TYPE": "Qdrant",
         "QDRANT_URL": qdrant.url,
-        "QDRANT_COLLECTION": qdrant.collection,
+        "QDRANT_COLLECTION": alias(server),
         "QDRANT_API_KEY_FILE": files.get(references.QDRANT_API_KEY),
         "QDRANT_CA_FILE": files.get(references.QDRANT_CA),
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flame_operator.desired import references
-from flame_operator.desired.config import MANAGED_COLLECTION, Environment, embedding, vector_store
+from flame_operator.desired.config import Environment, alias, embedding, vector_store
 from flame_operator.desired.hashing import digest
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import child, labels, qdrant_node_url
@@ -50,13 +50,15 @@ EMBEDDINGS = {"Local": "local", "None": "none", "AzureOpenAI": "azure-openai", "
 def inputs(server: Server, defaults: Defaults) -> str:
     """The digest of everything that the result of a load depends on, except the content of the sources."""
     managed = managed_qdrant(server)
-    depends = {
+    depends: dict[str, Any] = {
         "image": server_image(server, defaults),
         "sources": sources_as_json(server),
         "embedding": embedding(server, None),
         "store": vector_store(server, {}),
         "replicas": managed.replicas if managed else 0,
     }
+    if server.spec.ingestion and server.spec.ingestion.take_over:
+        depends["takeOver"] = server.spec.ingestion.take_over
     return digest(depends)[:16]
 
 
@@ -128,9 +130,9 @@ def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
 
 def _steps(server: Server, defaults: Defaults, run: Run) -> list[dict[str, Any]]:
     """The containers of a run, which run one after the other; each gets only what it needs."""
-    target = ["--collection", _collection(server)]
+    target = ["--collection", alias(server)]
     if run.task == "rollback":
-        return [_container(server, defaults, "rollback", ["index", "rollback", *target])]
+        return [_container(server, defaults, "rollback", ["index", "rollback", *target, *_owner(server)])]
     if run.task == "snapshot":
         managed = managed_qdrant(server)
         keep = managed.snapshots.keep if managed and managed.snapshots else 1
@@ -165,15 +167,20 @@ def _publish(server: Server, index: str) -> list[str]:
     given = server.spec.ingestion
     percent = given.minimum_chunks_percent if given else 90
     return [
-        *("index", "publish", "--index", index, "--collection", _collection(server)),
+        *("index", "publish", "--index", index, "--collection", alias(server)),
         *("--min-ratio", f"{percent / 100:g}", "--canary", server.spec.verification.query),
         *("--replicas", str(managed.replicas if managed else 1)),
+        *_owner(server),
+        *(["--take-over", given.take_over] if given and given.take_over else []),
     ]
 
 
-def _collection(server: Server) -> str:
-    qdrant = external_qdrant(server)
-    return qdrant.collection if qdrant else MANAGED_COLLECTION
+def _owner(server: Server) -> list[str]:
+    """Who publishes; nobody in particular to a Qdrant of the resource's own, whose volumes may outlive it."""
+    if external_qdrant(server) is None:
+        return []
+    name = f"{server.key.namespace}/{server.key.name}"
+    return ["--owner", f"{name}@{server.uid}" if server.uid else name]
 
 
 def _fetch(server: Server, defaults: Defaults) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def sources_as_json(server: Server) -> list[dict[str, Any]]:
 
 
 def _as_json(source: Source) -> dict[str, Any]:
+    site = {"siteURL": source.site_url} if source.site_url else {}
+    return _member(source) | site
+
+
+def _member(source: Source) -> dict[str, Any]:
     if source.git:
         return {
             "name": source.name,

@@ -12,7 +12,7 @@ import structlog
 from flame_operator.api.kube import KubeApi
 from flame_operator.errors import Conflict, Refused, Unavailable, UserError
 from flame_operator.informer.cache import Cache
-from flame_operator.informer.sweep import Scope, sweep
+from flame_operator.informer.sweep import Scope, everything, sweep
 from flame_operator.informer.watch_health import WatchHealth
 from flame_operator.resource.kinds import SERVER, Key, Kind, Manifest, key_of
 from flame_operator.resource.status import readiness
@@ -42,6 +42,8 @@ class Informer:
     optional_kinds: Sequence[Kind] = ()
     """Kinds of children that are made where the cluster serves them; they aren't watched."""
     metrics: Metrics = field(default_factory=Metrics)
+    covers: Callable[[Manifest], bool] = everything
+    """Whether a server is this installation's; others count as absent."""
     served: frozenset[Kind] = frozenset()
     """The optional kinds that the cluster served at the last sweep."""
     swept_at: float = -math.inf
@@ -96,6 +98,8 @@ class Informer:
 
     def seen(self, body: Manifest, *, deleted: bool) -> None:
         """Handle an event from the watch."""
+        # A server that is now another installation's is gone for this one.
+        deleted = deleted or (body["kind"] == SERVER.kind and not self.covers(body))
         changed = self.cache.drop(body) if deleted else self.cache.put(body)
         self.watch_health.delivered(body)
         kind, key = body["kind"], key_of(body)
@@ -135,7 +139,7 @@ class Informer:
 
     async def _sweep(self) -> set[Key]:
         served = frozenset([kind for kind in self.optional_kinds if await self.api.serves(kind)])
-        found = await sweep(self.api, self.cache, self.namespaces, tuple(served))
+        found = await sweep(self.api, self.cache, self.namespaces, tuple(served), self.covers)
         self.swept_at, self._listed = time.monotonic(), found.newest
         if served != self.served:
             self.served = served

@@ -1,11 +1,20 @@
 """Lists everything, to fill the cache before the first pass and later to find what a broken watch missed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from flame_operator.api.kube import KubeApi
 from flame_operator.informer.cache import Cache
-from flame_operator.resource.kinds import CONTENT_BY_NAME, MANAGER, SERVER, WATCHED_KINDS, Key, Kind, key_of
+from flame_operator.resource.kinds import (
+    CONTENT_BY_NAME,
+    MANAGER,
+    SERVER,
+    WATCHED_KINDS,
+    Key,
+    Kind,
+    Manifest,
+    key_of,
+)
 
 CHILD_SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
 
@@ -22,13 +31,22 @@ class Swept(NamedTuple):
     """The highest resource version in each watched scope that has objects."""
 
 
+def everything(_: Manifest) -> bool:
+    """Accept every server."""
+    return True
+
+
 def selector(kind: Kind) -> str:
     """The label selector with which the operator lists and watches a kind; empty selects everything."""
     return "" if kind == SERVER else CHILD_SELECTOR
 
 
 async def sweep(
-    api: KubeApi, cache: Cache, namespaces: Sequence[str] = (), unwatched: Sequence[Kind] = ()
+    api: KubeApi,
+    cache: Cache,
+    namespaces: Sequence[str] = (),
+    unwatched: Sequence[Kind] = (),
+    covers: Callable[[Manifest], bool] = everything,
 ) -> Swept:
     """List all servers and children, and bring the cache up to date.
 
@@ -37,6 +55,7 @@ async def sweep(
         cache: The cache to update.
         namespaces: Where to look; empty means everywhere.
         unwatched: Kinds of children to list besides those that are watched.
+        covers: Which servers to take; others count as absent.
 
     Raises:
         Refused, Unavailable: A list failed.
@@ -55,10 +74,12 @@ async def sweep(
                 metadata_only=kind in CONTENT_BY_NAME,
             )
             async for body in found_here:
-                missing.pop(key_of(body), None)
                 if kind not in unwatched:
                     version = int(body["metadata"]["resourceVersion"])
                     found.newest[scope] = max(version, found.newest.get(scope, -1))
+                if kind == SERVER and not covers(body):
+                    continue
+                missing.pop(key_of(body), None)
                 if cache.put(body):
                     found.changed.update(cache.parents(kind.kind, key_of(body)))
         found.changed.update(cache.expire(kind.kind, missing))

@@ -66,6 +66,9 @@ class Reconciler:
         if body is None or is_going(body):
             self._forget(key)
             return None  # garbage collection removes what the server owns
+        if await self.reporter.stands_back(body):
+            self._forget(key)
+            return None
         try:
             server = parse_server(body)
         except InvalidSpec as error:

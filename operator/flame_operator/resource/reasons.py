@@ -29,6 +29,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     PODS_REJECTED = "PodsRejected"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    OPERATOR_CONFLICT = "OperatorConflict"
     NAME_TAKEN = "NameTaken"
     REFERENCE_MISSING = "ReferenceMissing"
     TOKEN_GONE = "TokenGone"  # noqa: S105 - a word

@@ -98,6 +98,12 @@ def blocked_status(generation: int, reason: Reason, message: str, old: Manifest,
     return known | kept(old)
 
 
+def conflict_status(generation: int, message: str, old: Manifest, now: str) -> Manifest:
+    """The part of the status by which an installation says that it leaves the resource to another one."""
+    stalled = {"Stalled": Condition("True", Reason.OPERATOR_CONFLICT, message)}
+    return {"conditions": _conditions(stalled, generation, old, now)}
+
+
 def broken_status(generation: int, old: Manifest, now: str) -> Manifest:
     """The status of a resource that the operator can't handle because of a bug of its own.
 
@@ -217,6 +223,8 @@ def _stalled(  # noqa: PLR0911 - a list
         return index._replace(status="True")
     if outcome.unsupported:
         return Condition("True", Reason.FEATURE_DISABLED, "; ".join(outcome.unsupported))
+    if outcome.conflict:
+        return Condition("True", Reason.OPERATOR_CONFLICT, outcome.conflict)
     if any(_causes(outcome)):
         return Condition(
             "False", Reason.UP_TO_DATE, "Perhaps it goes on by itself: see Reconciling and Ready."
@@ -242,7 +250,7 @@ def _reconciling(  # noqa: PLR0911 - a list
         return Condition(
             "False", Reason.SUSPENDED, "spec.suspend is true: the children are left as they are."
         )
-    if stalled.status == "True":
+    if stalled.status == "True" and stalled.reason != Reason.OPERATOR_CONFLICT:
         return Condition("False", stalled.reason, f"Stalled: {stalled.message}")
     if outcome.being_deleted:
         return Condition(

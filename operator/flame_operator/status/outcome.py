@@ -50,6 +50,8 @@ class Outcome:
     """Fields that need something that this cluster or this installation lacks, with what to do."""
     waits_for_turn: bool = False
     """Whether pods wait until those of other servers that read the same Secret have been replaced."""
+    conflict: str = ""
+    """What to say of another installation of the operator that has found this server, and stands back."""
     why: Cause | None = None
     """Why not all pods of the server run the current spec and are ready, as far as that is known."""
     store: PodCounts | None = None

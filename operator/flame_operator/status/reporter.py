@@ -1,29 +1,42 @@
 """Writes a server's status when it has changed, and records Events about the change."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from flame_operator.api.kube import KubeApi
+import structlog
+
+from flame_operator.api.kube import CONTENDING_MANAGER, KubeApi
 from flame_operator.changes.compare import is_subset
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
+from flame_operator.resource.installation import ALONE, CONTENDER, HOLDER, Installation, conflict_message
 from flame_operator.resource.kinds import Key, Manifest, key_of
 from flame_operator.resource.reasons import Reason
 from flame_operator.resource.server import Server
-from flame_operator.status.conditions import blocked_status, broken_status, server_status
+from flame_operator.status.conditions import blocked_status, broken_status, conflict_status, server_status
 from flame_operator.status.events import transitions
 from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
+
+log = structlog.get_logger(__name__)
 
 
 class Reporter:
     """Reports the outcomes of passes in the status and in Events."""
 
     def __init__(
-        self, api: KubeApi, cache: Cache, recorder: Recorder, *, now: Callable[[], str] = utc_now
+        self,
+        api: KubeApi,
+        cache: Cache,
+        recorder: Recorder,
+        installation: Installation = ALONE,
+        *,
+        now: Callable[[], str] = utc_now,
     ) -> None:
         self._api = api
         self._cache = cache
         self._recorder = recorder
+        self._installation = installation
         self._now = now
 
     async def report(self, server: Server, deployment: Manifest | None, outcome: Outcome) -> None:
@@ -37,9 +50,35 @@ class Reporter:
         Raises:
             Conflict, Refused, Unavailable: As with every write.
         """
+        body = self._cache.server(server.key)
+        contender = self._installation.contender(body) if body is not None else ""
+        if body is not None and contender:
+            outcome = replace(outcome, conflict=conflict_message(self._installation.name, contender, body))
         await self._write(
             server.key, lambda old: server_status(server, deployment, outcome, old, self._now())
         )
+
+    async def stands_back(self, body: Manifest) -> bool:
+        """Whether another installation of the operator handles this server; the status says so, once.
+
+        Raises:
+            Conflict, Refused, Unavailable: As with every write.
+        """
+        me = self._installation
+        if not me.stands_back(body):
+            return False
+        if me.must_tell(body):
+            holder, key = me.holder_of(body), key_of(body)
+            log.warning("another operator handles this server", **key.fields(), operator=holder)
+            message = conflict_message(holder, me.name, body)
+            generation, old = body["metadata"].get("generation", 0), body.get("status") or {}
+            said = {CONTENDER: {"name": me.name, "generation": generation}}
+            status = said | conflict_status(generation, message, old, self._now())
+            # By another field manager: the rest of the status is the other installation's.
+            live = await self._api.patch_status(body, status, manager=CONTENDING_MANAGER)
+            if live is not None:
+                self._cache.put(live)
+        return True
 
     async def report_blocked(self, body: Manifest, reason: Reason, message: str) -> None:
         """Report that a resource can't be used, and why; its children are left as they are."""
@@ -55,13 +94,17 @@ class Reporter:
 
     async def _write(self, key: Key, status_after: Callable[[Manifest], Manifest]) -> None:
         body = self._cache.server(key)
-        if body is None:
+        # Another installation may have claimed the server since this pass began.
+        if body is None or self._installation.stands_back(body):
             return
         old = body.get("status") or {}
-        status = status_after(old)
+        status = status_after(old) | {HOLDER: self._installation.claim()}
+        status.pop(CONTENDER, None)
         if is_subset(status, old):
             return
-        live = await self._api.patch_status(body, status)
+        # Who claims a server first is decided by its version: a second one finds the claim, and stands back.
+        first = (old.get(HOLDER) or {}) != status[HOLDER]
+        live = await self._api.patch_status(body, status, exact=first)
         if live is None:
             return
         self._cache.put(live)

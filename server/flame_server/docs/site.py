@@ -5,7 +5,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from flame_server.docs.anchors import PageAnchors, make_id
 from flame_server.docs.folder import Page
@@ -22,7 +22,10 @@ from flame_server.docs.myst.markdown import (
     plain_text,
 )
 
-SITE = "https://docs.flame-engine.org"
+FLAME = "https://docs.flame-engine.org/{version}/{path}.html"
+"""The template of the Flame docs: `{path}` stands for a page's path without its ending."""
+_FLAME_REPOSITORY = ("github.com", "/flame-engine/flame")
+_BLOBS = {"github.com": "blob", "gitlab.com": "-/blob"}
 _DEEPEST = 10
 _IN_FRAGMENTS = "/:.,()$+=~@!*;"
 _EXTERNAL = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
@@ -106,11 +109,40 @@ def title_of(path: str) -> str:
     return plain_text(path.rsplit("/", 1)[-1].removesuffix(".md").replace("_", " ")).capitalize() or path
 
 
-class Site:
-    """The site of one version of the docs."""
+def template(site_url: str, repository: str = "", commit: str = "", folder: str = "") -> str:
+    """The template of the addresses of a source's pages; empty when nobody knows where they are.
 
-    def __init__(self, version: str, pages: Iterable[Page]) -> None:
+    Args:
+        site_url: The address of the site, perhaps with `{path}`; empty when none was given.
+        repository: The address of the git repository that the pages come from, or nothing.
+        commit: The commit that was read.
+        folder: The folder of the pages in the repository.
+    """
+    if site_url:
+        return site_url if "{path}" in site_url else f"{site_url.rstrip('/')}/{{path}}.html"
+    parts = urlsplit(repository)
+    host, path = (parts.hostname or "").removeprefix("www."), parts.path.rstrip("/").removesuffix(".git")
+    if (host, path.lower(), folder.strip("/")) == (*_FLAME_REPOSITORY, "doc"):
+        return FLAME
+    if host not in _BLOBS or not commit:
+        return ""
+    inside = quote(folder.strip("/").removeprefix("./"))
+    below = f"/{inside}" if inside not in {"", "."} else ""
+    return f"https://{host}{quote(path)}/{_BLOBS[host]}/{quote(commit)}{below}/{{path}}.md"
+
+
+class Site:
+    """The site of one version of the docs.
+
+    Args:
+        version: The version.
+        pages: The pages of the docs.
+        links: The template of their addresses, see `template`; empty when they have none.
+    """
+
+    def __init__(self, version: str, pages: Iterable[Page], links: str = FLAME) -> None:
         self.version = version
+        self._links = links
         self._outlines = {page.path: outline(page) for page in pages}
         self._labels: dict[str, str] = {}
         for path, found in self._outlines.items():
@@ -122,13 +154,19 @@ class Site:
         return self._outlines.get(page.path) or outline(page)
 
     def address(self, path: str, anchor: str = "") -> str:
-        """The URL of a page, or of a section on it."""
-        url = f"{SITE}/{self.version}/{quote(path.removesuffix('.md'))}.html"
+        """The URL of a page, or of a section on it; empty when the docs have no site."""
+        if not self._links:
+            return ""
+        known = self._links.replace("{version}", quote(self.version))
+        url = known.replace("{path}", quote(path.removesuffix(".md")))
         # The ids of a page in HTML may contain anything.
         return f"{url}#{quote(anchor, safe=_IN_FRAGMENTS)}" if anchor else url
 
     def resolve(self, destination: str, page: str) -> Link | None:
-        """The target of a link on `page`; None when it leads neither to another site nor to a known page."""
+        """The target of a link on `page`; None when it leads neither to another site nor to a known page.
+
+        Nor does a link within docs that have no site lead anywhere.
+        """
         if _EXTERNAL.match(destination):
             return Link(destination, destination)
         if _SCHEME.match(destination):
@@ -140,7 +178,11 @@ class Site:
         found = self._outlines[target]
         name = unquote(fragment)
         anchor, title = found.names.get(name) or found.names.get(make_id(name)) or ("", found.title)
-        return Link(self.address(target, anchor), title)
+        return self._link(target, anchor, title)
+
+    def _link(self, path: str, anchor: str, title: str) -> Link | None:
+        url = self.address(path, anchor)
+        return Link(url, title) if url else None
 
     def _labelled(self, label: str, page: str) -> Link | None:
         """The target `(label)=` on this page, else on any page."""
@@ -149,7 +191,7 @@ class Site:
         if path is None:
             return None
         anchor, title = self._outlines[path].labels[label]
-        return Link(self.address(path, anchor), title)
+        return self._link(path, anchor, title)
 
     def _page(self, path: str, page: str) -> str | None:
         """The page that a relative path on `page` leads to, with or without its file extension."""

@@ -27,7 +27,7 @@ from flame_server.docs.sections import (
     sections_of,
     title_line,
 )
-from flame_server.docs.site import Site
+from flame_server.docs.site import FLAME, Site
 from flame_server.embedding.identity import NO_EMBEDDING, Embedder, EmbeddingIdentity, Vectors
 from flame_server.embedding.local import LocalEmbedder
 from flame_server.errors import FlameMcpError
@@ -151,15 +151,22 @@ def lexical_text(chunk: Chunk) -> str:
     return "\n".join([path, title_line(chunk), chunk.title, searched_text(chunk.content), *chunk.asks])
 
 
-def read_docs(tree: Tree, version: str, report: Report) -> tuple[int, list[Chunk]]:
-    """The number of pages with text, and the chunks of all pages. Bad pages are skipped with a warning."""
+def read_docs(tree: Tree, version: str, report: Report, links: str = FLAME) -> tuple[int, list[Chunk]]:
+    """The number of pages with text, and the chunks of all pages. Bad pages are skipped with a warning.
+
+    Args:
+        tree: The docs.
+        version: Their version.
+        report: Called with lines about progress.
+        links: The template of the addresses of pages, see `docs.site.template`.
+    """
     chunks: list[Chunk] = []
     documents = 0
     pages = list(tree.pages())
     if tree.format == "markdown":
         pages = [replace(page, text=visible(page.text)) for page in pages]
     tree.warnings += _odd_folders(pages)
-    site = Site(version, pages if tree.format == "markdown" else [])
+    site = Site(version, pages if tree.format == "markdown" else [], links)
     for page in pages:
         try:
             found = list(chunks_of(page.path, _sections(tree, page, site), site))

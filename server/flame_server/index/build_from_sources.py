@@ -9,6 +9,7 @@ from pathlib import Path
 from flame_server.docs.folder import open_tree
 from flame_server.docs.names import GENERAL, is_safe
 from flame_server.docs.sections import Chunk
+from flame_server.docs.site import template
 from flame_server.embedding.identity import Vectors
 from flame_server.errors import FlameMcpError, HeldBackError
 from flame_server.index import files
@@ -116,7 +117,10 @@ def _bundled(folder: Path) -> _Docs:
 
 def _tree(one: Fetched, report: Report) -> _Docs:
     with open_tree(one.root, None, one.path) as tree:
-        _, chunks = read_docs(tree, LATEST, report)
+        # A built site in a repository is no page of the forge.
+        repository = one.repository if tree.format == "markdown" else ""
+        links = template(one.site_url, repository, one.revision, one.path or "")
+        _, chunks = read_docs(tree, LATEST, report, links)
         return _Docs(chunks, tree.skipped, one.revision)
 
 

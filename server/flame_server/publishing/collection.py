@@ -32,6 +32,7 @@ async def fill_collection(  # noqa: PLR0913, PLR0917 - all of it describes one c
     target: QdrantTarget,
     report: Callable[[str], None],
     replicas: int,
+    owner: str | None = None,
 ) -> None:
     """Creates the collection `name`, loads all chunks and counts them.
 
@@ -47,7 +48,7 @@ async def fill_collection(  # noqa: PLR0913, PLR0917 - all of it describes one c
         multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
     )
     groups = sorted({chunk.group for chunk in data.chunks})
-    kept = {"alias": target.collection, "manifest": asdict(manifest), "groups": groups}
+    kept = {"alias": target.collection, "manifest": asdict(manifest), "groups": groups, "owner": owner}
     await client.create_collection(
         name,
         vectors_config={PASSAGES: best_of_several, ASKS: best_of_several},

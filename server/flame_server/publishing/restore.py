@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.manifest import Manifest, parse_manifest
+from flame_server.publishing.owners import NOBODY, Owner, claim
 from flame_server.publishing.publish import Published, Report
 from flame_server.publishing.snapshots import TIMEOUT_SECONDS, snapshots_of
 from flame_server.qdrant.connection import METADATA, QdrantTarget, connect, explained
@@ -29,12 +30,12 @@ _NOT_ITS_FAULT = {401, 403, 429, 502, 503, 504, 507}
 _SHOWN = 5
 
 
-def restore_file(target: QdrantTarget, file: Path, report: Report) -> Published:
+def restore_file(target: QdrantTarget, file: Path, report: Report, owner: Owner = NOBODY) -> Published:
     """Uploads a snapshot as a new collection and points the alias to it.
 
     Raises:
-        FlameMcpError: There is no such file, Qdrant refuses it, or it is not a complete index. The alias has
-            not moved, and the new collection is removed.
+        FlameMcpError: There is no such file, Qdrant refuses it, it is not a complete index, or the alias is
+            somebody else's. The alias has not moved, and the new collection is removed.
     """
     if not file.is_file():
         raise FlameMcpError(f"there is no snapshot {file}")
@@ -42,11 +43,15 @@ def restore_file(target: QdrantTarget, file: Path, report: Report) -> Published:
     async def bring(_: "AsyncQdrantClient", name: str) -> None:
         await _upload(target, name, file)
 
-    return asyncio.run(_restore(target, file.name, bring, report))
+    return asyncio.run(_restore(target, file.name, bring, report, owner))
 
 
 def restore_kept(
-    target: QdrantTarget, wanted: str, report: Report, folder: PurePosixPath = SERVER_FOLDER
+    target: QdrantTarget,
+    wanted: str,
+    report: Report,
+    folder: PurePosixPath = SERVER_FOLDER,
+    owner: Owner = NOBODY,
 ) -> Published:
     """Does the same with a snapshot in Qdrant's own folder, whose path on the server is `folder`.
 
@@ -60,18 +65,21 @@ def restore_kept(
     async def bring(client: "AsyncQdrantClient", name: str) -> None:
         await _recover(client, target, name, wanted, folder)
 
-    return asyncio.run(_restore(target, wanted, bring, report))
+    return asyncio.run(_restore(target, wanted, bring, report, owner))
 
 
-async def _restore(target: QdrantTarget, what: str, bring: "Bring", report: Report) -> Published:
+async def _restore(
+    target: QdrantTarget, what: str, bring: "Bring", report: Report, owner: Owner
+) -> Published:
     name = f"{target.collection}__restored-{datetime.now(UTC):%Y%m%d%H%M%S}-{uuid4().hex[:6]}"
     async with retrying_client(target, report, seconds=TIMEOUT_SECONDS) as client:
-        before = await alias_target(client, target)
+        before = await claim(client, target, owner, report)
         report(f"restoring {what} as {name}")
         try:
             await bring(client, name)
-            manifest = await _checked(client, target, name, what)
-            await move_alias(client, target.collection, name, replaces=before is not None)
+            manifest = await _checked(client, target, name, what, owner)
+            now = await claim(client, target, owner, report)
+            await move_alias(client, target.collection, name, replaces=now is not None)
         except BaseException:
             # What has gone wrong before is what has to be told.
             with suppress(UnavailableError):
@@ -166,8 +174,10 @@ def _words(cause: BaseException | None) -> str:
         return ""
 
 
-async def _checked(client: "AsyncQdrantClient", target: QdrantTarget, name: str, what: str) -> Manifest:
-    """The manifest of a collection that holds a complete index. The collection now belongs to the alias.
+async def _checked(
+    client: "AsyncQdrantClient", target: QdrantTarget, name: str, what: str, owner: Owner
+) -> Manifest:
+    """The manifest of a collection that holds a complete index. It belongs to the alias and its owner now.
 
     Raises:
         FlameMcpError: It does not hold a complete index.
@@ -181,7 +191,8 @@ async def _checked(client: "AsyncQdrantClient", target: QdrantTarget, name: str,
         raise FlameMcpError(
             f"{what} holds {count} chunks, not the {manifest.chunks} of its manifest: give another snapshot"
         )
-    if kept.get("alias") != target.collection:
+    own = {"alias": target.collection, "owner": owner.name}
+    if {key: kept.get(key) for key in own} != own:
         # Otherwise it would belong to no alias and would never be removed.
-        await client.update_collection(name, metadata={METADATA: {**kept, "alias": target.collection}})
+        await client.update_collection(name, metadata={METADATA: {**kept, **own}})
     return manifest

@@ -1,8 +1,8 @@
 """The collections of one alias: which exist, which one the alias points to, and which came before."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flame_server.errors import FlameMcpError
 from flame_server.index.files import CHUNKS
@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
 
+MAX_OWNER = 192
+"""How many characters the name of an owner has at most."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """A collection that was published for an alias.
 
     Attributes:
         points: The number of chunks that it holds.
+        owner: Who published it; None when it doesn't say.
     """
 
     name: str
     manifest: Manifest
     points: int
+    owner: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -78,7 +84,8 @@ async def generations(client: "AsyncQdrantClient", alias: str) -> Sequence[Gener
 
 
 async def _generation(client: "AsyncQdrantClient", alias: str, name: str) -> Generation | None:
-    kept = ((await client.get_collection(name)).config.metadata or {}).get(METADATA, {})
+    metadata = (await client.get_collection(name)).config.metadata or {}
+    kept = metadata.get(METADATA)
     # Another alias may have the same prefix, so the alias in the metadata decides.
     if not isinstance(kept, dict) or kept.get("alias") != alias:
         return None
@@ -86,7 +93,20 @@ async def _generation(client: "AsyncQdrantClient", alias: str, name: str) -> Gen
         manifest = parse_manifest(kept.get("manifest"), name, "")
     except FlameMcpError:
         return None  # published by another release, which may still serve it
-    return Generation(name, manifest, (await client.count(name, exact=True)).count)
+    points = (await client.count(name, exact=True)).count
+    return Generation(name, manifest, points, owner_in(metadata))
+
+
+def owner_in(metadata: Mapping[str, Any]) -> str | None:
+    """The owner that a collection's metadata names; None when it names none.
+
+    Whoever may write to Qdrant may have written it, and it is shown to people: only plain characters remain.
+    """
+    kept = metadata.get(METADATA)
+    found = kept.get("owner") if isinstance(kept, dict) else None
+    if found is None:
+        return None
+    return "".join(one for one in str(found)[:MAX_OWNER] if one.isprintable()) or "?"
 
 
 def named(known: Collection[Generation], name: str | None) -> Generation | None:

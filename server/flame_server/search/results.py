@@ -17,7 +17,7 @@ class Result(BaseModel):
     id: str
     title: str
     breadcrumb: list[str]
-    url: Annotated[str, Field(description="Link to the section on docs.flame-engine.org")]
+    url: Annotated[str, Field(description="Link to the section; empty if it has none")]
     source_path: Annotated[str, Field(description="Markdown file, relative to the docs root")]
     content: Annotated[str, Field(description="Markdown of the section, or of a part of it")]
     score: Annotated[float, Field(description="0 to 1, comparable within this answer only")]

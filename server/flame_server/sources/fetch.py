@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,13 @@ FETCHED = "sources.json"
 """The file in which `fetch` describes the fetched sources for `build`."""
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 Url = Annotated[str, AfterValidator(check_address)]
+SiteUrl = Annotated[
+    str,
+    Field(
+        max_length=256,
+        pattern=r"^https://[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*(\{path\}[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?)?$",
+    ),
+]
 Report = Callable[[str], None]
 
 
@@ -68,6 +75,7 @@ class Source(_Model):
     config_map: Mounted | None = None
     persistent_volume_claim: Mounted | None = None
     bundled: Bundled | None = None
+    site_url: Annotated[SiteUrl | None, Field(alias="siteURL")] = None
 
     @model_validator(mode="after")
     def _one_member(self) -> "Source":
@@ -89,6 +97,8 @@ class Fetched:
         path: The folder of pages inside it; None looks for one.
         revision: Identifies the content: a commit or a checksum.
         origin: Where it came from, for people.
+        site_url: The address of its site, as in its source; empty for none.
+        repository: The address of the git repository that it is; empty for anything else.
     """
 
     name: str
@@ -96,6 +106,8 @@ class Fetched:
     path: str | None
     revision: str
     origin: str
+    site_url: str = ""
+    repository: str = ""
 
 
 def read_sources(text: str) -> tuple[Source, ...]:
@@ -138,6 +150,9 @@ def fetch(sources: Sequence[Source], out: Path, mounts: Path, credentials: Path,
         try:
             folder = _emptied(out / source.name)
             one = _fetched(source, folder, mounts / source.name, credentials / source.name, report)
+            one = replace(
+                one, site_url=source.site_url or "", repository=source.git.url if source.git else ""
+            )
         except FlameMcpError as error:
             # The same error, with the name of the source before its text.
             error.args = (f"source {source.name}: {error}",)

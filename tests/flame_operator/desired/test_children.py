@@ -54,6 +54,7 @@ SCHEMA = ServerSpec.model_json_schema()
 MODELS = SCHEMA["$defs"] | {SCHEMA["title"]: SCHEMA}
 # Fields and models on which no child depends, as yet.
 DECIDE_NOTHING = {
+    ("ServerSpec", "operatorClass"),
     ("ServerSpec", "suspend"),
     ("ServerSpec", "verification"),
     ("ServerSpec", "ingestion"),

@@ -167,3 +167,39 @@ async def test_a_watch_that_delivers_keeps_it_alive() -> None:
         scene.informer.seen(new, deleted=False)
     assert not sweeping.done()
     sweeping.cancel()
+
+
+def blue(body: Manifest) -> bool:
+    return bool(body["spec"].get("blue"))
+
+
+async def test_servers_of_another_installation_count_as_absent() -> None:
+    scene = Scene()
+    scene.informer.covers = blue
+    scene.kube.create(server("ours", blue=True))
+    scene.kube.create(with_ready(server("theirs"), "True"))
+    await scene.informer.prime()
+    assert [key.name for key in scene.cache.servers()] == ["ours"]
+    assert scene.ready()["True"] in {None, 0}
+    scene.informer.seen(scene.kube.create(server("new")), deleted=False)
+    assert [key.name for key in scene.cache.servers()] == ["ours"]
+
+
+@pytest.mark.parametrize("by", ["watch", "sweep"])
+async def test_a_server_that_goes_to_another_installation_is_forgotten(by: str) -> None:
+    scene = Scene()
+    scene.informer.covers = blue
+    scene.kube.create(server("docs", blue=True))
+    await scene.informer.prime()
+    (key,) = scene.cache.servers()
+    scene.changed.clear()
+    theirs = scene.kube.edit(SERVER.kind, key, spec={})
+    if by == "watch":
+        scene.informer.seen(theirs, deleted=False)
+        assert scene.changed == [key]
+    else:
+        await scene.informer.prime()
+    assert list(scene.cache.servers()) == []
+    # And comes back when it is ours again.
+    scene.informer.seen(scene.kube.edit(SERVER.kind, key, spec={"blue": True}), deleted=False)
+    assert list(scene.cache.servers()) == [key]

@@ -201,7 +201,8 @@ def test_the_schema_has_a_place_for_everything() -> None:
         outcome=Outcome(check=GOOD, ingestion=state, external_urls=("https://flame.example/mcp",)),
         vectorStore={"type": "Managed"},
     )
-    assert found.keys() == schema.keys()
+    # Who handles it, and who else has found it, isn't what a pass finds: `Reporter` adds it.
+    assert found.keys() == schema.keys() - {"operator", "contender"}
     for part in ("ingestion", "snapshots"):
         assert found[part].keys() <= schema[part]["properties"].keys()
     assert found["ingestion"].keys() == schema["ingestion"]["properties"].keys()
@@ -290,7 +291,7 @@ def test_every_reason_is_used() -> None:
 
 
 def test_there_are_few_reasons() -> None:
-    assert len(Reason) <= 27, "replace one, or raise this if people need to tell the two apart"
+    assert len(Reason) <= 28, "replace one, or raise this if people need to tell the two apart"
 
 
 def test_a_stale_index_is_said_and_served() -> None:

@@ -1,6 +1,7 @@
 """One index from several sources, in which what is known isn't embedded again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,11 @@ def test_each_of_several_sources_is_a_section(tmp_path: Path, bundled: Path) -> 
         ("own", "own/flame/camera.md"),
     ]
     assert len({chunk.id for chunk in chunks}) == 2
-    # Links are those of the pages themselves.
-    assert chunks[1].url == "https://docs.flame-engine.org/latest/flame/camera.html#camera"
+    # The image's pages are on Flame's site. Where ours are nobody has said, so no link is made up.
+    assert [chunk.url for chunk in chunks] == [
+        "",
+        "https://docs.flame-engine.org/latest/flame/camera.html#camera",
+    ]
     summary = read_manifest(tmp_path / "index").summary()
     assert (summary["documents"], summary["chunks"]) == (2, 2)
     # The image's index was made of a folder without a revision.
@@ -81,6 +85,32 @@ async def test_a_page_is_found_by_its_address_too(tmp_path: Path, bundled: Path)
     with pytest.raises(ToolError, match=r"own/flame/camera\.md has no section 'Lens'"):
         await whole_page(searcher, "flame/camera.md", section="Lens")
     await searcher.close()
+
+
+async def test_pages_of_equal_paths_have_urls_of_their_own(tmp_path: Path, bundled: Path) -> None:
+    """The second source's name is a folder on the first one's site, where a page has the same path."""
+    for name in ("notes", "handbook"):
+        page(tmp_path / name, "index.md", f"# Start of {name}\n\nSee [more](more.md).\n")
+        page(tmp_path / name, "more.md", f"# More {name}\n\nMore.\n")
+    sources = [
+        replace(fetched("notes", tmp_path / "notes"), site_url="https://example.com/"),
+        replace(fetched("handbook", tmp_path / "handbook"), site_url="https://example.com/docs/{path}/"),
+        replace(fetched("ours", tmp_path / "notes"), site_url="https://example.com/handbook"),
+    ]
+    chunks = build(tmp_path, bundled, *sources)
+    assert len({chunk.url for chunk in chunks}) == len(chunks) == 6
+    assert "[more](https://example.com/docs/more/)" in chunks[2].content
+    searcher = open_searcher(tmp_path / "index", "None")
+    for chunk in chunks:
+        assert (await whole_page(searcher, chunk.url)).source_path == chunk.source_path
+    await searcher.close()
+
+
+def test_a_link_inside_docs_without_a_site_is_its_text(tmp_path: Path, bundled: Path) -> None:
+    page(tmp_path / "ours", "index.md", "# Start\n\nSee [more](more.md), [out](https://example.com/).\n")
+    page(tmp_path / "ours", "more.md", "# More\n\nMore.\n")
+    (chunk, _) = build(tmp_path, bundled, fetched("ours", tmp_path / "ours"))
+    assert (chunk.url, chunk.content) == ("", "See more, [out](https://example.com/).")
 
 
 def test_a_single_source_keeps_its_own_sections(tmp_path: Path, bundled: Path) -> None:

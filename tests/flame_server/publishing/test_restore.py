@@ -94,7 +94,7 @@ def test_a_snapshot_of_another_alias_becomes_ours(
     assert file
     found = restore_file(replace(target, collection="copy"), file, quiet)
     kept = (stand_in.engine.get_collection(found.collection).config.metadata or {})[METADATA]
-    assert (kept["alias"], set(kept)) == ("copy", {"alias", "manifest", "groups"})
+    assert (kept["alias"], set(kept)) == ("copy", {"alias", "manifest", "groups", "owner"})
     assert answers(replace(target, collection="copy")) == answers(target)
 
 

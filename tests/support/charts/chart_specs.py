@@ -60,9 +60,10 @@ def _sane(value: Any, draw: st.DrawFn) -> Any:  # noqa: ANN401 - JSON values
     }
 
 
-def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:
+def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:  # noqa: C901 - a list
     """The spec with the CRD's rules between fields kept, which the schema alone doesn't tell."""
-    spec.pop("suspend", None)  # says nothing without an operator
+    for name in ("suspend", "operatorClass"):  # say nothing without an operator
+        spec.pop(name, None)
     store, ingestion = spec.get("vectorStore", {}), spec.get("ingestion", {})
     _vectors_within_rules(spec, store)
     if "autoscaling" in spec:

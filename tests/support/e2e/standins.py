@@ -102,7 +102,13 @@ def full_stack(git: GitServer) -> dict[str, Any]:
         "replicas": 1,
         "vectorStore": {"type": "Managed", "managed": {"reclaimPolicy": "Delete"}},
         "ingestion": {
-            "sources": [{"name": "flame", "git": {"url": git.url, "caBundleConfigMapRef": authority}}],
+            "sources": [
+                {
+                    "name": "flame",
+                    "git": {"url": git.url, "caBundleConfigMapRef": authority},
+                    "siteURL": "https://docs.flame-engine.org/latest",
+                }
+            ],
             "schedule": "0 3 * * *",
         },
         # A git server inside the cluster has to be let through.

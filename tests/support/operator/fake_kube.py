@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from flame_operator.api import selected
+from flame_operator.api.kube import STATUS_MANAGER
 from flame_operator.api.lists import slim_event
 from flame_operator.errors import Conflict
 from flame_operator.resource.kinds import POD, SERVER, Key, Kind, Manifest, key_of, without_content
@@ -129,12 +130,21 @@ class FakeKube:
             place[last] = operation["value"]
         return self._written(f"correct {child['kind']}", slot, live)
 
-    async def patch_status(self, server: Manifest, status: Manifest) -> Manifest | None:
+    async def patch_status(
+        self, server: Manifest, status: Manifest, *, manager: str = STATUS_MANAGER, exact: bool = False
+    ) -> Manifest | None:
         slot = (SERVER.kind, key_of(server))
         self._begin("status")
         live = self.objects.get(slot)
         if live is None or live["metadata"]["uid"] != server["metadata"]["uid"]:
             return None
+        if exact and live["metadata"]["resourceVersion"] != server["metadata"]["resourceVersion"]:
+            raise Conflict("the resource has changed")
+        if manager != STATUS_MANAGER:
+            said = {one["type"]: one for one in status.get("conditions", [])}
+            old = live.get("status") or {}
+            kept = [said.pop(one["type"], one) for one in old.get("conditions", [])]
+            status = {**old, **status, "conditions": [*kept, *said.values()]}
         return self._written("status", slot, {**live, "status": copy.deepcopy(status)})
 
     def _begin(self, what: str) -> None:

@@ -16,6 +16,7 @@ from flame_operator.reconcile.reconciler import Reconciler
 from flame_operator.reconcile.resolver import Resolver
 from flame_operator.references.digests import Digests
 from flame_operator.references.lookup import References
+from flame_operator.resource.installation import ALONE, Installation
 from flame_operator.resource.kinds import DEPLOYMENT, SERVER, SERVICE, Key, Manifest
 from flame_operator.resource.server import parse_server
 from flame_operator.rollouts.pacer import Pacer
@@ -64,7 +65,7 @@ class FakeRecorder:
 class Operator:
     """One process: what it knows is gone when it ends, what it wrote is not."""
 
-    def __init__(self, kube: FakeKube) -> None:
+    def __init__(self, kube: FakeKube, installation: Installation = ALONE) -> None:
         self.kube, self.cache = kube, Cache()
         self.turns: list[Key] = []
         self.verifier, self.recorder = FakeVerifier(), FakeRecorder()
@@ -89,7 +90,7 @@ class Operator:
             pipeline=self.pipeline,
             verification=Verification(self.verifier),  # type: ignore[arg-type]
             diagnosis=diagnosis,
-            reporter=Reporter(kube, self.cache, self.recorder, now=lambda: self.now),  # type: ignore[arg-type]
+            reporter=Reporter(kube, self.cache, self.recorder, installation, now=lambda: self.now),  # type: ignore[arg-type]
             now=lambda: self.now,
         )
 

@@ -19,6 +19,7 @@ from flame_operator.resource.spec.common import (
     RelativePath,
     Resources,
     Schedule,
+    SiteUrl,
     Spec,
     TimeZone,
     Union,
@@ -73,9 +74,9 @@ class External(Spec):
 
     url: HttpUrl
     api_key_secret_ref: KeyRef | None = None
-    collection: Annotated[
-        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$")
-    ] = "flame-docs"
+    collection: (
+        Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$")] | None
+    ) = None
     ca_bundle_config_map_ref: KeyRef | None = None
 
 
@@ -164,6 +165,7 @@ class Source(Spec):
     config_map_ref: NameRef | None = None
     persistent_volume_claim_ref: ClaimRef | None = None
     bundled: Bundled | None = None
+    site_url: Annotated[SiteUrl | None, Field(alias="siteURL")] = None
 
 
 class Ingestion(Spec):
@@ -173,6 +175,9 @@ class Ingestion(Spec):
     schedule: Schedule | None = None
     time_zone: TimeZone | None = None
     suspend: bool = False
+    take_over: Annotated[str, Field(min_length=1, max_length=192, pattern=r"^[-A-Za-z0-9._/@:]+$")] | None = (
+        None
+    )
     resources: Resources = Resources()
     history_limit: Annotated[int, Field(ge=0, le=20)] = 3
     minimum_chunks_percent: Annotated[int, Field(ge=0, le=100)] = 90

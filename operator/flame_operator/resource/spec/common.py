@@ -37,7 +37,8 @@ CountOrPercent = Annotated[_CountOrPercent, BeforeValidator(_digits, json_schema
 """A number of pods, absolute or as a percentage."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NamespaceName = DnsLabel
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 """A key in the data of a Secret or ConfigMap."""
 LabelName = Annotated[
@@ -60,6 +61,15 @@ Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9
 _HOST_AND_PATH = r"[-A-Za-z0-9._:\[\]]+(/[-A-Za-z0-9._~:@!$&'()*+,;=%/]*)?"
 HttpUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=rf"^https?://{_HOST_AND_PATH}$")]
 HttpsUrl = Annotated[str, Field(min_length=9, max_length=1024, pattern=rf"^https://{_HOST_AND_PATH}$")]
+_SITE = r"[-A-Za-z0-9._~:@!$&'()*+,;=%/]*"
+SiteUrl = Annotated[
+    str,
+    Field(
+        min_length=9,
+        max_length=256,
+        pattern=rf"^https://[-A-Za-z0-9._:\[\]]+(/{_SITE}(\{{path\}}{_SITE})?)?$",
+    ),
+]
 HostName = Annotated[
     str,
     Field(

@@ -14,7 +14,16 @@ from flame_operator.resource.spec.access import (
     ServiceSpec,
 )
 from flame_operator.resource.spec.backends import Embedding, Ingestion, VectorStore
-from flame_operator.resource.spec.common import HttpUrl, Image, Labels, NameRef, Resources, Spec, Switch
+from flame_operator.resource.spec.common import (
+    DnsLabel,
+    HttpUrl,
+    Image,
+    Labels,
+    NameRef,
+    Resources,
+    Spec,
+    Switch,
+)
 from flame_operator.resource.spec.workload import (
     Autoscaling,
     EnvVar,
@@ -74,6 +83,7 @@ class Verification(Spec):
 class ServerSpec(Spec):
     """The whole spec of a FlameMCPServer."""
 
+    operator_class: DnsLabel | None = None
     image: Image | None = None
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     image_pull_secrets: Annotated[tuple[NameRef, ...], Field(max_length=8)] = ()

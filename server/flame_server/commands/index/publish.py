@@ -6,7 +6,14 @@ import click
 
 from flame_server.commands import outcome
 from flame_server.commands.common import index_option, report
-from flame_server.commands.index.options import collection_option, qdrant_option, target_of
+from flame_server.commands.index.options import (
+    collection_option,
+    owner_of,
+    owner_option,
+    qdrant_option,
+    take_over_option,
+    target_of,
+)
 
 
 @click.command(cls=outcome.Step)
@@ -29,8 +36,17 @@ from flame_server.commands.index.options import collection_option, qdrant_option
     show_default=True,
     help="On how many nodes of a Qdrant cluster it is kept.",
 )
+@owner_option
+@take_over_option
 def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
-    index: Path, url: str, collection: str, min_ratio: float, canary: str, replicas: int
+    index: Path,
+    url: str,
+    collection: str,
+    min_ratio: float,
+    canary: str,
+    replicas: int,
+    owner: str | None,
+    take_over: str | None,
 ) -> None:
     """Load an index into a Qdrant server, check it there, and point the alias to it.
 
@@ -40,7 +56,8 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
     from flame_server.publishing.checks import Checks  # noqa: PLC0415
     from flame_server.publishing.publish import publish_index  # noqa: PLC0415
 
-    found = publish_index(index, target_of(url, collection), report, Checks(min_ratio, canary, replicas))
+    target, checks = target_of(url, collection), Checks(min_ratio, canary, replicas)
+    found = publish_index(index, target, report, checks, owner_of(owner, take_over))
     click.echo(f"published {found.collection} as {collection}")
     outcome.write_result("publish", found.as_result())
 
@@ -48,11 +65,12 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
 @click.command(cls=outcome.Step)
 @qdrant_option
 @collection_option
-def rollback(url: str, collection: str) -> None:
+@owner_option
+def rollback(url: str, collection: str, owner: str | None) -> None:
     """Point the alias to the index that it had before the current one."""
     from flame_server.publishing.publish import roll_back  # noqa: PLC0415
 
-    found = roll_back(target_of(url, collection), report)
+    found = roll_back(target_of(url, collection), report, owner_of(owner))
     click.echo(f"{collection} points to {found.collection}")
     outcome.write_result("rollback", found.as_result())
 

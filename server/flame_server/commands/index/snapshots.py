@@ -7,7 +7,14 @@ import click
 
 from flame_server.commands import outcome
 from flame_server.commands.common import json_option, plain_errors, report
-from flame_server.commands.index.options import collection_option, qdrant_option, target_of
+from flame_server.commands.index.options import (
+    collection_option,
+    owner_of,
+    owner_option,
+    qdrant_option,
+    take_over_option,
+    target_of,
+)
 
 
 @click.command(cls=outcome.Step)
@@ -73,8 +80,16 @@ def snapshots(url: str, collection: str, as_json: bool) -> None:
     show_default=True,
     help="Where the server has that folder.",
 )
-def restore(
-    url: str, collection: str, file: Path | None, name: str | None, server_folder: PurePosixPath
+@owner_option
+@take_over_option
+def restore(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
+    url: str,
+    collection: str,
+    file: Path | None,
+    name: str | None,
+    server_folder: PurePosixPath,
+    owner: str | None,
+    take_over: str | None,
 ) -> None:
     """Restore a snapshot into a Qdrant server as a new collection, check it, and point the alias to it.
 
@@ -84,11 +99,11 @@ def restore(
         raise click.UsageError("give either --file or --snapshot")
     from flame_server.publishing.restore import restore_file, restore_kept  # noqa: PLC0415
 
-    target = target_of(url, collection)
+    target, who = target_of(url, collection), owner_of(owner, take_over)
     found = (
-        restore_file(target, file, report)
+        restore_file(target, file, report, who)
         if file is not None
-        else restore_kept(target, name or "", report, server_folder)
+        else restore_kept(target, name or "", report, server_folder, who)
     )
     click.echo(f"restored {found.collection} as {collection}")
     outcome.write_result("restore", found.as_result())

@@ -35,7 +35,7 @@ class Page(BaseModel):
 
     note: Annotated[str, Field(description="What the texts below are")] = NOTE
     title: str
-    url: Annotated[str, Field(description="Link to the page or section on docs.flame-engine.org")]
+    url: Annotated[str, Field(description="Link to the page or section; empty if it has none")]
     source_path: Annotated[str, Field(description="Markdown file, relative to the docs root")]
     version: str
     content: Annotated[str, Field(description="Markdown")]
@@ -190,12 +190,20 @@ def _of_section(chunks: Sequence[StoredChunk], version: str, section: str | None
 
 
 async def _chunks(searcher: SearchService, path: str, version: str, asked: str) -> Sequence[StoredChunk]:
+    if "://" in asked and (exact := _of_url(await searcher.pages(version), asked)):
+        return await searcher.page(exact, version)
     found = await searcher.page(path, version)
     if found:
         return found
     known = await searcher.pages(version)
     same = await in_worker(partial(_same_address, path, known, asked))
     return await searcher.page(same, version)
+
+
+def _of_url(known: Sequence[PageEntry], asked: str) -> str | None:
+    """The page with exactly this URL: of several sources, the paths in URLs may be those of other pages."""
+    url = asked.strip().partition("#")[0]
+    return next((entry.path for entry in known if entry.url == url), None)
 
 
 def _same_address(path: str, known: Sequence[PageEntry], asked: str) -> str:
