@@ -40,6 +40,13 @@ _OWN: dict[str, Any] = {
             },
         }
     },
+    "dnsPorts": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 8,
+        "uniqueItems": True,
+        "items": {"type": "integer", "minimum": 1, "maximum": 65535},
+    },
     "nameOverride": {"type": "string"},
     "fullnameOverride": {"type": "string"},
 }

@@ -20,6 +20,12 @@ def _words(value: object) -> object:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _numbers(value: object) -> object:
+    """The numbers of a comma-separated text."""
+    words = _words(value)
+    return [int(word) if word.isdecimal() else word for word in words] if isinstance(words, list) else value
+
+
 def _own_namespace() -> str:
     return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
 
@@ -44,6 +50,13 @@ class Settings(BaseSettings):
 
     They are looked up in each server's namespace.
     """
+    dns_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        NoDecode,
+        BeforeValidator(_numbers),
+        Field(min_length=1, max_length=8),
+    ] = (53, 5353)
+    """The ports at which the cluster's DNS may listen, separated by commas; every NetworkPolicy lets them out."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many servers load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

@@ -32,6 +32,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets/0/name"),
     ({"networkPolicy": {"apiServer": {"ports": []}}}, "networkPolicy/apiServer/ports"),
     ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, "networkPolicy/apiServer/cidrs/0"),
+    ({"dnsPorts": []}, "dnsPorts"),
+    ({"dnsPorts": ["dns"]}, "dnsPorts/0"),
     ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "podDisruptionBudget/maxUnavailable"),
     ({"extraEnv": [{"value": "nameless"}]}, "extraEnv/0"),
     ({"serviceMonitor": {"interval": "often"}}, "serviceMonitor/interval"),

@@ -116,6 +116,8 @@ annotations:
 - name: FLAME_OPERATOR_IMAGE_PULL_SECRETS
   value: {{ include "flame-mcp-operator.names" . | quote }}
 {{- end }}
+- name: FLAME_OPERATOR_DNS_PORTS
+  value: {{ join "," .Values.dnsPorts | quote }}
 - name: FLAME_OPERATOR_INGESTION_PARALLELISM
   value: {{ .Values.ingestionParallelism | quote }}
 - name: FLAME_OPERATOR_LOG_LEVEL

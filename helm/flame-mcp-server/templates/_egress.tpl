@@ -1,8 +1,10 @@
 {{/* Egress rules for DNS lookups, wherever the cluster's DNS runs. */}}
 {{- define "flame-mcp-server.dnsRule" -}}
 ports:
-  - {protocol: UDP, port: 53}
-  - {protocol: TCP, port: 53}
+  {{- range .Values.dnsPorts }}
+  - {protocol: UDP, port: {{ int . }}}
+  - {protocol: TCP, port: {{ int . }}}
+  {{- end }}
 {{- end }}
 
 {{- define "flame-mcp-server.qdrantRule" -}}

@@ -1,12 +1,14 @@
 """Implements `flame-operator render`, which prints the children of resources without a cluster."""
 
 import base64
+from dataclasses import replace
 from typing import IO, Any
 
 import click
 import yaml
 
 from flame_operator.commands.common import configured, fail
+from flame_operator.defaults import defaults_of
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.ingestion_job import inputs, job
 from flame_operator.desired.inputs import Defaults, Facts
@@ -50,13 +52,9 @@ def render(source: IO[bytes], server_image: str | None) -> None:
     generated. Of the Jobs, only the first load is printed.
     """
     settings = configured()
-    defaults = Defaults(
-        image=server_image or settings.server_image,
-        qdrant_image=settings.qdrant_image,
-        image_pull_secrets=settings.image_pull_secrets,
-        http_routes=True,
-        service_monitors=True,
-    )
+    defaults = replace(defaults_of(settings), http_routes=True, service_monitors=True)
+    if server_image:
+        defaults = replace(defaults, image=server_image)
     try:
         children = [child for document in _documents(source) for child in _children(document, defaults)]
     except UserError as error:

@@ -44,7 +44,7 @@ def desired_children(
         secret(server, facts),
         network_policy(server, defaults, facts),
         *qdrant(server, defaults, facts),
-        ingestion_policy(server),
+        ingestion_policy(server, defaults),
         deployment(server, defaults, facts, config),
         service(server),
         disruption_budget(server),

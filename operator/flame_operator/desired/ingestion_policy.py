@@ -1,6 +1,7 @@
 """Makes the NetworkPolicy of the pods that load docs."""
 
 from flame_operator.desired.egress import beyond_cluster, dns, embedding_urls, external_qdrant_urls, rules
+from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import child, selector_labels
 from flame_operator.desired.network_policy import extra_egress
 from flame_operator.desired.qdrant import to_qdrant
@@ -10,7 +11,7 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
 
 
-def ingestion_policy(server: Server) -> Manifest | None:
+def ingestion_policy(server: Server, defaults: Defaults) -> Manifest | None:
     """The NetworkPolicy of the pods that load docs, or None when there are none or policies are disabled.
 
     It allows connections to public addresses and to the embedding service and vector store of the spec, and
@@ -26,7 +27,7 @@ def ingestion_policy(server: Server) -> Manifest | None:
             "podSelector": {"matchLabels": selector_labels(server.key.name, "ingestion")},
             "policyTypes": ["Ingress", "Egress"],
             "egress": [
-                dns(),
+                dns(defaults),
                 *((to_qdrant(server),) if managed_qdrant(server) else ()),
                 *rules((*embedding_urls(server), *external_qdrant_urls(server)), private=False),
                 *beyond_cluster(urls_of_sources(server)),

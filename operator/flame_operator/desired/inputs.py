@@ -15,6 +15,8 @@ class Defaults:
     """The namespace of the operator's own pods, which verify every server; empty outside a cluster."""
     image_pull_secrets: tuple[str, ...] = ()
     """The image pull secrets of pods when the spec names none; looked up in each server's namespace."""
+    dns_ports: tuple[int, ...] = (53, 5353)
+    """The ports at which the cluster's DNS may listen: policies see a pod's own port, 5353 on OpenShift."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False

@@ -30,7 +30,7 @@ def network_policy(server: Server, defaults: Defaults, facts: Facts) -> Manifest
             "policyTypes": ["Ingress", "Egress"],
             "ingress": _ingress(given, defaults),
             "egress": [
-                dns(),
+                dns(defaults),
                 *((to_qdrant(server),) if managed_qdrant(server) or facts.asks_qdrant else ()),
                 *rules(urls(server)),
                 *extra_egress(given),

@@ -65,7 +65,7 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
         raise ValueError(f"{server.key}: the generated Qdrant keys have to be known")
     yield {**_child(SECRET, server), "type": "Opaque", "data": dict(facts.qdrant_keys)}
     if server.spec.network_policy.type != "Disabled":
-        yield _network_policy(server)
+        yield _network_policy(server, defaults)
     yield _service(server)
     yield _peers(server)
     keys_digest = facts.qdrant_keys_digest or unkeyed_digest(facts.qdrant_keys)
@@ -118,7 +118,7 @@ def _peers(server: Server) -> Manifest:
     }
 
 
-def _network_policy(server: Server) -> Manifest:
+def _network_policy(server: Server, defaults: Defaults) -> Manifest:
     """The NetworkPolicy: the server's pods, its ingestion and peers may connect to Qdrant.
 
     Qdrant itself may connect only to its peers and to DNS.
@@ -139,7 +139,7 @@ def _network_policy(server: Server) -> Manifest:
                 {"from": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
             ],
             "egress": [
-                dns(),
+                dns(defaults),
                 {"to": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
             ],
         },
