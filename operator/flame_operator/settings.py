@@ -12,6 +12,7 @@ DEFAULT_SERVER_IMAGE = "flame-mcp-server:0.1.0"
 DEFAULT_QDRANT_IMAGE = "qdrant/qdrant:v1.19.1-unprivileged"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
+ProxyUrl = Annotated[str, Field(max_length=512, pattern=r"^https?://[-A-Za-z0-9._:\[\]]+/?$")]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 
 
@@ -56,7 +57,22 @@ class Settings(BaseSettings):
         BeforeValidator(_numbers),
         Field(min_length=1, max_length=8),
     ] = (53, 5353)
-    """The ports at which the cluster's DNS may listen, separated by commas; every NetworkPolicy lets them out."""
+    """The ports at which the cluster's DNS may listen, separated by commas; all policies let them out."""
+    http_proxy: ProxyUrl | None = None
+    """The proxy of servers for http:// addresses; a spec that has `egress.proxy` doesn't use any of these."""
+    https_proxy: ProxyUrl | None = None
+    """The proxy of servers for https:// addresses."""
+    no_proxy: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[-A-Za-z0-9._:]{1,128}$")], ...],
+        NoDecode,
+        BeforeValidator(_words),
+        Field(max_length=32),
+    ] = ()
+    """Hosts that servers reach without the proxy, separated by commas, besides those inside the cluster."""
+    ca_bundle_config_map: ObjectName | None = None
+    """The ConfigMap in each server's namespace with certificates (PEM) that its pods trust as well."""
+    ca_bundle_key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")] = "ca.crt"
+    """The key in that ConfigMap."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many servers load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

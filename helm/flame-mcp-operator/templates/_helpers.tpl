@@ -118,6 +118,26 @@ annotations:
 {{- end }}
 - name: FLAME_OPERATOR_DNS_PORTS
   value: {{ join "," .Values.dnsPorts | quote }}
+{{- with .Values.server.egress }}
+{{- with .proxy.http }}
+- name: FLAME_OPERATOR_HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .proxy.https }}
+- name: FLAME_OPERATOR_HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .proxy.noProxy }}
+- name: FLAME_OPERATOR_NO_PROXY
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .caBundleConfigMapRef.name }}
+- name: FLAME_OPERATOR_CA_BUNDLE_CONFIG_MAP
+  value: {{ . | quote }}
+- name: FLAME_OPERATOR_CA_BUNDLE_KEY
+  value: {{ $.Values.server.egress.caBundleConfigMapRef.key | quote }}
+{{- end }}
+{{- end }}
 - name: FLAME_OPERATOR_INGESTION_PARALLELISM
   value: {{ .Values.ingestionParallelism | quote }}
 - name: FLAME_OPERATOR_LOG_LEVEL

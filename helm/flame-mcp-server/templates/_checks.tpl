@@ -176,7 +176,7 @@ For rules between fields of the resource, the messages are those of the CRD.
 
 {{/* The URLs that are set, even if a union lacks the member for its type. */}}
 {{- define "flame-mcp-server.urlsIfAny" -}}
-{{- $found := list (dig "azureOpenAI" "endpoint" "" .embedding) (dig "openAI" "baseURL" "" .embedding) (dig "external" "url" "" .vectorStore) (dig "oidc" "issuer" "" .auth) (dig "tracing" "endpoint" "" .observability) }}
+{{- $found := list (dig "azureOpenAI" "endpoint" "" .embedding) (dig "openAI" "baseURL" "" .embedding) (dig "external" "url" "" .vectorStore) (dig "oidc" "issuer" "" .auth) (dig "tracing" "endpoint" "" .observability) (dig "egress" "proxy" "http" "" .) (dig "egress" "proxy" "https" "" .) }}
 {{- without $found "" | toJson }}
 {{- end }}
 

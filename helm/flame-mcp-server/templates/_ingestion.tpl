@@ -54,6 +54,7 @@ template:
     volumes:
       - name: tmp
         emptyDir: {sizeLimit: 1Gi}
+      {{- include "flame-mcp-server.caVolume" $spec | nindent 6 }}
       {{- if $builds }}
       - name: work
         emptyDir: {sizeLimit: 4Gi}
@@ -101,12 +102,17 @@ template:
 {{- include "flame-mcp-server.stepHead" . }}
 env:
   {{- $settings := include "flame-mcp-server.vectorSettings" . | fromJson }}
+  {{- with include "flame-mcp-server.caSetting" .spec }}
+  {{- $_ := set $settings "CA_FILE" . }}
+  {{- end }}
   {{- range $name, $value := include "flame-mcp-server.variables" (merge (dict "RESULT_FILE" "/dev/termination-log") $settings) | fromJson }}
   - name: {{ $name | quote }}
     value: {{ include "flame-mcp-server.literal" $value | toJson }}
   {{- end }}
+  {{- include "flame-mcp-server.wayOutVariables" (dict "spec" .spec "job" true) | nindent 2 }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- include "flame-mcp-server.caMount" .spec | nindent 2 }}
   {{- if .work }}
   - {name: work, mountPath: /work}
   {{- end }}
@@ -119,11 +125,16 @@ volumeMounts:
 {{- define "flame-mcp-server.fetch" -}}
 {{- include "flame-mcp-server.stepHead" (merge (dict "name" "fetch" "args" (list "index" "fetch" "--out" "/work/sources")) .) }}
 env:
+  {{- with include "flame-mcp-server.caSetting" .spec }}
+  - {name: FLAME_MCP_CA_FILE, value: {{ . }}}
+  {{- end }}
   - {name: FLAME_MCP_RESULT_FILE, value: /dev/termination-log}
+  {{- include "flame-mcp-server.wayOutVariables" (dict "spec" .spec "job" true) | nindent 2 }}
   - name: FLAME_MCP_SOURCES
     value: {{ include "flame-mcp-server.sources" .spec | fromJsonArray | toRawJson | include "flame-mcp-server.literal" | toJson }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- include "flame-mcp-server.caMount" .spec | nindent 2 }}
   - {name: work, mountPath: /work}
   {{- /* Only here: who writes to a volume must not reach the container that holds the keys. */}}
   {{- include "flame-mcp-server.sourceMounts" .spec | nindent 2 }}

@@ -112,6 +112,30 @@ projected:
     {{- end }}
 {{- end }}
 
+{{/* The volume with the certificates to trust besides the public ones, and its mount; nothing if there are none. */}}
+{{- define "flame-mcp-server.caVolume" -}}
+{{- with dig "egress" "caBundleConfigMapRef" dict . }}
+- name: ca
+  projected:
+    sources:
+      - configMap:
+          name: {{ .name | quote }}
+          items:
+            - key: {{ .key | quote }}
+              path: ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.caMount" -}}
+{{- if dig "egress" "caBundleConfigMapRef" dict . }}
+- {name: ca, mountPath: /etc/flame-mcp/ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.caSetting" -}}
+{{- if dig "egress" "caBundleConfigMapRef" dict . }}/etc/flame-mcp/ca/ca.crt{{ end }}
+{{- end }}
+
 {{- define "flame-mcp-server.credentialsMount" -}}
 name: credentials
 mountPath: /etc/flame-mcp/credentials

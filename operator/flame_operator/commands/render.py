@@ -12,6 +12,7 @@ from flame_operator.defaults import defaults_of
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.ingestion_job import inputs, job
 from flame_operator.desired.inputs import Defaults, Facts
+from flame_operator.desired.installation import with_defaults
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
 from flame_operator.desired.run import Run
 from flame_operator.errors import UserError
@@ -84,7 +85,7 @@ def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
     if not isinstance(metadata.get("namespace", ""), str):
         raise UserError("metadata.namespace isn't a string; put it in quotes")
     placed = {**metadata, "namespace": metadata.get("namespace") or "default", "uid": NO_UID}
-    server = parse_server({**document, "metadata": placed}, forbid_unknown=True)
+    server = with_defaults(parse_server({**document, "metadata": placed}, forbid_unknown=True), defaults)
     children = desired_children(server, defaults, WITHOUT_CLUSTER)
     if not loads_docs(server):
         return children

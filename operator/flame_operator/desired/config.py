@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from flame_operator.desired import references
 from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, hosts, qdrant_url
+from flame_operator.desired.ways_out import ca_setting
 from flame_operator.resource.kinds import CONFIG_MAP, Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
@@ -41,6 +42,7 @@ def config_map(server: Server) -> Manifest:
 def _process(server: Server) -> Environment:
     observability = server.spec.observability
     return {
+        "CA_FILE": ca_setting(server),
         "INDEX_DIR": "/opt/flame-mcp/index",
         "HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
         "PORT": HTTP_PORT,

@@ -22,13 +22,13 @@ from flame_operator.desired.pod import (
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
-    literal,
     pull_secrets,
     server_image,
 )
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
 from flame_operator.desired.resources import container_resources
 from flame_operator.desired.scheduling import scheduling
+from flame_operator.desired.ways_out import ca_mounts, ca_volumes, server_variables
 from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import DEPLOYMENT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
@@ -111,7 +111,7 @@ def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
         "securityContext": dict(POD_SECURITY),
         **scheduling(server),
         "containers": [_container(server, defaults)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}, *ca_volumes(server)],
     }
     files = credentials(server)
     if files:
@@ -139,10 +139,13 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
         "livenessProbe": _probe("/health", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": CONTAINER_SECURITY,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *ca_mounts(server),
+        ],
     }
-    if spec.env:
-        container["env"] = [{"name": env.name, "value": literal(env.value)} for env in spec.env]
+    if variables := server_variables(server):
+        container["env"] = variables
     return container
 
 

@@ -100,6 +100,17 @@ def beyond_cluster(targets: Iterable[str]) -> list[Rule]:
     ]
 
 
+def single_label_hosts(targets: Iterable[str]) -> tuple[str, ...]:
+    """The hosts of these URLs that can only be Services of the pod's own namespace: names without a dot."""
+    found = []
+    for target in targets:
+        with suppress(ValueError):
+            host = (urlsplit(target).hostname or "").rstrip(".")
+            if host and "." not in host and _address(host) is None:
+                found.append(host)
+    return tuple(found)
+
+
 def _port(target: str) -> int | None:
     with suppress(ValueError):
         parts = urlsplit(target)

@@ -25,6 +25,7 @@ from flame_operator.desired.resources import DefaultResources, container_resourc
 from flame_operator.desired.run import Run
 from flame_operator.desired.scheduling import placement
 from flame_operator.desired.sources import source_mounts, source_volumes, sources_as_json
+from flame_operator.desired.ways_out import ca_mounts, ca_setting, ca_volumes, job_variables
 from flame_operator.resource.annotations import ATTEMPT, INPUTS, TASK, TRIGGER
 from flame_operator.resource.kinds import JOB, Key, Manifest
 from flame_operator.resource.server import Server
@@ -118,6 +119,7 @@ def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
         "containers": steps[-1:],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *ca_volumes(server),
             *([{"name": "work", "emptyDir": {"sizeLimit": "4Gi"}}] if steps[:-1] else []),
             *([credentials_volume(files)] if files else []),
             *(source_volumes(server) if steps[:-1] else []),
@@ -195,7 +197,7 @@ def _container(  # noqa: PLR0913 - all of it describes one container
     credentials: bool = True,
 ) -> dict[str, Any]:
     files = {one.file: f"{CREDENTIALS_PATH}/{one.file}" for one in ingestion_credentials(server)}
-    settings: Environment = {"RESULT_FILE": "/dev/termination-log"}
+    settings: Environment = {"RESULT_FILE": "/dev/termination-log", "CA_FILE": ca_setting(server)}
     if credentials:
         settings |= embedding(server, files.get(references.EMBEDDING_API_KEY)) | vector_store(server, files)
     given = server.spec.ingestion.resources if server.spec.ingestion else Resources()
@@ -204,11 +206,12 @@ def _container(  # noqa: PLR0913 - all of it describes one container
         **image_fields(server, server_image(server, defaults)),
         # An argument may contain `$(`, which Kubernetes must not expand.
         "args": [literal(arg) for arg in args],
-        "env": _variables(settings),
+        "env": [*_variables(settings), *job_variables(server)],
         "resources": container_resources(given, FIGURES),
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *ca_mounts(server),
             *([{"name": "work", "mountPath": "/work"}] if work else []),
             *(
                 [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]

@@ -67,10 +67,18 @@ def references(server: Server) -> tuple[Reference, ...]:
     tls = spec.ingress.tls_secret_ref if spec.ingress else None
     return (
         *(credential.reference for credential in credentials(server)),
+        *_ca(server),
         *pull,
         *_sources(server),
         *((Reference(SECRET, tls.name, "tls.crt", "spec.ingress.tlsSecretRef", rolls=False),) if tls else ()),
     )
+
+
+def _ca(server: Server) -> Iterator[Reference]:
+    """The reference to the certificates that every pod trusts besides the public ones."""
+    if bundle := server.spec.egress.ca_bundle_config_map_ref:
+        field = "spec.egress.caBundleConfigMapRef"
+        yield Reference(CONFIG_MAP, bundle.name, bundle.key, field, rolls=True)
 
 
 def _sources(server: Server) -> Iterator[Reference]:
@@ -80,6 +88,9 @@ def _sources(server: Server) -> Iterator[Reference]:
         if source.git and source.git.credentials_secret_ref:
             name = source.git.credentials_secret_ref.name
             yield Reference(SECRET, name, "password", f"{field}.git.credentialsSecretRef", rolls=False)
+        if source.git and (bundle := source.git.ca_bundle_config_map_ref):
+            where = f"{field}.git.caBundleConfigMapRef"
+            yield Reference(CONFIG_MAP, bundle.name, bundle.key, where, rolls=False)
         if source.config_map_ref:
             yield Reference(
                 CONFIG_MAP, source.config_map_ref.name, None, f"{field}.configMapRef", rolls=False

@@ -9,6 +9,7 @@ from flame_operator.resource.spec.backends import Embedding, Ingestion, VectorSt
 from flame_operator.resource.spec.common import HttpUrl, Image, Labels, NameRef, Resources, Spec, Switch
 from flame_operator.resource.spec.workload import (
     Autoscaling,
+    Egress,
     EnvVar,
     PodDisruptionBudgetSpec,
     Scheduling,
@@ -84,7 +85,8 @@ class ServerSpec(Spec):
     pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=24)] = ()
+    egress: Egress = Egress()
     observability: Observability = Observability()
     verification: Verification = Verification()
     suspend: bool = False

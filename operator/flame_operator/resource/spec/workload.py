@@ -8,6 +8,8 @@ from flame_operator.resource.spec.access import LabelSelector
 from flame_operator.resource.spec.common import (
     Annotations,
     CountOrPercent,
+    HttpUrl,
+    KeyRef,
     LabelName,
     LabelValue,
     NamespaceName,
@@ -33,6 +35,25 @@ class EnvVar(Spec):
         AfterValidator(_not_ours),
     ]
     value: Annotated[str, Field(max_length=1024)] = ""
+
+
+NoProxy = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-A-Za-z0-9._:]+$")]
+ProxyUrl = Annotated[HttpUrl, Field(max_length=512)]
+
+
+class Proxy(Spec):
+    """The proxy for requests out of the cluster; without an address, there is none."""
+
+    http: ProxyUrl | None = None
+    https: ProxyUrl | None = None
+    no_proxy: Annotated[tuple[NoProxy, ...], Field(max_length=32)] = ()
+
+
+class Egress(Spec):
+    """How pods reach what is outside."""
+
+    proxy: Proxy | None = None
+    ca_bundle_config_map_ref: KeyRef | None = None
 
 
 class ServiceAccountSpec(Spec):
