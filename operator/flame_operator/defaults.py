@@ -2,7 +2,7 @@
 
 from flame_operator.desired.inputs import Defaults
 from flame_operator.resource.spec.common import KeyRef
-from flame_operator.resource.spec.workload import Egress, Proxy
+from flame_operator.resource.spec.workload import Egress, PodTemplate, Proxy
 from flame_operator.settings import Settings
 
 
@@ -13,6 +13,7 @@ def defaults_of(settings: Settings) -> Defaults:
         qdrant_image=settings.qdrant_image,
         image_pull_secrets=settings.image_pull_secrets,
         dns_ports=settings.dns_ports,
+        pod_template=PodTemplate(labels=settings.pod_labels, annotations=settings.pod_annotations),
         egress=Egress(proxy=_proxy(settings), ca_bundle_config_map_ref=_ca_bundle(settings)),
     )
 

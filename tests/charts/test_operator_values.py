@@ -32,6 +32,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"server": {"egress": {"proxy": {"https": "proxy:3128"}}}}, "server/egress/proxy/https"),
     ({"server": {"egress": {"proxy": {"noProxy": ["*"]}}}}, "server/egress/proxy/noProxy/0"),
     ({"server": {"egress": {"caBundleConfigMapRef": {"name": "CA"}}}}, "caBundleConfigMapRef/name"),
+    ({"server": {"podLabels": {"team": "two words"}}}, "server/podLabels/team"),
+    ({"server": {"podAnnotations": {"a": "ü"}}}, "server/podAnnotations/a"),
     ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets/0/name"),
     ({"networkPolicy": {"apiServer": {"ports": []}}}, "networkPolicy/apiServer/ports"),
     ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, "networkPolicy/apiServer/cidrs/0"),
@@ -69,6 +71,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "commonLabels must not set app.kubernetes.io/name",
     ),
     ({"podLabels": {"app.kubernetes.io/instance": "mine"}}, "podLabels must not set app.kubernetes.io/inst"),
+    (
+        {"server": {"podLabels": {"app.kubernetes.io/name": "mine"}}},
+        "server.podLabels must not set app.kubernetes.io/name",
+    ),
+    (
+        {"server": {"podAnnotations": {"flamemcp.dev/config-hash": "0"}}},
+        "server.podAnnotations must not set flamemcp.dev/config-hash",
+    ),
     (
         {"extraEnv": [{"name": "FLAME_OPERATOR_LOG_LEVEL", "value": "debug"}]},
         "extraEnv must not set FLAME_OPERATOR_LOG_LEVEL",

@@ -138,6 +138,14 @@ annotations:
   value: {{ $.Values.server.egress.caBundleConfigMapRef.key | quote }}
 {{- end }}
 {{- end }}
+{{- with .Values.server.podLabels }}
+- name: FLAME_OPERATOR_POD_LABELS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with .Values.server.podAnnotations }}
+- name: FLAME_OPERATOR_POD_ANNOTATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
 - name: FLAME_OPERATOR_INGESTION_PARALLELISM
   value: {{ .Values.ingestionParallelism | quote }}
 - name: FLAME_OPERATOR_LOG_LEVEL

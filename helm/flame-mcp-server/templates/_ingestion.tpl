@@ -24,10 +24,15 @@ template:
       {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
       azure.workload.identity/use: "true"
       {{- end }}
+      {{- include "flame-mcp-server.podTemplate" (list $spec "labels") | nindent 6 }}
+    {{- $annotations := dig "podTemplate" "annotations" dict $spec }}
     {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
+    {{- /* What fetches from a URL has no business with the identity. */}}
+    {{- $annotations = merge (dict "azure.workload.identity/skip-containers" "fetch") $annotations }}
+    {{- end }}
+    {{- with $annotations }}
     annotations:
-      # What fetches from a URL has no business with the identity.
-      azure.workload.identity/skip-containers: fetch
+      {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
     serviceAccountName: {{ include "flame-mcp-server.fullname" .root | quote }}

@@ -12,7 +12,6 @@ from flame_operator.desired.naming import (
     METRICS_PORT,
     METRICS_PORT_NAME,
     child,
-    labels,
     selector_labels,
 )
 from flame_operator.desired.pod import (
@@ -22,6 +21,7 @@ from flame_operator.desired.pod import (
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
+    pod_metadata,
     pull_secrets,
     server_image,
 )
@@ -93,12 +93,11 @@ def _replicas(server: Server, facts: Facts) -> int | None:
 
 def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, Any]:
     """The metadata of the pod template, with digests of what pods read: a change of these rolls the pods."""
-    found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
-    if workload_identity(server):
-        found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
+    annotations = {CONFIG_HASH: digest(config["data"])}
     if digest_of_references := TOKEN_GONE if facts.token_gone else facts.references:
-        found["annotations"][REFERENCES_DIGEST] = digest_of_references
-    return found
+        annotations[REFERENCES_DIGEST] = digest_of_references
+    identity = {WORKLOAD_IDENTITY_LABEL: "true"} if workload_identity(server) else {}
+    return pod_metadata(server, "server", identity, annotations)
 
 
 def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:

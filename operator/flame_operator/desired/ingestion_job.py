@@ -8,7 +8,7 @@ from flame_operator.desired import references
 from flame_operator.desired.config import MANAGED_COLLECTION, Environment, embedding, vector_store
 from flame_operator.desired.hashing import digest
 from flame_operator.desired.inputs import Defaults
-from flame_operator.desired.naming import child, labels, qdrant_node_url
+from flame_operator.desired.naming import child, qdrant_node_url
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -17,6 +17,7 @@ from flame_operator.desired.pod import (
     credentials_volume,
     image_fields,
     literal,
+    pod_metadata,
     pull_secrets,
     server_image,
 )
@@ -64,14 +65,14 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
     """The Job of a run. A Job can't be changed later, so it holds everything that the run needs."""
     manifest = child(JOB, server, component="ingestion", own=_annotations(run))
     manifest["metadata"]["name"] = run.name(server)
-    template: dict[str, Any] = {
-        "metadata": {"labels": labels(server.key.name, "ingestion"), "annotations": {}},
+    with_identity = workload_identity(server) is not None
+    identity = {WORKLOAD_IDENTITY_LABEL: "true"} if with_identity else {}
+    # The container that fetches from the URLs of tenants must not have the identity of the pod.
+    skipped = {"azure.workload.identity/skip-containers": "fetch"} if with_identity else {}
+    template = {
+        "metadata": pod_metadata(server, "ingestion", identity, skipped),
         "spec": _pod(server, defaults, run),
     }
-    if workload_identity(server):
-        template["metadata"]["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
-        # The container that fetches from the URLs of tenants must not have the identity of the pod.
-        template["metadata"]["annotations"]["azure.workload.identity/skip-containers"] = "fetch"
     return {
         **manifest,
         "spec": {

@@ -16,8 +16,8 @@ def ingestion_policy(server: Server, defaults: Defaults) -> Manifest | None:
     """The NetworkPolicy of the pods that load docs, or None when there are none or policies are disabled.
 
     It allows connections to public addresses and to the proxy, embedding service and vector store of the
-    spec, and to nothing else: neither to the cluster's addresses nor to link-local ones, where nodes get their
-    secrets.
+    spec, and to nothing else: neither to the cluster's addresses nor to link-local ones, where nodes get
+    their secrets.
     A source's URL is a tenant's choice, and so is the target of its redirects. `networkPolicy.egressTo`
     allows more.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flame_operator.resource.spec.workload import Egress
+from flame_operator.resource.spec.workload import Egress, PodTemplate
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Defaults:
     """The ports at which the cluster's DNS may listen: policies see a pod's own port, 5353 on OpenShift."""
     egress: Egress = field(default_factory=Egress)
     """The proxy and the certificates of servers whose spec names none."""
+    pod_template: PodTemplate = field(default_factory=PodTemplate)
+    """Labels and annotations of all servers' pods; those of a spec win."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False

@@ -13,10 +13,9 @@ from flame_operator.desired.naming import (
     QDRANT_WRITE_KEY,
     Component,
     child,
-    labels,
     selector_labels,
 )
-from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pull_secrets
+from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pod_metadata, pull_secrets
 from flame_operator.desired.resources import DefaultResources, container_resources
 from flame_operator.desired.scheduling import placement
 from flame_operator.resource.annotations import KEYS_HASH
@@ -183,11 +182,8 @@ def _stateful_set(
                 "whenScaled": "Retain",
             },
             "template": {
-                "metadata": {
-                    "labels": labels(name, "qdrant"),
-                    # If somebody has deleted or edited the Secret, the new keys need a new process.
-                    "annotations": {KEYS_HASH: keys_digest},
-                },
+                # If somebody has deleted or edited the Secret, the new keys need a new process.
+                "metadata": pod_metadata(server, "qdrant", own_annotations={KEYS_HASH: keys_digest}),
                 "spec": _pod(server, managed, defaults),
             },
             "volumeClaimTemplates": [{"metadata": {"name": VOLUME}, "spec": storage}],

@@ -1,4 +1,3 @@
-
 """Ways out: the proxy and the certificates of a spec, of `env`, and of the installation."""
 
 from dataclasses import replace

@@ -12,6 +12,7 @@ from flame_operator.resource.spec.workload import (
     Egress,
     EnvVar,
     PodDisruptionBudgetSpec,
+    PodTemplate,
     Scheduling,
     ServiceAccountSpec,
 )
@@ -85,6 +86,7 @@ class ServerSpec(Spec):
     pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
+    pod_template: PodTemplate = PodTemplate()
     env: Annotated[tuple[EnvVar, ...], Field(max_length=24)] = ()
     egress: Egress = Egress()
     observability: Observability = Observability()

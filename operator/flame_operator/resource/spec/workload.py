@@ -11,6 +11,7 @@ from flame_operator.resource.spec.common import (
     HttpUrl,
     KeyRef,
     LabelName,
+    Labels,
     LabelValue,
     NamespaceName,
     ObjectName,
@@ -54,6 +55,15 @@ class Egress(Spec):
 
     proxy: Proxy | None = None
     ca_bundle_config_map_ref: KeyRef | None = None
+
+
+class PodTemplate(Spec):
+    """Labels and annotations of all pods, besides the operator's own."""
+
+    labels: Labels = Field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=512, pattern=r"^[ -~]*$")]], Field(max_length=16)
+    ] = Field(default_factory=dict)
 
 
 class ServiceAccountSpec(Spec):
