@@ -116,6 +116,7 @@ def test_defaults_are_written_down(client: Client) -> None:
         "auth": {"type": "None"},
         "service": {"type": "ClusterIP", "port": 80},
         "networkPolicy": {"type": "Enabled"},
+        "deploymentStrategy": {"type": "RollingUpdate"},
         "podDisruptionBudget": {"type": "Enabled", "maxUnavailable": 1},
         "observability": {"logLevel": "info", "logFormat": "json", "serviceMonitor": {"type": "Disabled"}},
         "verification": {

@@ -130,7 +130,8 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- range $name := list "cpu" "memory" "ephemeral-storage" }}
 {{- $asked := get (dig "requests" dict ($given | default dict)) $name }}
 {{- $capped := get (dig "limits" dict ($given | default dict)) $name }}
-{{- if and $asked $capped (ne (toString $asked) (toString $capped)) (eq (include "flame-mcp-server.lesser" (list $asked $capped)) (toString $capped)) }}
+{{- $unlimited := and (eq $name "cpu") $capped (eq (float64 (include "flame-mcp-server.amount" (include "flame-mcp-server.text" $capped))) 0.0) }}
+{{- if and $asked $capped (not $unlimited) (ne (toString $asked) (toString $capped)) (eq (include "flame-mcp-server.lesser" (list $asked $capped)) (toString $capped)) }}
 - in {{ $place }}, resources.requests.{{ $name }} must not exceed resources.limits.{{ $name }}; lower the request or raise the limit
 {{- end }}
 {{- end }}
@@ -224,6 +225,16 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- with .spec.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 - autoscaling.minReplicas (2 when left out) must not exceed maxReplicas (10 when left out); lower the one or raise the other
+{{- end }}
+{{- end }}
+{{- with .spec.deploymentStrategy }}
+{{- if and (ne .type "RollingUpdate") (hasKey . "rollingUpdate") }}
+- deploymentStrategy.rollingUpdate is for type RollingUpdate only; set deploymentStrategy.type to RollingUpdate, or remove rollingUpdate
+{{- end }}
+{{- with .rollingUpdate }}
+{{- if and (regexMatch "^0+%?$" (include "flame-mcp-server.text" .maxSurge)) (regexMatch "^0+%?$" (include "flame-mcp-server.text" .maxUnavailable)) }}
+- with both deploymentStrategy.rollingUpdate.maxSurge and maxUnavailable (0 when left out) of nothing, no pod could be replaced; set one of them to 1 or more
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if regexMatch "^0+%?$" (include "flame-mcp-server.text" .spec.podDisruptionBudget.maxUnavailable) }}

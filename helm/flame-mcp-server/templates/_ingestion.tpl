@@ -43,6 +43,10 @@ template:
       {{- include "flame-mcp-server.podSecurity" . | nindent 6 }}
       fsGroup: 65532
     {{- include "flame-mcp-server.placement" $spec | nindent 4 }}
+    {{- with include "flame-mcp-server.nodeAffinity" $spec | fromJson }}
+    affinity:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
     {{- if $builds }}
     initContainers:
       - {{- include "flame-mcp-server.fetch" (merge (dict "files" $files) .) | nindent 8 }}

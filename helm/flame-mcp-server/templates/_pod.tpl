@@ -49,6 +49,29 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{/* The affinity to nodes, which all pods have, as {"nodeAffinity": ...} or {}. */}}
+{{- define "flame-mcp-server.nodeAffinity" -}}
+{{- $found := dict }}
+{{- with dig "affinity" "nodeAffinity" dict .scheduling }}
+{{- with (include "flame-mcp-server.pruned" . | fromJson).value }}
+{{- $_ := set $found "nodeAffinity" . }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* Topology spread constraints as a YAML list: (list ROOT COMPONENT CONSTRAINTS) */}}
+{{- define "flame-mcp-server.spread" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- range index . 2 }}
+- labelSelector:
+    matchLabels:
+      {{- include "flame-mcp-server.selectorLabels" (list $root $component) | nindent 6 }}
+  {{- merge . (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway") | toYaml | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* A string that Kubernetes takes literally: `$$` stands for `$`, so `$(NAME)` isn't expanded. */}}
 {{- define "flame-mcp-server.literal" -}}
 {{- replace "$" "$$" . }}

@@ -26,12 +26,13 @@ from flame_operator.desired.pod import (
     server_image,
 )
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
-from flame_operator.desired.resources import container_resources
+from flame_operator.desired.resources import container_resources, count_or_percent
 from flame_operator.desired.scheduling import scheduling
 from flame_operator.desired.ways_out import ca_mounts, ca_volumes, server_variables
 from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import DEPLOYMENT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
+from flame_operator.resource.spec.workload import RollingUpdate
 from flame_operator.resource.unions import loads_docs, workload_identity
 
 # While a pod sleeps in preStop it is removed from the endpoints, so that nothing is sent to a server that has
@@ -53,7 +54,7 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
         "revisionHistoryLimit": 3,
         **_progress_deadline(server),
         "selector": {"matchLabels": selector_labels(server.key.name)},
-        "strategy": _strategy(facts),
+        "strategy": _strategy(server, facts),
         "template": {
             "metadata": _pod_metadata(server, facts, config),
             "spec": _pod(server, defaults),
@@ -72,15 +73,24 @@ def _progress_deadline(server: Server) -> dict[str, int]:
     return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 
 
-def _strategy(facts: Facts) -> dict[str, Any]:
-    """How pods are replaced: without an interruption, except when they accept a token that was taken away.
+def _strategy(server: Server, facts: Facts) -> dict[str, Any]:
+    """How pods are replaced: as the spec says, by default without an interruption.
 
-    Then all old pods end first. The new ones can't start before the kubelet can mount the Secret again: they
-    need neither the operator nor anybody who remembers how many pods there were.
+    When they accept a token that was taken away, all old pods end first. The new ones can't start before the
+    kubelet can mount the Secret again: they need neither the operator nor anybody who remembers how many pods
+    there were.
     """
-    if facts.token_gone:
+    given = server.spec.deployment_strategy
+    if facts.token_gone or given.type == "Recreate":
         return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    counts = given.rolling_update or RollingUpdate()
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {
+            "maxUnavailable": count_or_percent(counts.max_unavailable),
+            "maxSurge": count_or_percent(counts.max_surge),
+        },
+    }
 
 
 def _replicas(server: Server, facts: Facts) -> int | None:

@@ -26,6 +26,7 @@ POD_SECURITY = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 """The security context of pods that run the server's image."""
+_NOT_USERS = (f"{GROUP}/", "azure.workload.identity/")
 # Azure's webhook gives pods with this label a token of their ServiceAccount, and variables that point to it.
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 
@@ -53,7 +54,7 @@ def pod_metadata(
 
 
 def _users(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if not name.startswith(f"{GROUP}/")}
+    return {name: value for name, value in given.items() if not name.startswith(_NOT_USERS)}
 
 
 def pull_secrets(server: Server, defaults: Defaults) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from flame_operator.desired.naming import (
 )
 from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pod_metadata, pull_secrets
 from flame_operator.desired.resources import DefaultResources, container_resources
-from flame_operator.desired.scheduling import placement
+from flame_operator.desired.scheduling import placement, spread_of_qdrant
 from flame_operator.resource.annotations import KEYS_HASH
 from flame_operator.resource.kinds import (
     DISRUPTION_BUDGET,
@@ -197,6 +197,7 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         "weight": 100,
         "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"},
     }
+    placed = placement(server)
     return {
         # Qdrant never talks to the Kubernetes API, and doesn't get the server's identity.
         "automountServiceAccountToken": False,
@@ -210,8 +211,10 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **placement(server),
+        **placed,
+        **spread_of_qdrant(server),
         "affinity": {
+            **placed.get("affinity", {}),
             "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer_other_nodes]},
         },
         **pull_secrets(server, defaults),

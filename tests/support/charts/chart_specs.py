@@ -81,9 +81,17 @@ def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:
     monitor = spec.get("observability", {}).get("serviceMonitor", {})
     if monitor.get("type") != "Enabled":
         monitor.pop("labels", None)
+    _strategy_within_rules(spec.get("deploymentStrategy", {}))
     for place in (spec, store.get("managed", {}), ingestion):
         _lower_requests(place.get("resources", {}))
     return spec
+
+
+def _strategy_within_rules(strategy: dict[str, Any]) -> None:
+    if strategy.get("type") == "Recreate":
+        strategy.pop("rollingUpdate", None)
+    if "rollingUpdate" in strategy:
+        strategy["rollingUpdate"]["maxSurge"] = 1
 
 
 def _vectors_within_rules(spec: dict[str, Any], store: dict[str, Any]) -> None:

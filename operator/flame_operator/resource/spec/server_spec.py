@@ -9,6 +9,7 @@ from flame_operator.resource.spec.backends import Embedding, Ingestion, VectorSt
 from flame_operator.resource.spec.common import HttpUrl, Image, Labels, NameRef, Resources, Spec, Switch
 from flame_operator.resource.spec.workload import (
     Autoscaling,
+    DeploymentStrategy,
     Egress,
     EnvVar,
     PodDisruptionBudgetSpec,
@@ -84,6 +85,7 @@ class ServerSpec(Spec):
     autoscaling: Autoscaling | None = None
     network_policy: NetworkPolicySpec = NetworkPolicySpec()
     pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
+    deployment_strategy: DeploymentStrategy = DeploymentStrategy()
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
     pod_template: PodTemplate = PodTemplate()

@@ -57,6 +57,20 @@ class Egress(Spec):
     ca_bundle_config_map_ref: KeyRef | None = None
 
 
+class RollingUpdate(Spec):
+    """How many pods may be more, and how many missing, while pods are replaced."""
+
+    max_surge: CountOrPercent = "1"
+    max_unavailable: CountOrPercent = "0"
+
+
+class DeploymentStrategy(Spec):
+    """How pods are replaced by new ones."""
+
+    type: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
 class PodTemplate(Spec):
     """Labels and annotations of all pods, besides the operator's own."""
 
