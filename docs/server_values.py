@@ -40,6 +40,7 @@ _OWN: dict[str, Any] = {
             },
         }
     },
+    "openshift": {"properties": {"enabled": {"type": "boolean"}}},
     "dnsPorts": {
         "type": "array",
         "minItems": 1,

@@ -13,6 +13,7 @@ def defaults_of(settings: Settings) -> Defaults:
         qdrant_image=settings.qdrant_image,
         image_pull_secrets=settings.image_pull_secrets,
         dns_ports=settings.dns_ports,
+        fixed_users=settings.fixed_users,
         pod_template=PodTemplate(labels=settings.pod_labels, annotations=settings.pod_annotations),
         egress=Egress(proxy=_proxy(settings), ca_bundle_config_map_ref=_ca_bundle(settings)),
     )

@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """Labels of all servers' pods, as JSON; a spec's `podTemplate.labels` win."""
     pod_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
     """Annotations of all servers' pods, as JSON; a spec's `podTemplate.annotations` win."""
+    fixed_users: bool = True
+    """Whether pods name the users of their images; OpenShift assigns them, and refuses pods that name one."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many servers load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

@@ -165,6 +165,7 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
         "ingestionParallelism": 11,
         "eventsPerSecond": 2.5,
         "dnsPorts": "[1053,53]",
+        "openshift.enabled": "true",
         "server.podLabels": '{"sidecar.istio.io/inject":"false"}',
         "server.podAnnotations": '{"a/b":"{\\"c\\": 1}"}',
         "server.egress": '{"proxy":{"http":"http://p:1","https":"http://p:2","noProxy":["a",".b"]},'
@@ -195,6 +196,7 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
     assert settings.image_pull_secrets == ("registry", "mirror")
     defaults = defaults_of(settings)
     assert defaults.dns_ports == (1053, 53)
+    assert defaults.fixed_users is False
     assert defaults.pod_template == PodTemplate(
         labels={"sidecar.istio.io/inject": "false"}, annotations={"a/b": '{"c": 1}'}
     )

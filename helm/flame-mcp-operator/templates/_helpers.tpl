@@ -146,6 +146,8 @@ annotations:
 - name: FLAME_OPERATOR_POD_ANNOTATIONS
   value: {{ toJson . | quote }}
 {{- end }}
+- name: FLAME_OPERATOR_FIXED_USERS
+  value: {{ not .Values.openshift.enabled | quote }}
 - name: FLAME_OPERATOR_INGESTION_PARALLELISM
   value: {{ .Values.ingestionParallelism | quote }}
 - name: FLAME_OPERATOR_LOG_LEVEL

@@ -40,8 +40,7 @@ template:
     enableServiceLinks: false
     restartPolicy: Never
     securityContext:
-      {{- include "flame-mcp-server.podSecurity" . | nindent 6 }}
-      fsGroup: 65532
+      {{- include "flame-mcp-server.podSecurity" (list .root 65532 65532 65532) | nindent 6 }}
     {{- include "flame-mcp-server.placement" $spec | nindent 4 }}
     {{- with include "flame-mcp-server.nodeAffinity" $spec | fromJson }}
     affinity:

@@ -20,11 +20,17 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* The security context of pods that use the server's image, with that image's user. */}}
+{{/* The security context of pods, with the users of their image unless the platform assigns them: (list ROOT USER GROUP VOLUME_GROUP), where
+VOLUME_GROUP may be 0 for none. */}}
 {{- define "flame-mcp-server.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
+{{- if not (index . 0).Values.openshift.enabled }}
+runAsUser: {{ index . 1 }}
+runAsGroup: {{ index . 2 }}
+{{- with index . 3 }}
+fsGroup: {{ . }}
+{{- end }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}

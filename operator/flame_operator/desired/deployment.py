@@ -16,12 +16,12 @@ from flame_operator.desired.naming import (
 )
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
-    POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
     pod_metadata,
+    pod_security,
     pull_secrets,
     server_image,
 )
@@ -111,20 +111,19 @@ def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, A
 
 
 def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
+    files = credentials(server)
     pod: dict[str, Any] = {
         "serviceAccountName": server.key.name,
         "automountServiceAccountToken": False,
         # With links, the environment would get variables for every Service of the namespace.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": dict(POD_SECURITY),
+        "securityContext": pod_security(defaults, USER_ID, USER_ID, USER_ID if files else None),
         **scheduling(server),
         "containers": [_container(server, defaults)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}, *ca_volumes(server)],
     }
-    files = credentials(server)
     if files:
-        pod["securityContext"]["fsGroup"] = USER_ID
         pod["volumes"].append(credentials_volume(files))
         mount = {"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)

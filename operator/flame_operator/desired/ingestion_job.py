@@ -11,13 +11,13 @@ from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import child, qdrant_node_url
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
-    POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
     literal,
     pod_metadata,
+    pod_security,
     pull_secrets,
     server_image,
 )
@@ -113,7 +113,7 @@ def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
-        "securityContext": {**POD_SECURITY, "fsGroup": USER_ID},
+        "securityContext": pod_security(defaults, USER_ID, USER_ID, USER_ID),
         **placement(server),
         **pull_secrets(server, defaults),
         **({"initContainers": steps[:-1]} if steps[:-1] else {}),

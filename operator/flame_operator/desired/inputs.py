@@ -23,6 +23,8 @@ class Defaults:
     """The proxy and the certificates of servers whose spec names none."""
     pod_template: PodTemplate = field(default_factory=PodTemplate)
     """Labels and annotations of all servers' pods; those of a spec win."""
+    fixed_users: bool = True
+    """Whether pods name the users of their images. OpenShift assigns them, and refuses pods that name one."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False

@@ -19,16 +19,26 @@ CONTAINER_SECURITY = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": USER_ID,
-    "runAsGroup": USER_ID,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""The security context of pods that run the server's image."""
 _NOT_USERS = (f"{GROUP}/", "azure.workload.identity/")
 # Azure's webhook gives pods with this label a token of their ServiceAccount, and variables that point to it.
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
+
+
+def pod_security(defaults: Defaults, user: int, group: int, fs_group: int | None) -> dict[str, Any]:
+    """The security context of pods, with these users of their image unless the platform assigns them.
+
+    Args:
+        defaults: The installation's defaults.
+        user: The user's ID.
+        group: The ID of its group.
+        fs_group: The ID of the group that may read and write volumes; None when there is none to share.
+    """
+    users = {"runAsUser": user, "runAsGroup": group} | ({} if fs_group is None else {"fsGroup": fs_group})
+    return {
+        "runAsNonRoot": True,
+        **(users if defaults.fixed_users else {}),
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def pod_metadata(

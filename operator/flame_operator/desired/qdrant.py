@@ -15,7 +15,13 @@ from flame_operator.desired.naming import (
     child,
     selector_labels,
 )
-from flame_operator.desired.pod import CONTAINER_SECURITY, image_fields, pod_metadata, pull_secrets
+from flame_operator.desired.pod import (
+    CONTAINER_SECURITY,
+    image_fields,
+    pod_metadata,
+    pod_security,
+    pull_secrets,
+)
 from flame_operator.desired.resources import DefaultResources, container_resources
 from flame_operator.desired.scheduling import placement, spread_of_qdrant
 from flame_operator.resource.annotations import KEYS_HASH
@@ -204,12 +210,8 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": GROUP_ID,
-            "fsGroup": VOLUME_GROUP_ID,
+            **pod_security(defaults, USER_ID, GROUP_ID, VOLUME_GROUP_ID),
             "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
         **placed,
         **spread_of_qdrant(server),

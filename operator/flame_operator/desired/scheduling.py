@@ -40,9 +40,9 @@ def placement(server: Server) -> dict[str, Any]:
         ]
     if given.priority_class_name:
         fields["priorityClassName"] = given.priority_class_name
-    if given.affinity and given.affinity.node_affinity:
-        affinity = given.affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        fields["affinity"] = {"nodeAffinity": affinity["nodeAffinity"]}
+    affinity = given.affinity and given.affinity.node_affinity
+    if affinity and (to_nodes := affinity.model_dump(mode="json", by_alias=True, exclude_defaults=True)):
+        fields["affinity"] = {"nodeAffinity": to_nodes}
     return fields
 
 
