@@ -85,12 +85,12 @@ def _sources(server: Server) -> Iterator[Reference]:
     """The references of the sources of docs, which ingestion's pods need and the server's pods don't."""
     for index, source in enumerate(server.spec.ingestion.sources if server.spec.ingestion else ()):
         field = f"spec.ingestion.sources[{index}]"
-        if source.git and source.git.credentials_secret_ref:
-            name = source.git.credentials_secret_ref.name
-            yield Reference(SECRET, name, "password", f"{field}.git.credentialsSecretRef", rolls=False)
-        if source.git and (bundle := source.git.ca_bundle_config_map_ref):
-            where = f"{field}.git.caBundleConfigMapRef"
-            yield Reference(CONFIG_MAP, bundle.name, bundle.key, where, rolls=False)
+        remote, where = source.git or source.http, f"{field}.{'git' if source.git else 'http'}"
+        if remote and remote.credentials_secret_ref:
+            name = remote.credentials_secret_ref.name
+            yield Reference(SECRET, name, "password", f"{where}.credentialsSecretRef", rolls=False)
+        if remote and (bundle := remote.ca_bundle_config_map_ref):
+            yield Reference(CONFIG_MAP, bundle.name, bundle.key, f"{where}.caBundleConfigMapRef", rolls=False)
         if source.config_map_ref:
             yield Reference(
                 CONFIG_MAP, source.config_map_ref.name, None, f"{field}.configMapRef", rolls=False
