@@ -44,7 +44,7 @@ def _process(server: Server) -> Environment:
     return {
         "CA_FILE": ca_setting(server),
         "INDEX_DIR": "/opt/flame-mcp/index",
-        "HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
+        "HOST": "::",  # all addresses of both families, as the pod has them
         "PORT": HTTP_PORT,
         "METRICS_PORT": METRICS_PORT,
         "ALLOWED_HOSTS": ",".join(hosts(server)),
