@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from flame_server.certificates import trust_also
+from flame_server.commands.certificates import trust_also
 from flame_server.errors import FlameMcpError, SettingsError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from flame_server.certificates import trust_also
+from flame_server.commands.certificates import trust_also
 from flame_server.errors import FlameMcpError, Kind, SettingsError
 
 RESULT_FILE = "FLAME_MCP_RESULT_FILE"

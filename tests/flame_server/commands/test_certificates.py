@@ -12,7 +12,7 @@ import certifi
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-from flame_server.certificates import VARIABLE, trust_also
+from flame_server.commands.certificates import VARIABLE, trust_also
 from flame_server.embedding.service import ServiceModel
 from flame_server.errors import SettingsError
 from flame_server.qdrant.connection import QdrantTarget, connect
