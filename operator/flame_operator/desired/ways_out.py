@@ -15,7 +15,9 @@ ALWAYS_DIRECT = ("localhost", "127.0.0.1", "::1", ".svc", ".cluster.local")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _FOR_JOBS = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The variables of `env` that Jobs get as well, in any case: those that say how to get out."""
-_PROXY_URL = re.compile(r"(https?://)(?:[^/@]*@)?((?:[-A-Za-z0-9._]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)/?")
+_PROXY_URL = re.compile(
+    r"(https?://)(?:[^/@]*@)?((?:[-A-Za-z0-9._]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)(?:/.*)?"
+)
 
 
 def server_variables(server: Server) -> list[dict[str, str]]:

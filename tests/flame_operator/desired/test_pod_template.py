@@ -40,7 +40,7 @@ def test_they_never_replace_what_the_operator_sets() -> None:
             "azure.workload.identity/skip-containers": "none",
         },
     }
-    spec = {"embedding": {"type": "AzureOpenAI", "azureOpenAI": AZURE}, "vectorStore": STORE}
+    spec: dict[str, Any] = {"embedding": {"type": "AzureOpenAI", "azureOpenAI": AZURE}, "vectorStore": STORE}
     spec["ingestion"] = {"sources": [{"name": "docs", "bundled": {}}]}
     assert templates(parse(**spec, podTemplate=forged)) == templates(parse(**spec)) != []
 

@@ -85,6 +85,7 @@ def test_services_of_the_own_namespace_are_reached_without_the_proxy() -> None:
     [
         ({"egress": {"proxy": {"https": "http://10.1.2.3:3128"}}}, [3128]),
         ({"env": [{"name": "https_proxy", "value": "http://user:pass@10.1.2.3:3128/"}]}, [3128]),
+        ({"egress": {"proxy": {"http": "http://10.1.2.3:3128/path"}}}, [3128]),
         ({"env": [{"name": "HTTP_PROXY", "value": "10.1.2.3:3128"}]}, []),
         ({"env": [{"name": "NO_PROXY", "value": "http://10.1.2.3:3128"}]}, []),
     ],

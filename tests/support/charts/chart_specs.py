@@ -54,7 +54,7 @@ def _sane(value: Any, draw: st.DrawFn) -> Any:  # noqa: ANN401 - JSON values
         return value
     return {
         name: draw(HTTPS if item.startswith("https:") else URLS)
-        if name in ("url", "endpoint", "baseURL", "issuer") and isinstance(item, str)
+        if name in ("url", "endpoint", "baseURL", "issuer", "http", "https") and isinstance(item, str)
         else _sane(item, draw)
         for name, item in value.items()
     }
