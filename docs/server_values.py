@@ -45,6 +45,14 @@ _OWN: dict[str, Any] = {
         "maxLength": 253,
         "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     },
+    "openshift": {"properties": {"enabled": {"type": "boolean"}}},
+    "dnsPorts": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 8,
+        "uniqueItems": True,
+        "items": {"type": "integer", "minimum": 1, "maximum": 65535},
+    },
     "nameOverride": {"type": "string"},
     "fullnameOverride": {"type": "string"},
 }

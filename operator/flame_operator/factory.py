@@ -12,6 +12,7 @@ from flame_operator.api.lists import Lists
 from flame_operator.api.transport import Transport
 from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
+from flame_operator.defaults import defaults_of
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.ingestion_job import inputs, job
 from flame_operator.desired.inputs import Defaults, Facts
@@ -286,13 +287,7 @@ class Factory:
 
     @cached_property
     def _static_defaults(self) -> Defaults:
-        return Defaults(
-            image=self.settings.server_image,
-            qdrant_image=self.settings.qdrant_image,
-            image_pull_secrets=self.settings.image_pull_secrets,
-            operator_namespace=self.settings.namespace,
-            cluster_domain=self.settings.cluster_domain,
-        )
+        return replace(defaults_of(self.settings), operator_namespace=self.settings.namespace)
 
     def _optional_kinds(self) -> list[Kind]:
         wanted = {HTTP_ROUTE: self.settings.http_routes, SERVICE_MONITOR: self.settings.service_monitors}

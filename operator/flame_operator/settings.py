@@ -12,12 +12,19 @@ DEFAULT_SERVER_IMAGE = "flame-mcp-server:0.1.0"
 DEFAULT_QDRANT_IMAGE = "qdrant/qdrant:v1.19.1-unprivileged"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
+ProxyUrl = Annotated[str, Field(max_length=512, pattern=r"^https?://[-A-Za-z0-9._:\[\]]+/?$")]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 
 
 def _words(value: object) -> object:
     """The words of a comma-separated text."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _numbers(value: object) -> object:
+    """The numbers of a comma-separated text."""
+    words = _words(value)
+    return [int(word) if word.isdecimal() else word for word in words] if isinstance(words, list) else value
 
 
 def _own_namespace() -> str:
@@ -44,6 +51,34 @@ class Settings(BaseSettings):
 
     They are looked up in each server's namespace.
     """
+    dns_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        NoDecode,
+        BeforeValidator(_numbers),
+        Field(min_length=1, max_length=8),
+    ] = (53, 5353)
+    """The ports at which the cluster's DNS may listen, separated by commas; all policies let them out."""
+    http_proxy: ProxyUrl | None = None
+    """The proxy of servers for http:// addresses; a spec that has `egress.proxy` doesn't use any of these."""
+    https_proxy: ProxyUrl | None = None
+    """The proxy of servers for https:// addresses."""
+    no_proxy: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[-A-Za-z0-9._:]{1,128}$")], ...],
+        NoDecode,
+        BeforeValidator(_words),
+        Field(max_length=32),
+    ] = ()
+    """Hosts that servers reach without the proxy, separated by commas, besides those inside the cluster."""
+    ca_bundle_config_map: ObjectName | None = None
+    """The ConfigMap in each server's namespace with certificates (PEM) that its pods trust as well."""
+    ca_bundle_key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")] = "ca.crt"
+    """The key in that ConfigMap."""
+    pod_labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Labels of all servers' pods, as JSON; a spec's `podTemplate.labels` win."""
+    pod_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Annotations of all servers' pods, as JSON; a spec's `podTemplate.annotations` win."""
+    fixed_users: bool = True
+    """Whether pods name the users of their images; OpenShift assigns them, and refuses pods that name one."""
     ingestion_parallelism: Annotated[int, Field(ge=1, le=1000)] = 10
     """How many servers load docs at once; the others wait for their turn."""
     resync_seconds: Annotated[float, Field(ge=1, le=86400)] = 600

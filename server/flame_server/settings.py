@@ -97,6 +97,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
+    ca_file: Path | None = None  # every command reads it before anything else, see commands.certificates
     index_dir: Path = Field(default_factory=default_index_dir)
     host: str = "127.0.0.1"
     port: Port = 8_000

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flame_operator.defaults import defaults_of
+from flame_operator.resource.spec.common import KeyRef
+from flame_operator.resource.spec.workload import Egress, PodTemplate, Proxy
 from flame_operator.settings import Settings
 from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.support.charts.operator_chart import bound_role, container, environment, of_kind, render, rights
@@ -162,6 +165,12 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
         "rolloutParallelism": 7,
         "ingestionParallelism": 11,
         "eventsPerSecond": 2.5,
+        "dnsPorts": "[1053,53]",
+        "openshift.enabled": "true",
+        "server.podLabels": '{"sidecar.istio.io/inject":"false"}',
+        "server.podAnnotations": '{"a/b":"{\\"c\\": 1}"}',
+        "server.egress": '{"proxy":{"http":"http://p:1","https":"http://p:2","noProxy":["a",".b"]},'
+        '"caBundleConfigMapRef":{"name":"ca"}}',
         "server.imagePullSecrets": '[{"name":"registry"},{"name":"mirror"}]',
     }
     documents = render(
@@ -186,6 +195,16 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
     assert settings.reference_poll_seconds == 86400
     assert settings.ingestion_parallelism == 11
     assert settings.image_pull_secrets == ("registry", "mirror")
+    defaults = defaults_of(settings)
+    assert defaults.dns_ports == (1053, 53)
+    assert defaults.fixed_users is False
+    assert defaults.pod_template == PodTemplate(
+        labels={"sidecar.istio.io/inject": "false"}, annotations={"a/b": '{"c": 1}'}
+    )
+    assert defaults.egress == Egress(
+        proxy=Proxy(http="http://p:1", https="http://p:2", no_proxy=("a", ".b")),
+        ca_bundle_config_map_ref=KeyRef(name="ca", key="ca.crt"),
+    )
     assert settings.qdrant_image == "qdrant/qdrant:v1.19.1-unprivileged"
 
 

@@ -88,6 +88,16 @@ REFUSED: list[tuple[Json, str]] = [
     ({"image": "registry.example.com/flame-evil/server"}, IMAGES),
     (managed(image="evil/qdrant:1"), f"spec.vectorStore.managed.image is evil/qdrant:1, and {IMAGES}"),
     (
+        {
+            "egress": {
+                "proxy": {"https": "http://evil:3128"},
+                "caBundleConfigMapRef": {"name": "a", "key": "b"},
+            }
+        },
+        "a server may not set the variable HTTPS_PROXY, SSL_CERT_FILE; it may set TZ, OTEL_*",
+    ),
+    ({"egress": {"proxy": {"http": "http://evil:3128"}}}, "a server may not set the variable HTTP_PROXY;"),
+    (
         {"env": [{"name": "TZ"}, {"name": "HTTPS_PROXY", "value": "http://evil:3128"}, {"name": "tz"}]},
         "a server may not set the variable HTTPS_PROXY, tz; it may set TZ, OTEL_*; remove it from spec.env",
     ),

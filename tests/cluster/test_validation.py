@@ -20,7 +20,7 @@ VALID = yaml.safe_load((TABLES / "valid.yaml").read_text())
 LONG = [
     {"spec": {"image": "a" * 513}, "says": "Too long"},
     {"spec": {"env": [{"name": "A", "value": "x" * 1025}]}, "says": "Too long"},
-    {"spec": {"env": [{"name": f"A{n}"} for n in range(33)]}, "says": "Too many"},
+    {"spec": {"env": [{"name": f"A{n}"} for n in range(25)]}, "says": "Too many"},
     {"spec": {"service": {"annotations": {f"a{n}": "1" for n in range(17)}}}, "says": "Too many"},
     {"spec": {"service": {"annotations": {"a" * 64: "1"}}}, "says": "annotation names must look like"},
     {"spec": {"scheduling": {"nodeSelector": {f"{'a' * 254}/a": "1"}}}, "says": "label names must look like"},
@@ -116,6 +116,7 @@ def test_defaults_are_written_down(client: Client) -> None:
         "auth": {"type": "None", "allowUnauthenticated": False},
         "service": {"type": "ClusterIP", "port": 80, "appProtocol": "http"},
         "networkPolicy": {"type": "Enabled"},
+        "deploymentStrategy": {"type": "RollingUpdate"},
         "podDisruptionBudget": {"type": "Enabled", "maxUnavailable": 1},
         "observability": {"logLevel": "info", "logFormat": "json", "serviceMonitor": {"type": "Disabled"}},
         "verification": {
@@ -151,7 +152,12 @@ def large_spec() -> Json:
     return {
         "networkPolicy": {"ingressFrom": [both] * 8, "egressTo": [both] * 16},
         "scheduling": {"affinity": {"podAffinity": pods, "podAntiAffinity": pods}},
-        "env": [{"name": f"A{n}", "value": "x" * 1024} for n in range(32)],
+        "env": [{"name": f"A{n}", "value": "x" * 1024} for n in range(24)],
+        "egress": {"proxy": {"http": "http://proxy:1", "noProxy": [f"{'a' * 125}{n:02}" for n in range(32)]}},
+        "podTemplate": {
+            "labels": {f"{'a' * 60}.example.com/{'b' * 60}-{n}": "c" * 63 for n in range(16)},
+            "annotations": {f"{'a' * 60}.example.com/{'b' * 60}-{n}": "c" * 512 for n in range(16)},
+        },
         "service": {"annotations": texts},
         "serviceAccount": {"annotations": texts},
     }

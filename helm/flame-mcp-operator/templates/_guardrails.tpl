@@ -115,9 +115,17 @@
 {{- if $guardrails.env.enabled }}
 - name: allowedEnv
   expression: {{ include "flame-mcp-operator.celList" $guardrails.env.allowed | quote }}
+- name: egress
+  expression: "!variables.isScale && has(variables.spec.egress) ? variables.spec.egress : {}"
+- name: namedEnv
+  expression: >-
+    (variables.isScale || !has(variables.spec.env) ? [] : variables.spec.env.map(one, one.name)) +
+    (has(variables.egress.proxy) && has(variables.egress.proxy.http) ? ['HTTP_PROXY'] : []) +
+    (has(variables.egress.proxy) && has(variables.egress.proxy.https) ? ['HTTPS_PROXY'] : []) +
+    (has(variables.egress.caBundleConfigMapRef) ? ['SSL_CERT_FILE'] : [])
 - name: foreignEnv
   expression: >-
-    variables.isScale || !has(variables.spec.env) ? [] : variables.spec.env.map(one, one.name).filter(name,
+    variables.namedEnv.filter(name,
     !{{ include "flame-mcp-operator.celAllows" (dict "list" "variables.allowedEnv" "name" "name") }})
 {{- end }}
 {{- if $guardrails.serviceTypes.enabled }}
@@ -222,7 +230,7 @@
   message: a server may not set an environment variable that the spec sets
   messageExpression: >-
     'a server may not set the variable ' + variables.foreignEnv.join(', ') + '; ' +
-    (variables.allowedEnv.size() == 0 ? 'it may set none' : 'it may set ' + variables.allowedEnv.join(', ')) + '; remove it from spec.env'
+    (variables.allowedEnv.size() == 0 ? 'it may set none' : 'it may set ' + variables.allowedEnv.join(', ')) + '; remove it from spec.env and spec.egress'
 {{- end }}
 {{- if $guardrails.serviceTypes.enabled }}
 - expression: variables.serviceType in {{ include "flame-mcp-operator.celList" $guardrails.serviceTypes.allowed }}

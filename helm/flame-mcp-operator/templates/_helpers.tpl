@@ -116,6 +116,38 @@ annotations:
 - name: FLAME_OPERATOR_IMAGE_PULL_SECRETS
   value: {{ include "flame-mcp-operator.names" . | quote }}
 {{- end }}
+- name: FLAME_OPERATOR_DNS_PORTS
+  value: {{ join "," .Values.dnsPorts | quote }}
+{{- with .Values.server.egress }}
+{{- with .proxy.http }}
+- name: FLAME_OPERATOR_HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .proxy.https }}
+- name: FLAME_OPERATOR_HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .proxy.noProxy }}
+- name: FLAME_OPERATOR_NO_PROXY
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .caBundleConfigMapRef.name }}
+- name: FLAME_OPERATOR_CA_BUNDLE_CONFIG_MAP
+  value: {{ . | quote }}
+- name: FLAME_OPERATOR_CA_BUNDLE_KEY
+  value: {{ $.Values.server.egress.caBundleConfigMapRef.key | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.server.podLabels }}
+- name: FLAME_OPERATOR_POD_LABELS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with .Values.server.podAnnotations }}
+- name: FLAME_OPERATOR_POD_ANNOTATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
+- name: FLAME_OPERATOR_FIXED_USERS
+  value: {{ not .Values.openshift.enabled | quote }}
 - name: FLAME_OPERATOR_INGESTION_PARALLELISM
   value: {{ .Values.ingestionParallelism | quote }}
 - name: FLAME_OPERATOR_LOG_LEVEL

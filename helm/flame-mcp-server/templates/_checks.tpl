@@ -133,7 +133,8 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- range $name := list "cpu" "memory" "ephemeral-storage" }}
 {{- $asked := get (dig "requests" dict ($given | default dict)) $name }}
 {{- $capped := get (dig "limits" dict ($given | default dict)) $name }}
-{{- if and $asked $capped (ne (toString $asked) (toString $capped)) (eq (include "flame-mcp-server.lesser" (list $asked $capped)) (toString $capped)) }}
+{{- $unlimited := and (eq $name "cpu") $capped (eq (float64 (include "flame-mcp-server.amount" (include "flame-mcp-server.text" $capped))) 0.0) }}
+{{- if and $asked $capped (not $unlimited) (ne (toString $asked) (toString $capped)) (eq (include "flame-mcp-server.lesser" (list $asked $capped)) (toString $capped)) }}
 - in {{ $place }}, resources.requests.{{ $name }} must not exceed resources.limits.{{ $name }}; lower the request or raise the limit
 {{- end }}
 {{- end }}
@@ -179,6 +180,16 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range $name, $_ := dig "podTemplate" "labels" dict .spec }}
+{{- if or (regexMatch "^(app[.]kubernetes[.]io|([a-z.]+[.])?flamemcp[.]dev|helm[.]sh|azure[.]workload[.]identity|(batch|apps|statefulset)[.]kubernetes[.]io)/" $name) (has $name (list "pod-template-hash" "controller-revision-hash" "job-name" "controller-uid")) }}
+- label {{ $name }}: podTemplate.labels must leave alone what the operator and Kubernetes set: app.kubernetes.io/, flamemcp.dev/, helm.sh/, azure.workload.identity/, batch.kubernetes.io/, apps.kubernetes.io/ and statefulset.kubernetes.io/ with any name, pod-template-hash, controller-revision-hash, job-name and controller-uid; use another name
+{{- end }}
+{{- end }}
+{{- range $name, $_ := dig "podTemplate" "annotations" dict .spec }}
+{{- if regexMatch "^(([a-z.]+[.])?flamemcp[.]dev|kubectl[.]kubernetes[.]io|helm[.]sh|azure[.]workload[.]identity)/" $name }}
+- annotation {{ $name }}: podTemplate.annotations that start with flamemcp.dev/, kubectl.kubernetes.io/, helm.sh/ or azure.workload.identity/ are set by the operator or by tools; use another name
+{{- end }}
+{{- end }}
 {{- $urls := concat (include "flame-mcp-server.sourceUrls" .spec | fromJsonArray) (include "flame-mcp-server.urlsIfAny" .spec | fromJsonArray) }}
 {{- range $urls }}
 {{- if not (regexMatch "^https?://([-A-Za-z0-9._]+|\\[[0-9a-f:]+\\])(:[0-9]{1,5})?(/.*)?$" .) }}
@@ -189,7 +200,7 @@ For rules between fields of the resource, the messages are those of the CRD.
 
 {{/* The URLs that are set, even if a union lacks the member for its type. */}}
 {{- define "flame-mcp-server.urlsIfAny" -}}
-{{- $found := list (dig "azureOpenAI" "endpoint" "" .embedding) (dig "openAI" "baseURL" "" .embedding) (dig "external" "url" "" .vectorStore) (dig "oidc" "issuer" "" .auth) (dig "tracing" "endpoint" "" .observability) }}
+{{- $found := list (dig "azureOpenAI" "endpoint" "" .embedding) (dig "openAI" "baseURL" "" .embedding) (dig "external" "url" "" .vectorStore) (dig "oidc" "issuer" "" .auth) (dig "tracing" "endpoint" "" .observability) (dig "egress" "proxy" "http" "" .) (dig "egress" "proxy" "https" "" .) }}
 {{- without $found "" | toJson }}
 {{- end }}
 
@@ -227,6 +238,16 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- with .spec.autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 - autoscaling.minReplicas (2 when left out) must not exceed maxReplicas (10 when left out); lower the one or raise the other
+{{- end }}
+{{- end }}
+{{- with .spec.deploymentStrategy }}
+{{- if and (ne .type "RollingUpdate") (hasKey . "rollingUpdate") }}
+- deploymentStrategy.rollingUpdate is for type RollingUpdate only; set deploymentStrategy.type to RollingUpdate, or remove rollingUpdate
+{{- end }}
+{{- with .rollingUpdate }}
+{{- if and (regexMatch "^0+%?$" (include "flame-mcp-server.text" .maxSurge)) (regexMatch "^0+%?$" (include "flame-mcp-server.text" .maxUnavailable)) }}
+- with both deploymentStrategy.rollingUpdate.maxSurge and maxUnavailable (0 when left out) of nothing, no pod could be replaced; set one of them to 1 or more
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if regexMatch "^0+%?$" (include "flame-mcp-server.text" .spec.podDisruptionBudget.maxUnavailable) }}

@@ -2,7 +2,10 @@
 {{- define "flame-mcp-server.config" -}}
 {{- $spec := .spec }}
 {{- $files := (include "flame-mcp-server.credentials" (merge (dict "component" "server") .) | fromJson).files }}
-{{- $data := dict "INDEX_DIR" "/opt/flame-mcp/index" "HOST" "0.0.0.0" "PORT" "8000" "METRICS_PORT" "9090" "SHUTDOWN_GRACE_SECONDS" "25" }}
+{{- $data := dict "INDEX_DIR" "/opt/flame-mcp/index" "HOST" "::" "PORT" "8000" "METRICS_PORT" "9090" "SHUTDOWN_GRACE_SECONDS" "25" }}
+{{- with include "flame-mcp-server.caSetting" $spec }}
+{{- $_ := set $data "CA_FILE" . }}
+{{- end }}
 {{- $_ := set $data "ALLOWED_HOSTS" (include "flame-mcp-server.hosts" .) }}
 {{- with dig "cors" "allowedOrigins" list $spec }}
 {{- $_ := set $data "ALLOWED_ORIGINS" (join "," .) }}

@@ -1,8 +1,10 @@
 {{/* Egress rules for DNS lookups, wherever the cluster's DNS runs. */}}
 {{- define "flame-mcp-server.dnsRule" -}}
 ports:
-  - {protocol: UDP, port: 53}
-  - {protocol: TCP, port: 53}
+  {{- range .Values.dnsPorts }}
+  - {protocol: UDP, port: {{ int . }}}
+  - {protocol: TCP, port: {{ int . }}}
+  {{- end }}
 {{- end }}
 
 {{- define "flame-mcp-server.qdrantRule" -}}
@@ -24,6 +26,57 @@ ports:
 {{- $urls = append $urls .endpoint }}
 {{- end }}
 {{- toJson (dict "urls" $urls) }}
+{{- end }}
+
+{{/*
+The environment variables that say how to get out, as a JSON list of {name, value}: (dict "spec" SPEC "job" BOOLEAN "domain" DOMAIN). All of `env` for
+servers; for Jobs, only those of it that say how to get out. `env` wins over `egress.proxy`.
+*/}}
+{{- define "flame-mcp-server.wayOutEnv" -}}
+{{- $found := list }}
+{{- $taken := list }}
+{{- range .spec.env }}
+{{- $taken = append $taken (upper .name) }}
+{{- if or (not $.job) (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY" "NO_PROXY" "SSL_CERT_FILE" "SSL_CERT_DIR" "REQUESTS_CA_BUNDLE" "CURL_CA_BUNDLE")) }}
+{{- $found = append $found (dict "name" .name "value" (.value | default "")) }}
+{{- end }}
+{{- end }}
+{{- $proxy := dig "egress" "proxy" dict .spec }}
+{{- if or $proxy.http $proxy.https }}
+{{- $direct := list "localhost" "127.0.0.1" "::1" ".svc" (printf ".%s" .domain) }}
+{{- range (include "flame-mcp-server.urls" .spec | fromJson).urls }}
+{{- $url := include "flame-mcp-server.url" . | fromJson }}
+{{- if not (or $url.address (contains "." $url.host) (empty $url.host)) }}
+{{- $direct = append $direct $url.host }}
+{{- end }}
+{{- end }}
+{{- $direct = concat $direct ($proxy.noProxy | default list) | uniq }}
+{{- range list (list "HTTP_PROXY" $proxy.http) (list "HTTPS_PROXY" $proxy.https) (list "NO_PROXY" (join "," $direct)) }}
+{{- if and (index . 1) (not (has (index . 0) $taken)) }}
+{{- $found = append $found (dict "name" (index . 0) "value" (index . 1)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* These variables as YAML or nothing. */}}
+{{- define "flame-mcp-server.wayOutVariables" -}}
+{{- range include "flame-mcp-server.wayOutEnv" . | fromJsonArray }}
+- name: {{ .name | quote }}
+  value: {{ include "flame-mcp-server.literal" .value | toJson }}
+{{- end }}
+{{- end }}
+
+{{/* The URLs of the proxies, without user and password, as a JSON list. */}}
+{{- define "flame-mcp-server.proxyUrls" -}}
+{{- $urls := list }}
+{{- range include "flame-mcp-server.wayOutEnv" (dict "spec" . "job" true "domain" "") | fromJsonArray }}
+{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) (regexMatch "^https?://([^/@]*@)?([-A-Za-z0-9._]+|\\[[0-9a-f:]+\\])(:[0-9]{1,5})?(/.*)?$" .value) }}
+{{- $urls = append $urls (regexReplaceAll "^(https?://)([^/@]*@)?" .value "${1}") }}
+{{- end }}
+{{- end }}
+{{- toJson $urls }}
 {{- end }}
 
 {{/* The URLs of the embedding service, of the token service that it needs, and of an external Qdrant server. */}}

@@ -24,10 +24,15 @@ template:
       {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
       azure.workload.identity/use: "true"
       {{- end }}
+      {{- include "flame-mcp-server.podTemplate" (list $spec "labels") | nindent 6 }}
+    {{- $annotations := dig "podTemplate" "annotations" dict $spec }}
     {{- if include "flame-mcp-server.usesWorkloadIdentity" $spec }}
+    {{- /* What fetches from a URL has no business with the identity. */}}
+    {{- $annotations = merge (dict "azure.workload.identity/skip-containers" "fetch") $annotations }}
+    {{- end }}
+    {{- with $annotations }}
     annotations:
-      # What fetches from a URL has no business with the identity.
-      azure.workload.identity/skip-containers: fetch
+      {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
     serviceAccountName: {{ include "flame-mcp-server.fullname" .root | quote }}
@@ -35,9 +40,12 @@ template:
     enableServiceLinks: false
     restartPolicy: Never
     securityContext:
-      {{- include "flame-mcp-server.podSecurity" . | nindent 6 }}
-      fsGroup: 65532
+      {{- include "flame-mcp-server.podSecurity" (list .root 65532 65532 65532) | nindent 6 }}
     {{- include "flame-mcp-server.placement" $spec | nindent 4 }}
+    {{- with include "flame-mcp-server.nodeAffinity" $spec | fromJson }}
+    affinity:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
     {{- if $builds }}
     initContainers:
       - {{- include "flame-mcp-server.fetch" (merge (dict "files" $files) .) | nindent 8 }}
@@ -54,6 +62,7 @@ template:
     volumes:
       - name: tmp
         emptyDir: {sizeLimit: 1Gi}
+      {{- include "flame-mcp-server.caVolume" $spec | nindent 6 }}
       {{- if $builds }}
       - name: work
         emptyDir: {sizeLimit: 4Gi}
@@ -109,12 +118,17 @@ template:
 {{- include "flame-mcp-server.stepHead" . }}
 env:
   {{- $settings := include "flame-mcp-server.vectorSettings" . | fromJson }}
+  {{- with include "flame-mcp-server.caSetting" .spec }}
+  {{- $_ := set $settings "CA_FILE" . }}
+  {{- end }}
   {{- range $name, $value := include "flame-mcp-server.variables" (merge (dict "RESULT_FILE" "/dev/termination-log") $settings) | fromJson }}
   - name: {{ $name | quote }}
     value: {{ include "flame-mcp-server.literal" $value | toJson }}
   {{- end }}
+  {{- include "flame-mcp-server.wayOutVariables" (dict "spec" .spec "job" true "domain" .root.Values.clusterDomain) | nindent 2 }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- include "flame-mcp-server.caMount" .spec | nindent 2 }}
   {{- if .work }}
   - {name: work, mountPath: /work}
   {{- end }}
@@ -127,11 +141,16 @@ volumeMounts:
 {{- define "flame-mcp-server.fetch" -}}
 {{- include "flame-mcp-server.stepHead" (merge (dict "name" "fetch" "args" (list "index" "fetch" "--out" "/work/sources")) .) }}
 env:
+  {{- with include "flame-mcp-server.caSetting" .spec }}
+  - {name: FLAME_MCP_CA_FILE, value: {{ . }}}
+  {{- end }}
   - {name: FLAME_MCP_RESULT_FILE, value: /dev/termination-log}
+  {{- include "flame-mcp-server.wayOutVariables" (dict "spec" .spec "job" true "domain" .root.Values.clusterDomain) | nindent 2 }}
   - name: FLAME_MCP_SOURCES
     value: {{ include "flame-mcp-server.sources" .spec | fromJsonArray | toRawJson | include "flame-mcp-server.literal" | toJson }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+  {{- include "flame-mcp-server.caMount" .spec | nindent 2 }}
   - {name: work, mountPath: /work}
   {{- /* Only here: who writes to a volume must not reach the container that holds the keys. */}}
   {{- include "flame-mcp-server.sourceMounts" .spec | nindent 2 }}

@@ -23,6 +23,13 @@ app.kubernetes.io/part-of: flame-mcp
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* The user's labels or annotations of pods, as YAML or nothing: (list SPEC "labels" or "annotations") */}}
+{{- define "flame-mcp-server.podTemplate" -}}
+{{- with dig "podTemplate" (index . 1) dict (index . 0) }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "flame-mcp-server.labels" -}}
 {{ include "flame-mcp-server.podLabels" . }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}

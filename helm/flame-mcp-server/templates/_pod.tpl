@@ -20,11 +20,17 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* The security context of pods that use the server's image, with that image's user. */}}
+{{/* The security context of pods, with the users of their image unless the platform assigns them: (list ROOT USER GROUP VOLUME_GROUP), where
+VOLUME_GROUP may be 0 for none. */}}
 {{- define "flame-mcp-server.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
+{{- if not (index . 0).Values.openshift.enabled }}
+runAsUser: {{ index . 1 }}
+runAsGroup: {{ index . 2 }}
+{{- with index . 3 }}
+fsGroup: {{ . }}
+{{- end }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -46,6 +52,29 @@ seccompProfile:
 {{- end }}
 {{- with $fields }}
 {{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The affinity to nodes, which all pods have, as {"nodeAffinity": ...} or {}. */}}
+{{- define "flame-mcp-server.nodeAffinity" -}}
+{{- $found := dict }}
+{{- with dig "affinity" "nodeAffinity" dict .scheduling }}
+{{- with (include "flame-mcp-server.pruned" . | fromJson).value }}
+{{- $_ := set $found "nodeAffinity" . }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* Topology spread constraints as a YAML list: (list ROOT COMPONENT CONSTRAINTS) */}}
+{{- define "flame-mcp-server.spread" -}}
+{{- $root := index . 0 }}
+{{- $component := index . 1 }}
+{{- range index . 2 }}
+- labelSelector:
+    matchLabels:
+      {{- include "flame-mcp-server.selectorLabels" (list $root $component) | nindent 6 }}
+  {{- merge . (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway") | toYaml | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -110,6 +139,30 @@ projected:
           - key: {{ .key | quote }}
             path: {{ .file | quote }}
     {{- end }}
+{{- end }}
+
+{{/* The volume with the certificates to trust besides the public ones, and its mount; nothing if there are none. */}}
+{{- define "flame-mcp-server.caVolume" -}}
+{{- with dig "egress" "caBundleConfigMapRef" dict . }}
+- name: ca
+  projected:
+    sources:
+      - configMap:
+          name: {{ .name | quote }}
+          items:
+            - key: {{ .key | quote }}
+              path: ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.caMount" -}}
+{{- if dig "egress" "caBundleConfigMapRef" dict . }}
+- {name: ca, mountPath: /etc/flame-mcp/ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "flame-mcp-server.caSetting" -}}
+{{- if dig "egress" "caBundleConfigMapRef" dict . }}/etc/flame-mcp/ca/ca.crt{{ end }}
 {{- end }}
 
 {{- define "flame-mcp-server.credentialsMount" -}}

@@ -20,7 +20,7 @@
 
 {{/*
 A container's resources: (list GIVEN REQUESTS LIMITS), where REQUESTS and LIMITS are defaults. A default request never
-exceeds a given limit, and a default limit is raised to a given request.
+exceeds a given limit, and a default limit is raised to a given request. A CPU limit of 0 means that there is none.
 */}}
 {{- define "flame-mcp-server.resources" -}}
 {{- $given := index . 0 | default dict }}
@@ -30,6 +30,10 @@ exceeds a given limit, and a default limit is raised to a given request.
 {{- $limit := get (index $ 2) $name }}
 {{- $asked := get ($given.requests | default dict) $name }}
 {{- $capped := get ($given.limits | default dict) $name }}
+{{- $unlimited := and (eq $name "cpu") (hasKey ($given.limits | default dict) "cpu") (eq (float64 (include "flame-mcp-server.amount" (include "flame-mcp-server.text" $capped))) 0.0) }}
+{{- if $unlimited }}
+{{- $capped = "" }}
+{{- end }}
 {{- if $asked }}
 {{- $request = include "flame-mcp-server.text" $asked }}
 {{- else if $capped }}
@@ -41,7 +45,9 @@ exceeds a given limit, and a default limit is raised to a given request.
 {{- $limit = $request }}
 {{- end }}
 {{- $_ := set $requests $name $request }}
+{{- if not $unlimited }}
 {{- $_ := set $limits $name $limit }}
+{{- end }}
 {{- end }}
 {{- toYaml (dict "requests" $requests "limits" $limits) }}
 {{- end }}

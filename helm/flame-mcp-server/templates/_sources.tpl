@@ -35,11 +35,12 @@
 
 {{/* A source's credentials as files, or nothing: a password, and the CA certificate of a private server. */}}
 {{- define "flame-mcp-server.sourceFiles" -}}
-{{- with dig "git" "credentialsSecretRef" dict . }}
+{{- $remote := .git | default .http | default dict }}
+{{- with $remote.credentialsSecretRef }}
 - secret:
     name: {{ .name | quote }}
 {{- end }}
-{{- with dig "git" "caBundleConfigMapRef" dict . }}
+{{- with $remote.caBundleConfigMapRef }}
 - configMap:
     name: {{ .name | quote }}
     items:

@@ -1,15 +1,18 @@
 """Implements `flame-operator render`, which prints the children of resources without a cluster."""
 
 import base64
+from dataclasses import replace
 from typing import IO, Any
 
 import click
 import yaml
 
 from flame_operator.commands.common import configured, fail
+from flame_operator.defaults import defaults_of
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.ingestion_job import inputs, job
 from flame_operator.desired.inputs import Defaults, Facts
+from flame_operator.desired.installation import with_defaults
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
 from flame_operator.desired.run import Run
 from flame_operator.errors import UserError
@@ -50,14 +53,9 @@ def render(source: IO[bytes], server_image: str | None) -> None:
     generated. Of the Jobs, only the first load is printed.
     """
     settings = configured()
-    defaults = Defaults(
-        image=server_image or settings.server_image,
-        qdrant_image=settings.qdrant_image,
-        image_pull_secrets=settings.image_pull_secrets,
-        cluster_domain=settings.cluster_domain,
-        http_routes=True,
-        service_monitors=True,
-    )
+    defaults = replace(defaults_of(settings), http_routes=True, service_monitors=True)
+    if server_image:
+        defaults = replace(defaults, image=server_image)
     try:
         children = [child for document in _documents(source) for child in _children(document, defaults)]
     except UserError as error:
@@ -87,7 +85,7 @@ def _children(document: object, defaults: Defaults) -> tuple[Manifest, ...]:
     if not isinstance(metadata.get("namespace", ""), str):
         raise UserError("metadata.namespace isn't a string; put it in quotes")
     placed = {**metadata, "namespace": metadata.get("namespace") or "default", "uid": NO_UID}
-    server = parse_server({**document, "metadata": placed}, forbid_unknown=True)
+    server = with_defaults(parse_server({**document, "metadata": placed}, forbid_unknown=True), defaults)
     children = desired_children(server, defaults, WITHOUT_CLUSTER)
     if not loads_docs(server):
         return children

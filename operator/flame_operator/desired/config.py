@@ -6,6 +6,7 @@ from flame_operator.desired import references
 from flame_operator.desired.addresses import hosts, path_prefix, trusted_proxies
 from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, qdrant_url
+from flame_operator.desired.ways_out import ca_setting
 from flame_operator.resource.kinds import CONFIG_MAP, Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import azure_openai, external_qdrant, managed_qdrant, oidc, openai
@@ -56,8 +57,9 @@ def config_map(server: Server, defaults: Defaults) -> Manifest:
 def _process(server: Server) -> Environment:
     observability = server.spec.observability
     return {
+        "CA_FILE": ca_setting(server),
         "INDEX_DIR": "/opt/flame-mcp/index",
-        "HOST": "0.0.0.0",  # noqa: S104 - inside a pod, which the Service must reach
+        "HOST": "::",  # all addresses of both families, as the pod has them
         "PORT": HTTP_PORT,
         "METRICS_PORT": METRICS_PORT,
         "LOG_LEVEL": observability.log_level,

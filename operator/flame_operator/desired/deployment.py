@@ -12,27 +12,28 @@ from flame_operator.desired.naming import (
     METRICS_PORT,
     METRICS_PORT_NAME,
     child,
-    labels,
     selector_labels,
 )
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
     LAST_WORDS,
-    POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
-    literal,
+    pod_metadata,
+    pod_security,
     pull_secrets,
     server_image,
 )
 from flame_operator.desired.references import CREDENTIALS_PATH, credentials
-from flame_operator.desired.resources import container_resources
+from flame_operator.desired.resources import container_resources, count_or_percent
 from flame_operator.desired.scheduling import scheduling
+from flame_operator.desired.ways_out import ca_mounts, ca_volumes, server_variables
 from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST, TOKEN_GONE
 from flame_operator.resource.kinds import DEPLOYMENT, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
+from flame_operator.resource.spec.workload import RollingUpdate
 from flame_operator.resource.unions import loads_docs, workload_identity
 
 # While a pod sleeps in preStop it is removed from the endpoints, so that nothing is sent to a server that has
@@ -54,7 +55,7 @@ def deployment(server: Server, defaults: Defaults, facts: Facts, config: Manifes
         "revisionHistoryLimit": 3,
         **_progress_deadline(server),
         "selector": {"matchLabels": selector_labels(server.key.name)},
-        "strategy": _strategy(facts),
+        "strategy": _strategy(server, facts),
         "template": {
             "metadata": _pod_metadata(server, facts, config),
             "spec": _pod(server, defaults),
@@ -73,15 +74,24 @@ def _progress_deadline(server: Server) -> dict[str, int]:
     return {"progressDeadlineSeconds": deadline_seconds(server) + 600}
 
 
-def _strategy(facts: Facts) -> dict[str, Any]:
-    """How pods are replaced: without an interruption, except when they accept a token that was taken away.
+def _strategy(server: Server, facts: Facts) -> dict[str, Any]:
+    """How pods are replaced: as the spec says, by default without an interruption.
 
-    Then all old pods end first. The new ones can't start before the kubelet can mount the Secret again: they
-    need neither the operator nor anybody who remembers how many pods there were.
+    When they accept a token that was taken away, all old pods end first. The new ones can't start before the
+    kubelet can mount the Secret again: they need neither the operator nor anybody who remembers how many pods
+    there were.
     """
-    if facts.token_gone:
+    given = server.spec.deployment_strategy
+    if facts.token_gone or given.type == "Recreate":
         return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    counts = given.rolling_update or RollingUpdate()
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {
+            "maxUnavailable": count_or_percent(counts.max_unavailable),
+            "maxSurge": count_or_percent(counts.max_surge),
+        },
+    }
 
 
 def _replicas(server: Server, facts: Facts) -> int | None:
@@ -94,29 +104,27 @@ def _replicas(server: Server, facts: Facts) -> int | None:
 
 def _pod_metadata(server: Server, facts: Facts, config: Manifest) -> dict[str, Any]:
     """The metadata of the pod template, with digests of what pods read: a change of these rolls the pods."""
-    found = {"labels": labels(server.key.name), "annotations": {CONFIG_HASH: digest(config["data"])}}
-    if workload_identity(server):
-        found["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
+    annotations = {CONFIG_HASH: digest(config["data"])}
     if digest_of_references := TOKEN_GONE if facts.token_gone else facts.references:
-        found["annotations"][REFERENCES_DIGEST] = digest_of_references
-    return found
+        annotations[REFERENCES_DIGEST] = digest_of_references
+    identity = {WORKLOAD_IDENTITY_LABEL: "true"} if workload_identity(server) else {}
+    return pod_metadata(server, "server", identity, annotations)
 
 
 def _pod(server: Server, defaults: Defaults) -> dict[str, Any]:
+    files = credentials(server)
     pod: dict[str, Any] = {
         "serviceAccountName": server.key.name,
         "automountServiceAccountToken": False,
         # With links, the environment would get variables for every Service of the namespace.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": dict(POD_SECURITY),
+        "securityContext": pod_security(defaults, USER_ID, USER_ID, USER_ID if files else None),
         **scheduling(server),
         "containers": [_container(server, defaults)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}, *ca_volumes(server)],
     }
-    files = credentials(server)
     if files:
-        pod["securityContext"]["fsGroup"] = USER_ID
         pod["volumes"].append(credentials_volume(files))
         mount = {"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
@@ -141,10 +149,13 @@ def _container(server: Server, defaults: Defaults) -> dict[str, Any]:
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": CONTAINER_SECURITY,
         **LAST_WORDS,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *ca_mounts(server),
+        ],
     }
-    if spec.env:
-        container["env"] = [{"name": env.name, "value": literal(env.value)} for env in spec.env]
+    if variables := server_variables(server, defaults.cluster_domain):
+        container["env"] = variables
     return container
 
 

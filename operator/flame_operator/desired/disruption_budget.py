@@ -1,6 +1,7 @@
 """Makes the PodDisruptionBudget of a server's pods."""
 
 from flame_operator.desired.naming import child, selector_labels
+from flame_operator.desired.resources import count_or_percent
 from flame_operator.resource.kinds import DISRUPTION_BUDGET, Manifest
 from flame_operator.resource.server import DEFAULT_REPLICAS, Server
 
@@ -11,11 +12,10 @@ def disruption_budget(server: Server) -> Manifest | None:
     given = spec.pod_disruption_budget
     if given.type == "Disabled" or _least_replicas(server) <= 1:
         return None
-    amount = given.max_unavailable
     return {
         **child(DISRUPTION_BUDGET, server),
         "spec": {
-            "maxUnavailable": int(amount) if amount.isdecimal() else amount,
+            "maxUnavailable": count_or_percent(given.max_unavailable),
             "selector": {"matchLabels": selector_labels(server.key.name)},
             # Pods that aren't ready serve nobody, so they mustn't hold up a drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

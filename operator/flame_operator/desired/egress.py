@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from flame_operator.desired.inputs import Defaults
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import azure_openai, external_qdrant, oidc, openai, workload_identity
 
@@ -56,9 +57,10 @@ def external_qdrant_urls(server: Server) -> tuple[str, ...]:
     return (qdrant.url,) if qdrant else ()
 
 
-def dns() -> Rule:
+def dns(defaults: Defaults) -> Rule:
     """The egress rule for DNS, at any address: it may run in pods, on nodes, or at a link-local address."""
-    return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+    protocols = ("UDP", "TCP")
+    return {"ports": [{"protocol": name, "port": port} for port in defaults.dns_ports for name in protocols]}
 
 
 def rules(targets: Iterable[str], domain: str, *, private: bool = True) -> list[Rule]:
@@ -96,6 +98,17 @@ def beyond_cluster(targets: Iterable[str]) -> list[Rule]:
             "ports": [{"protocol": "TCP", "port": port} for port in ports],
         }
     ]
+
+
+def single_label_hosts(targets: Iterable[str]) -> tuple[str, ...]:
+    """The hosts of these URLs that can only be Services of the pod's own namespace: names without a dot."""
+    found = []
+    for target in targets:
+        with suppress(ValueError):
+            host = (urlsplit(target).hostname or "").rstrip(".")
+            if host and "." not in host and _address(host) is None:
+                found.append(host)
+    return tuple(found)
 
 
 def _port(target: str) -> int | None:

@@ -8,16 +8,17 @@ from flame_operator.desired import references
 from flame_operator.desired.config import Environment, alias, embedding, vector_store
 from flame_operator.desired.hashing import digest
 from flame_operator.desired.inputs import Defaults
-from flame_operator.desired.naming import child, labels, qdrant_node_url
+from flame_operator.desired.naming import child, qdrant_node_url
 from flame_operator.desired.pod import (
     CONTAINER_SECURITY,
     LAST_WORDS,
-    POD_SECURITY,
     USER_ID,
     WORKLOAD_IDENTITY_LABEL,
     credentials_volume,
     image_fields,
     literal,
+    pod_metadata,
+    pod_security,
     pull_secrets,
     server_image,
 )
@@ -26,6 +27,7 @@ from flame_operator.desired.resources import DefaultResources, container_resourc
 from flame_operator.desired.run import Run
 from flame_operator.desired.scheduling import placement
 from flame_operator.desired.sources import source_mounts, source_volumes, sources_as_json
+from flame_operator.desired.ways_out import ca_mounts, ca_setting, ca_volumes, job_variables
 from flame_operator.resource.annotations import ATTEMPT, INPUTS, TASK, TRIGGER
 from flame_operator.resource.kinds import JOB, Key, Manifest
 from flame_operator.resource.server import Server
@@ -66,14 +68,14 @@ def job(server: Server, defaults: Defaults, run: Run) -> Manifest:
     """The Job of a run. A Job can't be changed later, so it holds everything that the run needs."""
     manifest = child(JOB, server, component="ingestion", own=_annotations(run))
     manifest["metadata"]["name"] = run.name(server)
-    template: dict[str, Any] = {
-        "metadata": {"labels": labels(server.key.name, "ingestion"), "annotations": {}},
+    with_identity = workload_identity(server) is not None
+    identity = {WORKLOAD_IDENTITY_LABEL: "true"} if with_identity else {}
+    # The container that fetches from the URLs of tenants must not have the identity of the pod.
+    skipped = {"azure.workload.identity/skip-containers": "fetch"} if with_identity else {}
+    template = {
+        "metadata": pod_metadata(server, "ingestion", identity, skipped),
         "spec": _pod(server, defaults, run),
     }
-    if workload_identity(server):
-        template["metadata"]["labels"][WORKLOAD_IDENTITY_LABEL] = "true"
-        # The container that fetches from the URLs of tenants must not have the identity of the pod.
-        template["metadata"]["annotations"]["azure.workload.identity/skip-containers"] = "fetch"
     return {
         **manifest,
         "spec": {
@@ -114,13 +116,14 @@ def _pod(server: Server, defaults: Defaults, run: Run) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
-        "securityContext": {**POD_SECURITY, "fsGroup": USER_ID},
+        "securityContext": pod_security(defaults, USER_ID, USER_ID, USER_ID),
         **placement(server),
         **pull_secrets(server, defaults),
         **({"initContainers": steps[:-1]} if steps[:-1] else {}),
         "containers": steps[-1:],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *ca_volumes(server),
             *([{"name": "work", "emptyDir": {"sizeLimit": "4Gi"}}] if steps[:-1] else []),
             *([credentials_volume(files)] if files else []),
             *(source_volumes(server) if steps[:-1] else []),
@@ -206,7 +209,7 @@ def _container(  # noqa: PLR0913 - all of it describes one container
     credentials: bool = True,
 ) -> dict[str, Any]:
     files = {one.file: f"{CREDENTIALS_PATH}/{one.file}" for one in ingestion_credentials(server)}
-    settings: Environment = {"RESULT_FILE": "/dev/termination-log"}
+    settings: Environment = {"RESULT_FILE": "/dev/termination-log", "CA_FILE": ca_setting(server)}
     if credentials:
         settings |= embedding(server, files.get(references.EMBEDDING_API_KEY)) | vector_store(server, files)
     given = server.spec.ingestion.resources if server.spec.ingestion else Resources()
@@ -215,12 +218,13 @@ def _container(  # noqa: PLR0913 - all of it describes one container
         **image_fields(server, server_image(server, defaults)),
         # An argument may contain `$(`, which Kubernetes must not expand.
         "args": [literal(arg) for arg in args],
-        "env": _variables(settings),
+        "env": [*_variables(settings), *job_variables(server, defaults.cluster_domain)],
         "resources": container_resources(given, FIGURES),
         "securityContext": CONTAINER_SECURITY,
         **LAST_WORDS,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *ca_mounts(server),
             *([{"name": "work", "mountPath": "/work"}] if work else []),
             *(
                 [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flame_operator.resource.spec.workload import Egress, PodTemplate
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -17,6 +19,14 @@ class Defaults:
     """The domain of the cluster's own DNS names."""
     image_pull_secrets: tuple[str, ...] = ()
     """The image pull secrets of pods when the spec names none; looked up in each server's namespace."""
+    dns_ports: tuple[int, ...] = (53, 5353)
+    """The ports at which the cluster's DNS may listen: policies see a pod's own port, 5353 on OpenShift."""
+    egress: Egress = field(default_factory=Egress)
+    """The proxy and the certificates of servers whose spec names none."""
+    pod_template: PodTemplate = field(default_factory=PodTemplate)
+    """Labels and annotations of all servers' pods; those of a spec win."""
+    fixed_users: bool = True
+    """Whether pods name the users of their images. OpenShift assigns them, and refuses pods that name one."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False

@@ -6,6 +6,7 @@ from flame_operator.desired.egress import NAMESPACE_LABEL, Rule, dns, rules, url
 from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.naming import HTTP_PORT, METRICS_PORT, child, selector_labels
 from flame_operator.desired.qdrant import to_qdrant
+from flame_operator.desired.ways_out import proxy_urls
 from flame_operator.resource.kinds import NETWORK_POLICY, Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.spec.access import EgressPeer, NetworkPolicySpec, Peer
@@ -30,9 +31,9 @@ def network_policy(server: Server, defaults: Defaults, facts: Facts) -> Manifest
             "policyTypes": ["Ingress", "Egress"],
             "ingress": _ingress(given, defaults),
             "egress": [
-                dns(),
+                dns(defaults),
                 *((to_qdrant(server),) if managed_qdrant(server) or facts.asks_qdrant else ()),
-                *rules(urls(server), defaults.cluster_domain),
+                *rules((*urls(server), *proxy_urls(server)), defaults.cluster_domain),
                 *extra_egress(given),
             ],
         },

@@ -1,10 +1,12 @@
 """Makes the parts of a pod's spec that several kinds of pods share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.naming import Component, labels
 from flame_operator.desired.references import Credential
-from flame_operator.resource.kinds import SECRET
+from flame_operator.resource.kinds import GROUP, SECRET
 from flame_operator.resource.server import Server
 
 USER_ID = 65532
@@ -19,15 +21,52 @@ CONTAINER_SECURITY = {
 }
 LAST_WORDS = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 """Has the kubelet keep the end of a failed container's log, which tells why it failed."""
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": USER_ID,
-    "runAsGroup": USER_ID,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""The security context of pods that run the server's image."""
+_NOT_USERS = (f"{GROUP}/", "azure.workload.identity/")
 # Azure's webhook gives pods with this label a token of their ServiceAccount, and variables that point to it.
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
+
+
+def pod_security(defaults: Defaults, user: int, group: int, fs_group: int | None) -> dict[str, Any]:
+    """The security context of pods, with these users of their image unless the platform assigns them.
+
+    Args:
+        defaults: The installation's defaults.
+        user: The user's ID.
+        group: The ID of its group.
+        fs_group: The ID of the group that may read and write volumes; None when there is none to share.
+    """
+    users = {"runAsUser": user, "runAsGroup": group} | ({} if fs_group is None else {"fsGroup": fs_group})
+    return {
+        "runAsNonRoot": True,
+        **(users if defaults.fixed_users else {}),
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def pod_metadata(
+    server: Server,
+    component: Component,
+    own_labels: Mapping[str, str] | None = None,
+    own_annotations: Mapping[str, str] | None = None,
+) -> dict[str, dict[str, str]]:
+    """The metadata of a pod template: the user's labels and annotations, which never replace the operator's.
+
+    Args:
+        server: The server.
+        component: The part of the server that the pods are.
+        own_labels: The operator's labels besides those of every pod.
+        own_annotations: The operator's annotations.
+    """
+    given = server.spec.pod_template
+    own = labels(server.key.name, component) | dict(own_labels or {})
+    return {
+        "labels": {**_users(given.labels), **own},
+        "annotations": {**_users(given.annotations), **(own_annotations or {})},
+    }
+
+
+def _users(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if not name.startswith(_NOT_USERS)}
 
 
 def pull_secrets(server: Server, defaults: Defaults) -> dict[str, Any]:

@@ -13,13 +13,19 @@ from flame_operator.desired.naming import (
     QDRANT_WRITE_KEY,
     Component,
     child,
-    labels,
     selector_labels,
 )
-from flame_operator.desired.pod import CONTAINER_SECURITY, LAST_WORDS, image_fields, pull_secrets
+from flame_operator.desired.pod import (
+    CONTAINER_SECURITY,
+    LAST_WORDS,
+    image_fields,
+    pod_metadata,
+    pod_security,
+    pull_secrets,
+)
 from flame_operator.desired.qdrant_join import join_command
 from flame_operator.desired.resources import DefaultResources, container_resources
-from flame_operator.desired.scheduling import placement
+from flame_operator.desired.scheduling import placement, spread_of_qdrant
 from flame_operator.resource.annotations import KEYS_HASH
 from flame_operator.resource.kinds import (
     DISRUPTION_BUDGET,
@@ -60,7 +66,7 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
         raise ValueError(f"{server.key}: the generated Qdrant keys have to be known")
     yield {**_child(SECRET, server), "type": "Opaque", "data": dict(facts.qdrant_keys)}
     if server.spec.network_policy.type != "Disabled":
-        yield _network_policy(server)
+        yield _network_policy(server, defaults)
     yield _service(server)
     yield _peers(server)
     keys_digest = facts.qdrant_keys_digest or unkeyed_digest(facts.qdrant_keys)
@@ -114,7 +120,7 @@ def _peers(server: Server) -> Manifest:
     }
 
 
-def _network_policy(server: Server) -> Manifest:
+def _network_policy(server: Server, defaults: Defaults) -> Manifest:
     """The NetworkPolicy: the server's pods, its ingestion and peers may connect to Qdrant.
 
     Qdrant itself may connect only to its peers and to DNS.
@@ -135,7 +141,7 @@ def _network_policy(server: Server) -> Manifest:
                 {"from": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
             ],
             "egress": [
-                dns(),
+                dns(defaults),
                 {"to": [peers], "ports": [{"protocol": "TCP", "port": port} for _, port in _PORTS]},
             ],
         },
@@ -180,11 +186,8 @@ def _stateful_set(
                 "whenScaled": "Retain",
             },
             "template": {
-                "metadata": {
-                    "labels": labels(name, "qdrant"),
-                    # If somebody has deleted or edited the Secret, the new keys need a new process.
-                    "annotations": {KEYS_HASH: keys_digest},
-                },
+                # If somebody has deleted or edited the Secret, the new keys need a new process.
+                "metadata": pod_metadata(server, "qdrant", own_annotations={KEYS_HASH: keys_digest}),
                 "spec": _pod(server, managed, defaults),
             },
             "volumeClaimTemplates": [{"metadata": {"name": VOLUME}, "spec": storage}],
@@ -198,21 +201,20 @@ def _pod(server: Server, managed: Managed, defaults: Defaults) -> dict[str, Any]
         "weight": 100,
         "podAffinityTerm": {**selector, "topologyKey": "kubernetes.io/hostname"},
     }
+    placed = placement(server)
     return {
         # Qdrant never talks to the Kubernetes API, and doesn't get the server's identity.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": GROUP_ID,
-            "fsGroup": VOLUME_GROUP_ID,
+            **pod_security(defaults, USER_ID, GROUP_ID, VOLUME_GROUP_ID),
             "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
-        **placement(server),
+        **placed,
+        **spread_of_qdrant(server),
         "affinity": {
+            **placed.get("affinity", {}),
             "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [prefer_other_nodes]},
         },
         **pull_secrets(server, defaults),

@@ -70,22 +70,30 @@ def references(server: Server) -> tuple[Reference, ...]:
     tls = spec.ingress.tls_secret_ref if spec.ingress else None
     return (
         *(credential.reference for credential in credentials(server)),
+        *_ca(server),
         *pull,
         *_sources(server),
         *((Reference(SECRET, tls.name, "tls.crt", "spec.ingress.tlsSecretRef", rolls=False),) if tls else ()),
     )
 
 
+def _ca(server: Server) -> Iterator[Reference]:
+    """The reference to the certificates that every pod trusts besides the public ones."""
+    if bundle := server.spec.egress.ca_bundle_config_map_ref:
+        field = "spec.egress.caBundleConfigMapRef"
+        yield Reference(CONFIG_MAP, bundle.name, bundle.key, field, rolls=True)
+
+
 def _sources(server: Server) -> Iterator[Reference]:
     """The references of the sources of docs, which ingestion's pods need and the server's pods don't."""
     for index, source in enumerate(server.spec.ingestion.sources if server.spec.ingestion else ()):
         field = f"spec.ingestion.sources[{index}]"
-        if source.git and source.git.credentials_secret_ref:
-            name = source.git.credentials_secret_ref.name
-            yield Reference(SECRET, name, "password", f"{field}.git.credentialsSecretRef", rolls=False)
-        if source.git and (bundle := source.git.ca_bundle_config_map_ref):
-            place = f"{field}.git.caBundleConfigMapRef"
-            yield Reference(CONFIG_MAP, bundle.name, bundle.key, place, rolls=False)
+        remote, where = source.git or source.http, f"{field}.{'git' if source.git else 'http'}"
+        if remote and remote.credentials_secret_ref:
+            name = remote.credentials_secret_ref.name
+            yield Reference(SECRET, name, "password", f"{where}.credentialsSecretRef", rolls=False)
+        if remote and (bundle := remote.ca_bundle_config_map_ref):
+            yield Reference(CONFIG_MAP, bundle.name, bundle.key, f"{where}.caBundleConfigMapRef", rolls=False)
         if claim := source.persistent_volume_claim_ref:
             place = f"{field}.persistentVolumeClaimRef"
             yield Reference(VOLUME_CLAIM, claim.claim_name, None, place, rolls=False)

@@ -83,14 +83,14 @@ def _given(server: Server) -> tuple[Source, ...]:
 
 
 def _credentials(source: Source) -> list[dict[str, Any]]:
-    """The files that a git source needs: a password, and the CA certificate of a server with a private CA."""
-    git = source.git
-    if git is None:
+    """The files that a remote source needs: a password, and the CA of a private server."""
+    remote = source.git or source.http
+    if remote is None:
         return []
     found: list[dict[str, Any]] = []
-    if secret := git.credentials_secret_ref:
+    if secret := remote.credentials_secret_ref:
         found.append({"secret": {"name": secret.name}})
-    if bundle := git.ca_bundle_config_map_ref:
+    if bundle := remote.ca_bundle_config_map_ref:
         items = [{"key": bundle.key, "path": CA_FILE}]
         found.append({"configMap": {"name": bundle.name, "items": items}})
     return found

@@ -7,7 +7,6 @@ from flame_operator.desired.run import Run
 from flame_operator.formats.times import seconds_between
 from flame_operator.ingestion.record import RunRecord
 from flame_operator.ingestion.runs import (
-    LINGER_SECONDS,
     LOOK_SECONDS,
     Decision,
     caught_up,
@@ -18,7 +17,7 @@ from flame_operator.ingestion.runs import (
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import managed_qdrant
-from flame_operator.workloads.jobs import Ended
+from flame_operator.workloads.jobs import LINGER_SECONDS, Ended
 
 WAIT_SECONDS = 30.0
 """How soon to look again at what a run waits for."""

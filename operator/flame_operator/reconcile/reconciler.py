@@ -10,6 +10,7 @@ from flame_operator.changes.plan import plan
 from flame_operator.desired.addresses import external_urls
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.installation import with_defaults
 from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.errors import Conflict, InvalidSpec, NamespaceTerminating, Refused
 from flame_operator.formats.times import utc_now
@@ -70,7 +71,7 @@ class Reconciler:
             self._forget(key)
             return None
         try:
-            server = parse_server(body)
+            server = with_defaults(parse_server(body), self.defaults())
         except InvalidSpec as error:
             self._forget(key)
             message = f"The spec can't be used: {error}. Correct it and apply it again."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from flame_server.commands.certificates import trust_also
 from flame_server.errors import FlameMcpError, SettingsError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def plain_errors(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            trust_also()
             return function(*args, **kwargs)
         except FlameMcpError as error:
             fail(str(error), 1)

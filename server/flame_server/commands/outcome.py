@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from flame_server.commands.certificates import trust_also
 from flame_server.errors import FlameMcpError, Kind, SettingsError
 
 RESULT_FILE = "FLAME_MCP_RESULT_FILE"
@@ -89,4 +90,8 @@ class Step(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """See `click.Command`."""
-        run(self.name or "", partial(super().invoke, ctx))
+        run(self.name or "", partial(self._work, ctx))
+
+    def _work(self, ctx: click.Context) -> None:
+        trust_also()
+        super().invoke(ctx)

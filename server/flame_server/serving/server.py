@@ -17,6 +17,7 @@ from flame_server.serving.listeners.bounded_http import KEPT_WAITING, run_server
 from flame_server.serving.listeners.metrics_port import serve_metrics
 from flame_server.serving.listeners.paths import Paths
 from flame_server.serving.listeners.proxies import ProxyHeaders
+from flame_server.serving.listeners.sockets import listen, shown
 from flame_server.serving.metrics import Metrics
 from flame_server.serving.readiness import Readiness
 from flame_server.settings import Settings
@@ -56,7 +57,7 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
 
         traces = start_tracing(settings.tracing_endpoint)
         edge = Traced(edge)
-    listener = _listen(settings.host, settings.port)
+    listeners = _listen(settings.host, settings.port)
     if settings.metrics_port is not None:
         serve_metrics(settings.host, settings.metrics_port, metrics, readiness.details)
     # uvicorn raises the signal again when it is done; being asked to stop is not a failure.
@@ -64,11 +65,11 @@ def serve_http(settings: Settings, credentials: Credentials) -> None:
     signal.signal(signal.SIGINT, _already_handled)
     _log.info(
         "serving",
-        url=f"http://{settings.host}:{settings.port}/mcp",
+        url=f"http://{shown(settings.host, settings.port)}/mcp",
         auth=settings.auth_type,
         **(searcher.index or {}),
     )
-    run_server(edge, listener, metrics, settings.shutdown_grace_seconds)
+    run_server(edge, listeners, metrics, settings.shutdown_grace_seconds)
     if traces is not None:
         traces.shutdown()
     _log.info("stopped")
@@ -87,18 +88,18 @@ def serve_stdio(settings: Settings, credentials: Credentials) -> None:
     asyncio.run(create_server(searcher, settings).run_stdio_async(show_banner=False))
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listen(host: str, port: int) -> list[socket.socket]:
     try:
-        listener = socket.create_server((host, port), family=family, backlog=KEPT_WAITING)
+        found = listen(host, port, KEPT_WAITING)
     except OSError as error:
         raise FlameMcpError(
-            f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"
+            f"cannot listen on {shown(host, port)}: {error.strerror}: set FLAME_MCP_HOST and FLAME_MCP_PORT"
         ) from error
     # Accepted connections inherit this. asyncio sets it only on sockets that it created itself. Without it,
     # the second part of an answer waits 40 ms until the client acknowledges the first.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    for listener in found:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return found
 
 
 def _already_handled(number: int, frame: FrameType | None) -> None:

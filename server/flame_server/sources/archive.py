@@ -1,5 +1,6 @@
 """Downloads and unpacks archives of docs (zip, tar), without trusting their headers."""
 
+import base64
 import bz2
 import gzip
 import hashlib
@@ -13,9 +14,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -45,14 +47,51 @@ _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 )
 
 
-def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext | bool = True) -> str:
+@dataclass(frozen=True)
+class Access:
+    """Credentials and CA certificates for the server of an archive.
+
+    Attributes:
+        username: None sends the password as a bearer token.
+        password: A password or token; sent only to the scheme, host and port of the URL.
+        verify: CA certificates to trust instead of the usual ones.
+    """
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    verify: ssl.SSLContext | bool = True
+
+    def headers(self, url: str, place: str) -> dict[str, str]:
+        """The headers of a request to `place` that began at `url`.
+
+        Raises:
+            FlameMcpError: The password cannot be sent.
+        """
+        if not self.password or _origin(url) != _origin(place):
+            return {}
+        if self.username:
+            pair = f"{self.username}:{self.password}".encode()
+            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        if not self.password.isascii() or not self.password.isprintable():
+            raise FlameMcpError(
+                "the password is sent as a token and must be one line of ASCII; or add a username"
+            )
+        return {"Authorization": f"Bearer {self.password}"}
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def download(url: str, sha256: str | None, target: Path, access: Access = Access()) -> str:
     """Downloads a file. All redirects must be https.
 
     Args:
         url: The URL of the file.
         sha256: Its expected checksum, in hex; None accepts any.
         target: Where to save it.
-        verify: CA certificates to trust instead of the system's.
+        access: Credentials, which no redirect carries to another host, and CA certificates.
 
     Returns:
         Its checksum.
@@ -62,8 +101,8 @@ def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext 
         UnavailableError: The server is unavailable for now.
     """
     try:
-        with httpx.Client(verify=verify, timeout=SECONDS, follow_redirects=False) as client:
-            return _download(client, url, sha256, target)
+        with httpx.Client(verify=access.verify, timeout=SECONDS, follow_redirects=False) as client:
+            return _download(client, url, sha256, target, access)
     except httpx.ConnectError as error:
         if "certificate" in str(error).lower():
             raise FlameMcpError(f"{url} has a certificate that isn't trusted") from error
@@ -72,14 +111,18 @@ def download(url: str, sha256: str | None, target: Path, verify: ssl.SSLContext 
         raise UnavailableError(f"{url} cannot be read: {error or type(error).__name__}") from error
 
 
-def _download(client: httpx.Client, url: str, sha256: str | None, target: Path) -> str:
+def _download(client: httpx.Client, url: str, sha256: str | None, target: Path, access: Access) -> str:
     place = url
     for _ in range(MAX_REDIRECTS + 1):
         refuse_redirect(url, place)
-        with client.stream("GET", place, extensions=_watched(place)) as response:
+        headers = access.headers(url, place)
+        with client.stream("GET", place, headers=headers, extensions=_watched(place)) as response:
             if response.has_redirect_location:
                 place = urljoin(place, response.headers["location"])
                 continue
+            if response.status_code in (401, 403):
+                advice = "check http.credentialsSecretRef and what it may read"
+                raise FlameMcpError(f"{url} answered HTTP {response.status_code}: {advice}")
             if response.status_code != 200:
                 kind = UnavailableError if may_pass(response.status_code) else FlameMcpError
                 raise kind(f"{url} answered HTTP {response.status_code}: check the address")

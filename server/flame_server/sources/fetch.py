@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from flame_server.errors import FlameMcpError
 from flame_server.sources import archive, git, volume
-from flame_server.sources.web import check_address
+from flame_server.sources.web import check_address, trusted
 
 FETCHED = "sources.json"
 """The file in which `fetch` describes the fetched sources for `build`."""
@@ -206,7 +206,7 @@ def _fetched(source: Source, folder: Path, mount: Path, secrets: Path, report: R
         commit = git.clone(source.git.url, source.git.ref, folder, _access(secrets))
         return Fetched(source.name, str(folder), source.git.path, commit, source.git.url)
     if source.http:
-        return _unpacked(source.name, source.http, folder, report)
+        return _unpacked(source.name, source.http, folder, _archive_access(secrets), report)
     mounted = source.config_map or source.persistent_volume_claim
     if mounted:
         if not mount.is_dir():
@@ -217,10 +217,10 @@ def _fetched(source: Source, folder: Path, mount: Path, secrets: Path, report: R
     return Fetched(source.name, "", None, "", "the docs of the image")
 
 
-def _unpacked(name: str, http: Http, folder: Path, report: Report) -> Fetched:
+def _unpacked(name: str, http: Http, folder: Path, access: archive.Access, report: Report) -> Fetched:
     report(f"{name}: loading {http.url}")
     file = folder.with_name(f"{name}.archive")
-    checksum = archive.download(http.url, http.sha256, file)
+    checksum = archive.download(http.url, http.sha256, file, access)
     try:
         root = archive.unpack(file, folder)
     except FlameMcpError as error:
@@ -236,6 +236,15 @@ def _access(folder: Path) -> git.Access:
         username=_secret(folder / "username") or "git",
         password=_secret(folder / "password"),
         ca_file=authorities if authorities.exists() else None,
+    )
+
+
+def _archive_access(folder: Path) -> archive.Access:
+    authorities = folder / "ca.crt"
+    return archive.Access(
+        username=_secret(folder / "username"),
+        password=_secret(folder / "password"),
+        verify=trusted(authorities) if authorities.exists() else True,
     )
 
 

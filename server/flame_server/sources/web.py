@@ -139,7 +139,7 @@ def pool(start: str, ca_file: Path | None) -> urllib3.PoolManager:
         FlameMcpError: The CA file cannot be used.
     """
     options: dict[str, Any] = {
-        "ssl_context": _trusted(ca_file),
+        "ssl_context": trusted(ca_file),
         # No retries here: a failure is reported at once, and the Job tries again.
         "retries": urllib3.Retry(_REDIRECTS, connect=0, read=0, other=0, redirect=_REDIRECTS),
     }
@@ -149,7 +149,12 @@ def pool(start: str, ca_file: Path | None) -> urllib3.PoolManager:
     return made
 
 
-def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """What to trust: the CA certificates of a file, or by default those of the process.
+
+    Raises:
+        FlameMcpError: The file cannot be used.
+    """
     try:
         return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except (OSError, ssl.SSLError) as error:

@@ -1,6 +1,7 @@
 # ruff: noqa: ANN401 - JSON values
 """Ways in and out: Service, Secret, NetworkPolicy, Ingress, HTTPRoute; and what scales."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,15 @@ from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.network_policy import OPERATOR_LABELS
 from flame_operator.resource.kinds import GROUP, Manifest
 from flame_operator.resource.server import Server
-from tests.support.operator.children import DEFAULTS, TOKEN, children, children_of, parse, supported_servers
+from tests.support.operator.children import (
+    DEFAULTS,
+    TOKEN,
+    children,
+    children_of,
+    facts,
+    parse,
+    supported_servers,
+)
 
 POD = {"podSelector": {"matchLabels": {"role": "client"}}}
 
@@ -122,7 +131,23 @@ def test_an_empty_selector_is_everything_and_an_absent_one_is_not_sent(
 
 def test_without_endpoints_only_names_can_be_looked_up() -> None:
     (rule,) = children()["NetworkPolicy"]["spec"]["egress"]
-    assert rule == {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+    assert rule == dns_rule(53, 5353)
+
+
+def dns_rule(*ports: int) -> Manifest:
+    return {"ports": [{"protocol": name, "port": port} for port in ports for name in ("UDP", "TCP")]}
+
+
+@pytest.mark.parametrize("ports", [(53, 5353), (1053,)])
+def test_every_policy_lets_out_dns_at_the_ports_of_the_installation(ports: tuple[int, ...]) -> None:
+    one = parse(
+        vectorStore={"type": "Managed"},
+        ingestion={"sources": [{"name": "docs", "git": {"url": "https://git.example/docs"}}]},
+    )
+    wanted = desired_children(one, replace(DEFAULTS, dns_ports=ports), facts(one))
+    policies = [child for child in wanted if child["kind"] == "NetworkPolicy"]
+    assert len(policies) == 3
+    assert all(dns_rule(*ports) in policy["spec"]["egress"] for policy in policies)
 
 
 def test_the_users_own_ways_out_come_with_their_ports() -> None:

@@ -32,7 +32,7 @@ def arguments(one: Server, task: Task = "ingest") -> list[str]:
 def test_who_loads_has_a_name_of_its_own_that_pods_read() -> None:
     one = resource("team-1", vectorStore=EXTERNAL, ingestion=SOURCES)
     assert alias(one) == "flame-docs.team-1.docs"
-    assert config_map(one)["data"]["FLAME_MCP_QDRANT_COLLECTION"] == alias(one)
+    assert config_map(one, DEFAULTS)["data"]["FLAME_MCP_QDRANT_COLLECTION"] == alias(one)
     args = arguments(one)
     assert args[args.index("--collection") + 1] == alias(one)
     # Names and namespaces may contain hyphens, which must not make two of them one.

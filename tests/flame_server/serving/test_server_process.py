@@ -278,7 +278,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_no_part_of_an_answer_waits_for_the_client_to_acknowledge_another(host: str) -> None:
     with (
-        _listen(host, 0) as listener,
+        _listen(host, 0)[0] as listener,
         socket.create_connection(listener.getsockname()[:2]),
         listener.accept()[0] as connection,
     ):

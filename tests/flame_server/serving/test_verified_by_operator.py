@@ -28,7 +28,7 @@ def server(lexical_index: Path) -> FastMCP:
 @asynccontextmanager
 async def served(server: FastMCP, *, json_response: bool = True, **settings: Any) -> AsyncIterator[str]:  # noqa: ANN401
     app = server.http_app(path="/mcp", stateless_http=True, json_response=json_response, **settings)
-    listener = _listen("127.0.0.1", 0)
+    (listener,) = _listen("127.0.0.1", 0)
     running = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:

@@ -166,9 +166,9 @@ def test_a_download_is_checked_and_follows_https_only(
         "/gone": (404, b""),
     }
     checksum, target = hashlib.sha256(b"content").hexdigest(), tmp_path / "a"
-    verify = ssl.create_default_context(cafile=authority.certificate)
+    access = archive.Access(verify=ssl.create_default_context(cafile=authority.certificate))
     with files_served(answers, certificate) as url:
-        assert archive.download(f"{url}/moved", checksum, target, verify) == checksum
+        assert archive.download(f"{url}/moved", checksum, target, access) == checksum
         assert target.read_bytes() == b"content"
         for path, sha256, message, kind in (
             ("/a.zip", "0" * 64, "has the SHA-256", "user"),
@@ -183,7 +183,7 @@ def test_a_download_is_checked_and_follows_https_only(
             ("/never", None, "HTTP 501", "user"),
         ):
             with pytest.raises(FlameMcpError, match=message) as raised:
-                archive.download(f"{url}{path}", sha256, target, verify)
+                archive.download(f"{url}{path}", sha256, target, access)
             assert raised.value.kind == kind
         with pytest.raises(FlameMcpError, match="isn't trusted"):
             archive.download(f"{url}/a.zip", None, target)
@@ -198,4 +198,4 @@ def test_a_download_ends_where_it_is_too_large(
         files_served({"/a": (200, bytes(2 * 1024**2))}, certificate) as url,
         pytest.raises(FlameMcpError, match="more than 1 MiB"),
     ):
-        archive.download(f"{url}/a", None, tmp_path / "a", verify)
+        archive.download(f"{url}/a", None, tmp_path / "a", archive.Access(verify=verify))

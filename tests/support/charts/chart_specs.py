@@ -54,7 +54,7 @@ def _sane(value: Any, draw: st.DrawFn) -> Any:  # noqa: ANN401 - JSON values
         return value
     return {
         name: draw(HTTPS if item.startswith("https:") else URLS)
-        if name in ("url", "endpoint", "baseURL", "issuer") and isinstance(item, str)
+        if name in ("url", "endpoint", "baseURL", "issuer", "http", "https") and isinstance(item, str)
         else _sane(item, draw)
         for name, item in value.items()
     }
@@ -85,9 +85,17 @@ def _within_rules(spec: dict[str, Any]) -> dict[str, Any]:  # noqa: C901 - a lis
     monitor = spec.get("observability", {}).get("serviceMonitor", {})
     if monitor.get("type") != "Enabled":
         monitor.pop("labels", None)
+    _strategy_within_rules(spec.get("deploymentStrategy", {}))
     for place in (spec, store.get("managed", {}), ingestion):
         _lower_requests(place.get("resources", {}))
     return spec
+
+
+def _strategy_within_rules(strategy: dict[str, Any]) -> None:
+    if strategy.get("type") == "Recreate":
+        strategy.pop("rollingUpdate", None)
+    if "rollingUpdate" in strategy:
+        strategy["rollingUpdate"]["maxSurge"] = 1
 
 
 def _vectors_within_rules(spec: dict[str, Any], store: dict[str, Any]) -> None:

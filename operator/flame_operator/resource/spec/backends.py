@@ -142,6 +142,8 @@ class HttpSource(Spec):
 
     url: HttpsUrl
     sha256: Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")] | None = None
+    credentials_secret_ref: NameRef | None = None
+    ca_bundle_config_map_ref: KeyRef | None = None
 
 
 class ClaimRef(Spec):

@@ -26,8 +26,11 @@ from flame_operator.resource.spec.common import (
 )
 from flame_operator.resource.spec.workload import (
     Autoscaling,
+    DeploymentStrategy,
+    Egress,
     EnvVar,
     PodDisruptionBudgetSpec,
+    PodTemplate,
     Scheduling,
     ServiceAccountSpec,
 )
@@ -102,9 +105,12 @@ class ServerSpec(Spec):
     autoscaling: Autoscaling | None = None
     network_policy: NetworkPolicySpec = NetworkPolicySpec()
     pod_disruption_budget: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
+    deployment_strategy: DeploymentStrategy = DeploymentStrategy()
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
+    pod_template: PodTemplate = PodTemplate()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=24)] = ()
+    egress: Egress = Egress()
     observability: Observability = Observability()
     verification: Verification = Verification()
     suspend: bool = False

@@ -8,7 +8,10 @@ from flame_operator.resource.spec.access import LabelSelector
 from flame_operator.resource.spec.common import (
     Annotations,
     CountOrPercent,
+    HttpUrl,
+    KeyRef,
     LabelName,
+    Labels,
     LabelValue,
     NamespaceName,
     ObjectName,
@@ -33,6 +36,48 @@ class EnvVar(Spec):
         AfterValidator(_not_ours),
     ]
     value: Annotated[str, Field(max_length=1024)] = ""
+
+
+NoProxy = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[-A-Za-z0-9._:]+$")]
+ProxyUrl = Annotated[HttpUrl, Field(max_length=512)]
+
+
+class Proxy(Spec):
+    """The proxy for requests out of the cluster; without an address, there is none."""
+
+    http: ProxyUrl | None = None
+    https: ProxyUrl | None = None
+    no_proxy: Annotated[tuple[NoProxy, ...], Field(max_length=32)] = ()
+
+
+class Egress(Spec):
+    """How pods reach what is outside."""
+
+    proxy: Proxy | None = None
+    ca_bundle_config_map_ref: KeyRef | None = None
+
+
+class RollingUpdate(Spec):
+    """How many pods may be more, and how many missing, while pods are replaced."""
+
+    max_surge: CountOrPercent = "1"
+    max_unavailable: CountOrPercent = "0"
+
+
+class DeploymentStrategy(Spec):
+    """How pods are replaced by new ones."""
+
+    type: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class PodTemplate(Spec):
+    """Labels and annotations of all pods, besides the operator's own."""
+
+    labels: Labels = Field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=512, pattern=r"^[ -~]*$")]], Field(max_length=16)
+    ] = Field(default_factory=dict)
 
 
 class ServiceAccountSpec(Spec):

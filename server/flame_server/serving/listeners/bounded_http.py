@@ -237,7 +237,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run_server(app: ASGIApp, listener: socket.socket, metrics: Metrics, grace_seconds: int) -> None:
+def run_server(app: ASGIApp, listeners: list[socket.socket], metrics: Metrics, grace_seconds: int) -> None:
     """Serves until SIGTERM or SIGINT; then finishes requests in flight, for at most `grace_seconds`."""
     members = Crowd(MAX_CONNECTIONS, metrics.gave_up)
     metrics.count_connections(lambda: len(members))
@@ -256,4 +256,4 @@ def run_server(app: ASGIApp, listener: socket.socket, metrics: Metrics, grace_se
         timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=grace_seconds,
     )
-    _Server(config, members).run(sockets=[listener])
+    _Server(config, members).run(sockets=listeners)

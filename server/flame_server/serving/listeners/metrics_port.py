@@ -11,6 +11,7 @@ from typing import Any
 
 from flame_server.errors import FlameMcpError
 from flame_server.serving.listeners.crowd import Crowd, Reason
+from flame_server.serving.listeners.sockets import listen, shown
 from flame_server.serving.metrics import Metrics
 
 MAX_CONNECTIONS = 32
@@ -32,21 +33,20 @@ class MetricsListener:
     """
 
     def __init__(self, host: str, port: int, metrics: Metrics, details: Callable[[], dict[str, Any]]) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            listener = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+            listeners = listen(host, port, MAX_CONNECTIONS)
         except OSError as error:
             raise FlameMcpError(
-                f"cannot listen on {host}:{port}: {error.strerror}: set FLAME_MCP_METRICS_PORT"
+                f"cannot listen on {shown(host, port)}: {error.strerror}: set FLAME_MCP_METRICS_PORT"
             ) from error
-        self.port = int(listener.getsockname()[1])
+        self.port = int(listeners[0].getsockname()[1])
         self._metrics = metrics
         self._details = details
         self._rendered = ("", b"")
         self._rendered_at = 0.0
         self._crowd = Crowd(MAX_CONNECTIONS, _not_counted)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(listener,), name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(listeners,), name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -54,14 +54,17 @@ class MetricsListener:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def _run(self, listener: socket.socket) -> None:
-        serving = self._loop.create_server(
+    def _run(self, listeners: list[socket.socket]) -> None:
+        servers = [self._loop.run_until_complete(self._served(listener)) for listener in listeners]
+        self._loop.run_forever()
+        for server in servers:
+            server.close()
+        self._loop.close()
+
+    async def _served(self, listener: socket.socket) -> asyncio.Server:
+        return await self._loop.create_server(
             lambda: _Exchange(self._crowd, self._answer), sock=listener, backlog=MAX_CONNECTIONS
         )
-        server = self._loop.run_until_complete(serving)
-        self._loop.run_forever()
-        server.close()
-        self._loop.close()
 
     def _answer(self, path: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
