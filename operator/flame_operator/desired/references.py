@@ -64,7 +64,8 @@ def references(server: Server) -> tuple[Reference, ...]:
     """All references of the server: every key that its children refer to."""
     spec = server.spec
     pull = (
-        Reference(SECRET, secret.name, ".dockerconfigjson", f"spec.imagePullSecrets[{index}]", rolls=False)
+        # Kubernetes takes two types of Secrets here, with other keys; OpenShift makes those of the older one.
+        Reference(SECRET, secret.name, None, f"spec.imagePullSecrets[{index}]", rolls=False)
         for index, secret in enumerate(spec.image_pull_secrets)
     )
     tls = spec.ingress.tls_secret_ref if spec.ingress else None

@@ -47,8 +47,8 @@ def test_every_key_is_named_with_its_field() -> None:
         Reference(SECRET, "azure", "key", "spec.embedding.azureOpenAI.apiKeySecretRef", rolls=True),
         Reference(SECRET, "qdrant", "api-key", "spec.vectorStore.external.apiKeySecretRef", rolls=True),
         Reference(CONFIG_MAP, "ca", "ca.crt", "spec.vectorStore.external.caBundleConfigMapRef", rolls=True),
-        Reference(SECRET, "registry", ".dockerconfigjson", "spec.imagePullSecrets[0]", rolls=False),
-        Reference(SECRET, "mirror", ".dockerconfigjson", "spec.imagePullSecrets[1]", rolls=False),
+        Reference(SECRET, "registry", None, "spec.imagePullSecrets[0]", rolls=False),
+        Reference(SECRET, "mirror", None, "spec.imagePullSecrets[1]", rolls=False),
         Reference(SECRET, "tls", "tls.crt", "spec.ingress.tlsSecretRef", rolls=False),
     )
 
