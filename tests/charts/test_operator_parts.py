@@ -110,7 +110,8 @@ def test_the_operator_is_reached_on_two_ports_and_reaches_three_things() -> None
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert [[port["port"] for port in rule["ports"]] for rule in policy["ingress"]] == [[8080], [9090]]
     dns, api_server, servers = policy["egress"]
-    assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    lookups = {(protocol, port) for protocol in ("UDP", "TCP") for port in (53, 5353)}
+    assert {(port["protocol"], port["port"]) for port in dns["ports"]} == lookups
     assert {443, 6443} <= {port["port"] for port in api_server["ports"]}
     assert "to" not in api_server
     assert [port["port"] for port in servers["ports"]] == [HTTP_PORT]
