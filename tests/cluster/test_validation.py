@@ -152,7 +152,7 @@ def large_spec() -> Json:
     return {
         "networkPolicy": {"ingressFrom": [both] * 8, "egressTo": [both] * 16},
         "scheduling": {"affinity": {"podAffinity": pods, "podAntiAffinity": pods}},
-        "env": [{"name": f"A{n}", "value": "x" * 1024} for n in range(24)],
+        "env": [{"name": f"A{n}", "value": "x" * 1024} for n in range(32)],
         "egress": {"proxy": {"http": "http://proxy:1", "noProxy": [f"{'a' * 125}{n:02}" for n in range(32)]}},
         "podTemplate": {
             "labels": {f"{'a' * 60}.example.com/{'b' * 60}-{n}": "c" * 63 for n in range(16)},

@@ -119,6 +119,7 @@ def _spec_with(path: str) -> dict[str, Any]:
     needs = {
         "azureOpenAI": {"endpoint": "https://a.example", "deployment": "d"}, "openAI": {"model": "m"},
         "external": {"url": "https://q.example"}, "ingress": {"host": "a.example"}, "git": {"url": "https://g.example"},
+        "http": {"url": "https://h.example/a.zip"},
     }  # fmt: skip
     place = spec
     for name in way:

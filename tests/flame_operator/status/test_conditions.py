@@ -17,6 +17,7 @@ from flame_operator.resource.reasons import Condition, Reason
 from flame_operator.resource.server import parse_server
 from flame_operator.status import conditions as conditions_module
 from flame_operator.status import index as index_module
+from flame_operator.status import progress as progress_module
 from flame_operator.status.conditions import PENDING, blocked_status, server_status
 from flame_operator.status.outcome import Check, Outcome
 from flame_operator.verification.verdict import Finding
@@ -282,7 +283,7 @@ def test_the_message_tells_what_pods_tell() -> None:
 
 
 def test_every_reason_is_used() -> None:
-    modules = (conditions_module, index_module, reconciler_module)
+    modules = (conditions_module, index_module, progress_module, reconciler_module)
     source = "".join(inspect.getsource(module) for module in modules)
     findings = {str(finding) for finding in Finding}
     unused = [reason for reason in Reason if f"Reason.{reason.name}" not in source and reason not in findings]

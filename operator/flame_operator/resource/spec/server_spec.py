@@ -109,7 +109,7 @@ class ServerSpec(Spec):
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
     pod_template: PodTemplate = PodTemplate()
-    env: Annotated[tuple[EnvVar, ...], Field(max_length=24)] = ()
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
     egress: Egress = Egress()
     observability: Observability = Observability()
     verification: Verification = Verification()
