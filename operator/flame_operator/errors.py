@@ -28,6 +28,10 @@ class Invalid(Refused):
     """The object that a write would make violates the rules of its kind (422)."""
 
 
+class Undeclared(Refused):
+    """The CRD in the cluster is older than this operator, and lacks a field that it writes."""
+
+
 class NamespaceTerminating(Refused):
     """The namespace is being deleted, so nothing can be created in it, and there is nothing left to do."""
 

@@ -102,7 +102,7 @@ def test_both_modes_give_the_same_few_rights_and_nothing_dangerous(values: str, 
         found = rights(role)
         assert found == (OWN_RIGHTS if role["metadata"]["name"].endswith("-own") else RIGHTS)
         # Raise these numbers only for a right that tests/cluster/test_harmless.py shows to be used.
-        assert sum(map(len, found.values())) == (6 if found == OWN_RIGHTS else 70)
+        assert sum(map(len, found.values())) == (6 if found == OWN_RIGHTS else 71)
         assert not set().union(*found.values()) & {"*", "bind", "escalate", "impersonate", "deletecollection"}
         kinds = {key.partition(" ")[0] for key in found}
         assert not {kind for kind in kinds if "*" in kind or "rbac." in kind or "admission" in kind}

@@ -17,7 +17,7 @@ from tests.support.server.server_process import FLAME_MCP, running
 
 pytestmark = pytest.mark.cluster
 
-WIDE = ("IMAGE", "COLLECTION", "LAST-INGEST")
+WIDE = ("IMAGE", "COLLECTION", "LAST-INGEST", "EXTERNAL-URL")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ VALID = yaml.safe_load((TABLES / "valid.yaml").read_text())
 LONG = [
     {"spec": {"image": "a" * 513}, "says": "Too long"},
     {"spec": {"env": [{"name": "A", "value": "x" * 1025}]}, "says": "Too long"},
-    {"spec": {"env": [{"name": f"A{n}"} for n in range(25)]}, "says": "Too many"},
+    {"spec": {"env": [{"name": f"A{n}"} for n in range(33)]}, "says": "Too many"},
     {"spec": {"service": {"annotations": {f"a{n}": "1" for n in range(17)}}}, "says": "Too many"},
     {"spec": {"service": {"annotations": {"a" * 64: "1"}}}, "says": "annotation names must look like"},
     {"spec": {"scheduling": {"nodeSelector": {f"{'a' * 254}/a": "1"}}}, "says": "label names must look like"},

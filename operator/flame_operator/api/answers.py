@@ -1,8 +1,26 @@
 """Turns the API server's refusals into typed errors."""
 
 from flame_operator.api.calls import Answer
-from flame_operator.errors import Conflict, Forbidden, Invalid, NamespaceTerminating, NotFound, Refused
+from flame_operator.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NamespaceTerminating,
+    NotFound,
+    Refused,
+    Undeclared,
+)
 from flame_operator.resource.kinds import Manifest
+
+UNDECLARED = "field not declared in schema"
+"""What the API server says, with status 500, of a field that the kind's schema doesn't have."""
+
+
+def is_final(answer: Answer) -> bool:
+    """Whether the same request would get the same answer again."""
+    if answer.status == 500:
+        return UNDECLARED in str(answer.body.get("message"))
+    return answer.status != 429 and answer.status < 500
 
 
 def checked(answer: Answer) -> Manifest:
@@ -16,4 +34,6 @@ def checked(answer: Answer) -> Manifest:
         raise Conflict(message)
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         raise NamespaceTerminating(message)
+    if answer.status == 500:
+        raise Undeclared(message)
     raise {403: Forbidden, 404: NotFound, 422: Invalid}.get(answer.status, Refused)(message)

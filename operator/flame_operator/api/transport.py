@@ -18,6 +18,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
+from flame_operator.api.answers import is_final
 from flame_operator.api.calls import Answer, Call, verb_and_resource
 from flame_operator.api.reading import Line, Lines, parsed, read_at_most
 from flame_operator.errors import TooLarge, Unavailable, UserError
@@ -157,7 +158,7 @@ class Transport:
             raise _unavailable(error) from error
 
     def _usable(self, answer: Answer) -> Answer:
-        if answer.status == 429 or answer.status >= 500:
+        if not is_final(answer):
             message = f"{answer.status} {answer.body.get('message', '')}".strip()
             raise Unavailable(message, retry_after=answer.retry_after or 0)
         self._answered_at = time.monotonic()

@@ -104,7 +104,8 @@ def _unfinished(pods: PodCounts, outcome: Outcome) -> Condition | None:
     """The condition Reconciling while what children make isn't as the spec says."""
     why = {whose: cause.message for whose, cause in _causes(outcome)}
     store = outcome.ingestion.store_progress if outcome.ingestion else ""
-    for whose, counts, progress in (("", pods, ""), (STORE, outcome.store, store)):
+    # Servers wait for their Qdrant, so it comes first.
+    for whose, counts, progress in ((STORE, outcome.store, store), ("", pods, "")):
         if progress or (counts is not None and not counts.complete):
             message = progress or f"{whose}Not all pods run the current spec and are ready yet."
             return Condition("True", Reason.ROLLOUT_IN_PROGRESS, f"{message} {why.get(whose, '')}".strip())

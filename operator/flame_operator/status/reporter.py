@@ -1,12 +1,15 @@
 """Writes a server's status when it has changed, and records Events about the change."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from flame_operator.api.kube import CONTENDING_MANAGER, KubeApi
 from flame_operator.changes.compare import is_subset
+from flame_operator.errors import Undeclared
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.installation import ALONE, CONTENDER, HOLDER, Installation, conflict_message
@@ -19,6 +22,7 @@ from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
 
 log = structlog.get_logger(__name__)
+_UNDECLARED = re.compile(r"\.status\.(\w+)")
 
 
 class Reporter:
@@ -38,6 +42,8 @@ class Reporter:
         self._recorder = recorder
         self._installation = installation
         self._now = now
+        # Fields of the status that the CRD lacks. The operator starts anew when its chart is upgraded.
+        self._undeclared: set[str] = set()
 
     async def report(self, server: Server, deployment: Manifest | None, outcome: Outcome) -> None:
         """Report the outcome of a pass.
@@ -75,7 +81,7 @@ class Reporter:
             said = {CONTENDER: {"name": me.name, "generation": generation}}
             status = said | conflict_status(generation, message, old, self._now())
             # By another field manager: the rest of the status is the other installation's.
-            live = await self._api.patch_status(body, status, manager=CONTENDING_MANAGER)
+            live = await self._send(body, status, manager=CONTENDING_MANAGER)
             if live is not None:
                 self._cache.put(live)
         return True
@@ -98,15 +104,35 @@ class Reporter:
         if body is None or self._installation.stands_back(body):
             return
         old = body.get("status") or {}
-        status = status_after(old) | {HOLDER: self._installation.claim()}
+        status = self._declared(status_after(old) | {HOLDER: self._installation.claim()})
         status.pop(CONTENDER, None)
         if is_subset(status, old):
             return
         # Who claims a server first is decided by its version: a second one finds the claim, and stands back.
-        first = (old.get(HOLDER) or {}) != status[HOLDER]
-        live = await self._api.patch_status(body, status, exact=first)
+        first = (old.get(HOLDER) or {}) != status.get(HOLDER, {})
+        live = await self._send(body, status, exact=first)
         if live is None:
             return
         self._cache.put(live)
         for event in transitions(old, status):
             self._recorder.record(body, event)
+
+    async def _send(
+        self,
+        body: Manifest,
+        status: Manifest,
+        **how: Any,  # noqa: ANN401 - see `KubeApi.patch_status`
+    ) -> Manifest | None:
+        """Write a status, without the fields that an older CRD lacks."""
+        while True:
+            try:
+                return await self._api.patch_status(body, self._declared(status), **how)
+            except Undeclared as error:
+                found = set(_UNDECLARED.findall(str(error))) & status.keys() - self._undeclared
+                if not found:
+                    raise
+                log.warning("the CRD is older than the operator: upgrade it", fields=sorted(found))
+                self._undeclared |= found
+
+    def _declared(self, status: Manifest) -> Manifest:
+        return {name: value for name, value in status.items() if name not in self._undeclared}
