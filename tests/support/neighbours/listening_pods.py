@@ -42,16 +42,20 @@ class Pods:
         assert streams.stdout is not None
         async with self._turn:
             streams.stdin.write(f"{kind}\t{address}\t{port}\n".encode())
-            await streams.stdout.readline()
+            answer = await streams.stdout.readline()
+        assert answer == b"listens\n", "the process of the pods has ended"
 
 
 async def main() -> None:
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    servers = []
+    servers: dict[tuple[str, str], asyncio.Server] = {}
     while line := (await reader.readline()).decode():
         kind, address, port = line.rstrip("\n").split("\t")
-        servers.append(await serve(KINDS[kind], address, int(port)))
+        # A new Service may have the address of one that was deleted.
+        if earlier := servers.pop((address, port), None):
+            earlier.close()
+        servers[address, port] = await serve(KINDS[kind], address, int(port))
         print("listens", flush=True)
 
 
