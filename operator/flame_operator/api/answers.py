@@ -12,16 +12,6 @@ from flame_operator.errors import (
 )
 from flame_operator.resource.kinds import Manifest
 
-UNDECLARED = "field not declared in schema"
-"""What the API server says, with status 500, of a field that the kind's schema doesn't have."""
-
-
-def is_final(answer: Answer) -> bool:
-    """Whether the same request would get the same answer again."""
-    if answer.status == 500:
-        return UNDECLARED in str(answer.body.get("message"))
-    return answer.status != 429 and answer.status < 500
-
 
 def checked(answer: Answer) -> Manifest:
     """The object in an answer; raises one of `errors` when the answer is an error."""

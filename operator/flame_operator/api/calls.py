@@ -49,6 +49,14 @@ class Answer(NamedTuple):
     retry_after: float | None
     size: int = 0
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the same request would get the same answer again."""
+        if self.status == 500:
+            # Of a field that the CRD lacks.
+            return "field not declared in schema" in str(self.body.get("message"))
+        return self.status != 429 and self.status < 500
+
 
 def verb_and_resource(call: Call) -> tuple[str, str]:
     """The verb and the resource of a request, as RBAC rules name them; never a name that a user chose."""

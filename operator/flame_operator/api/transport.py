@@ -18,7 +18,6 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from flame_operator.api.answers import is_final
 from flame_operator.api.calls import Answer, Call, verb_and_resource
 from flame_operator.api.reading import Line, Lines, parsed, read_at_most
 from flame_operator.errors import TooLarge, Unavailable, UserError
@@ -158,7 +157,7 @@ class Transport:
             raise _unavailable(error) from error
 
     def _usable(self, answer: Answer) -> Answer:
-        if not is_final(answer):
+        if not answer.is_final:
             message = f"{answer.status} {answer.body.get('message', '')}".strip()
             raise Unavailable(message, retry_after=answer.retry_after or 0)
         self._answered_at = time.monotonic()

@@ -1,6 +1,6 @@
 import pytest
 
-from flame_operator.api.calls import Call, verb_and_resource
+from flame_operator.api.calls import Answer, Call, verb_and_resource
 from flame_operator.resource.kinds import DEPLOYMENT, HTTP_ROUTE, LEASE, SECRET, SERVER
 
 
@@ -24,3 +24,18 @@ def test_requests_are_counted_by_what_and_never_by_a_name(
     method: str, path: str, expected: tuple[str, str]
 ) -> None:
     assert verb_and_resource(Call(method, path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "final"),
+    [
+        (200, "", True),
+        (404, "not found", True),
+        (429, "slow down", False),
+        (500, "etcd is away", False),
+        (500, ".status.operator: field not declared in schema", True),
+        (503, "", False),
+    ],
+)
+def test_answers_that_would_be_the_same_again_are_final(status: int, message: str, final: bool) -> None:
+    assert Answer(status, {"message": message}, None).is_final == final
