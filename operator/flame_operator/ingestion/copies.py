@@ -7,17 +7,18 @@ from flame_operator.desired.run import Run
 from flame_operator.formats.times import seconds_between
 from flame_operator.ingestion.record import RunRecord
 from flame_operator.ingestion.runs import (
+    BUSY,
     LOOK_SECONDS,
     Decision,
     caught_up,
     is_active,
-    lingering,
+    overstaying,
     retry_after,
 )
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import managed_qdrant
-from flame_operator.workloads.jobs import LINGER_SECONDS, Ended
+from flame_operator.workloads.jobs import Ended
 
 WAIT_SECONDS = 30.0
 """How soon to look again at what a run waits for."""
@@ -70,9 +71,8 @@ def decide_copies(  # noqa: C901, PLR0911, PLR0913 - all that a decision depends
         record = replace(record, peers=ended.peers, copies=ended.copies)
     if record.phase == "Running":
         return Decision(record, look_again=LOOK_SECONDS)
-    linger = lingering(record, jobs)
-    if linger and seconds_between(record.ended, now) >= LINGER_SECONDS:
-        return Decision(record, stop=linger, look_again=LOOK_SECONDS)
+    if stop := overstaying(record, jobs, now):
+        return Decision(record, stop=stop, look_again=LOOK_SECONDS)
     if not load.succeeded:
         return Decision(record)  # there is nothing to copy yet
     record = _due(record, peers, wanted, now)
@@ -87,8 +87,7 @@ def decide_copies(  # noqa: C901, PLR0911, PLR0913 - all that a decision depends
     if left is None or left > 0:
         return Decision(record, look_again=left)
     if any(is_active(job) for job in jobs):
-        why = "Another Job of this resource is still running."
-        return Decision(record, look_again=WAIT_SECONDS, waits_for=why)
+        return Decision(record, look_again=WAIT_SECONDS, waits_for=BUSY)
     run = Run("replicate", record.trigger or f"first/{load.succeeded}", wanted, record.attempt + 1)
     started = replace(
         record, job=run.name(server), phase="Running", trigger=run.trigger, inputs=wanted,

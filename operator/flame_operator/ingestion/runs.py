@@ -18,6 +18,7 @@ LOOK_SECONDS = 10.0
 FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
 """Seconds between a failed run and its retry: they begin with the first, and double up to the second."""
 NO_TURN = "Other resources are loading docs; this one gets its turn when one of them is done."
+BUSY = "Another Job of this resource is still running."
 MOST_CRASHES = 3
 """How many attempts in a row may fail with an internal error before there are no more retries."""
 
@@ -76,10 +77,8 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         unnoted: The names of Jobs of other kinds whose end isn't recorded yet.
     """
     record = caught_up(record, jobs, ended, now, ("ingest", "rollback"))
-    linger = lingering(record, jobs)
-    is_over = bool(linger) and seconds_between(record.ended, now) >= LINGER_SECONDS
     beyond = (one for one in _beyond_history(server, record, jobs) if one["metadata"]["name"] not in unnoted)
-    old = (*beyond, *(linger if is_over else ()))
+    old = (*beyond, *overstaying(record, jobs, now))
     if not loads_docs(server):
         return Decision(RunRecord(), stop=tuple(jobs))
     if record.phase == "Running":
@@ -91,7 +90,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         return Decision(record, stop=(*old, *useless), look_again=LOOK_SECONDS)
     due, seconds = _due(server, record, inputs, now)
     if due is None:
-        waits = [seconds, LINGER_SECONDS if linger else None]
+        waits = [seconds, LINGER_SECONDS if _lingering(record, jobs) else None]
         again = min((one for one in waits if one is not None), default=None)
         return Decision(record, stop=old, look_again=again)
     if why := _why_not_now(jobs, store):
@@ -138,9 +137,8 @@ def decide_snapshot(  # noqa: PLR0913 - all that a decision depends on
     record = caught_up(record, jobs, ended, now, ("snapshot",))
     if record.phase == "Running":
         return Decision(record, look_again=LOOK_SECONDS)
-    linger = lingering(record, jobs)
-    if linger and seconds_between(record.ended, now) >= LINGER_SECONDS:
-        return Decision(record, stop=linger, look_again=LOOK_SECONDS)
+    if stop := overstaying(record, jobs, now):
+        return Decision(record, stop=stop, look_again=LOOK_SECONDS)
     schedule = managed.snapshots.schedule
     tick = tick_between(schedule, None, record.scheduled or server.created, now)
     if tick is None or not may_start or any(is_active(job) for job in jobs):
@@ -158,7 +156,13 @@ def is_active(job: Manifest) -> bool:
     return finished(job) is None
 
 
-def lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
+def overstaying(record: RunRecord, jobs: Sequence[Manifest], now: str) -> tuple[Manifest, ...]:
+    """The Job of a run that ended `LINGER_SECONDS` ago, if containers of others still keep its pod."""
+    is_over = seconds_between(record.ended, now) >= LINGER_SECONDS
+    return _lingering(record, jobs) if is_over else ()
+
+
+def _lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
     """The Job of a run that has ended, while containers of others still keep its pod from ending."""
     if record.phase == "Running":
         return ()
@@ -263,7 +267,7 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     if not store.ready:
         return f"Qdrant isn't ready yet. {store.why}".strip()
     if any(is_active(job) for job in jobs):
-        return "Another Job of this resource is still running."
+        return BUSY
     if not store.may_start:
         return NO_TURN
     return ""
