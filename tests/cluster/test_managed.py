@@ -3,16 +3,16 @@
 There is no node, so the test reports what a kubelet would: that Qdrant is ready, and how a Job's pod ended.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from flame_operator.resource.kinds import JOB, SERVER
+from flame_operator.resource.kinds import SERVER
 from tests.harness.operator_process import Operator
 from tests.support.cluster.cluster import Cluster, Json, server
 from tests.support.cluster.operators import operators
+from tests.support.cluster.runs import active, end, patch_status
 
 pytestmark = pytest.mark.cluster
 MANAGED: Json = {"vectorStore": {"type": "Managed"}}
@@ -26,11 +26,6 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield start(FLAME_OPERATOR_REFERENCE_POLL_SECONDS="1")
 
 
-def patch_status(cluster: Cluster, what: str, namespace: str, status: Json) -> None:
-    patch = json.dumps({"status": status})
-    cluster.kubectl("patch", what, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
-
-
 def store_is_ready(cluster: Cluster, namespace: str) -> None:
     cluster.wait_until("Qdrant's pod", lambda: cluster.get("pod", "docs-qdrant-0", namespace) is not None)
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
@@ -38,45 +33,8 @@ def store_is_ready(cluster: Cluster, namespace: str) -> None:
 
 
 def jobs(cluster: Cluster, namespace: str) -> list[Json]:
-    found: Json = json.loads(cluster.kubectl("get", JOB.plural, "-n", namespace, "-o", "json").stdout)
-    items: list[Json] = found["items"]
+    items = cluster.items("jobs", namespace)
     return sorted(items, key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]))
-
-
-def active(cluster: Cluster, namespace: str) -> list[Json]:
-    return [
-        job
-        for job in jobs(cluster, namespace)
-        if not job.get("status", {}).get("conditions") and not job["metadata"].get("deletionTimestamp")
-    ]
-
-
-def end(cluster: Cluster, namespace: str, code: int, result: Json) -> None:
-    """The pod of the running Job ends with a result."""
-    cluster.wait_until("a Job", lambda: bool(active(cluster, namespace)))
-    (job,) = active(cluster, namespace)
-    chosen = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-
-    def pods() -> list[Json]:
-        found: Json = json.loads(
-            cluster.kubectl("get", "pods", "-n", namespace, "-l", chosen, "-o", "json").stdout
-        )
-        return [one for one in found["items"] if one["status"]["phase"] == "Pending"]
-
-    cluster.wait_until("its pod", lambda: bool(pods()))
-    name, last = pods()[0]["metadata"]["name"], pods()[0]["spec"]["containers"][-1]
-    state = {
-        "exitCode": code,
-        "message": json.dumps(result),
-        "startedAt": "2026-01-01T00:00:00Z",
-        "finishedAt": "2026-01-01T00:00:01Z",
-    }
-    container = {
-        "name": last["name"], "image": last["image"], "imageID": "", "ready": False, "restartCount": 0,
-        "state": {"terminated": state},
-    }  # fmt: skip
-    phase = "Succeeded" if code == 0 else "Failed"
-    patch_status(cluster, f"pod/{name}", namespace, {"phase": phase, "containerStatuses": [container]})
 
 
 def status(cluster: Cluster, namespace: str) -> Any:  # noqa: ANN401 - JSON
@@ -86,7 +44,7 @@ def status(cluster: Cluster, namespace: str) -> Any:  # noqa: ANN401 - JSON
 def loaded(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace, **MANAGED))
     store_is_ready(cluster, namespace)
-    end(cluster, namespace, 0, PUBLISHED)
+    end(cluster, namespace, PUBLISHED)
     cluster.wait_until(
         "the load to be noted",
         lambda: status(cluster, namespace).get("ingestion", {}).get("phase") == "Succeeded",
@@ -128,15 +86,15 @@ def test_how_a_run_fails_decides_what_is_said(cluster: Cluster, namespace: str) 
     loaded(cluster, namespace)
     error = {"kind": "held", "step": "publish", "message": "It has 1 chunk, less than 90% of 9."}
     annotate(cluster, namespace, "reindex=1")
-    end(cluster, namespace, 3, {"error": error})
+    end(cluster, namespace, {"error": error}, code=3)
     cluster.wait_for_condition("docs", namespace, "IndexReady", ("False", "IndexHeldBack"))
     cluster.wait_for_condition("docs", namespace, "Stalled", ("False", "UpToDate"))
     annotate(cluster, namespace, "reindex=2")
-    end(cluster, namespace, 1, {"error": {**error, "kind": "user", "message": "There is no branch x."}})
+    end(cluster, namespace, {"error": {**error, "kind": "user", "message": "There is no branch x."}}, code=1)
     cluster.wait_for_condition("docs", namespace, "Stalled", ("True", "IngestionFailed"))
     assert status(cluster, namespace)["index"]["collection"] == PUBLISHED["collection"]
     annotate(cluster, namespace, "reindex=3")
-    end(cluster, namespace, 0, PUBLISHED)
+    end(cluster, namespace, PUBLISHED)
     cluster.wait_for_condition("docs", namespace, "Stalled", ("False", "UpToDate"))
     # Three finished ones are kept for their logs.
     cluster.wait_until("the oldest Job to go", lambda: len(jobs(cluster, namespace)) == 3)

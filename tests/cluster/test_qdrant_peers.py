@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.harness.operator_process import Operator
+from tests.support.cluster import runs
 from tests.support.cluster.cluster import Cluster, Json, server
 from tests.support.cluster.operators import operators
+from tests.support.cluster.runs import active, patch_status
 
 pytestmark = pytest.mark.cluster
 STORE = "statefulset/docs-qdrant"
@@ -28,11 +30,6 @@ def resource(namespace: str, replicas: int, **spec: Any) -> Json:  # noqa: ANN40
     return server(
         "docs", namespace, vectorStore={"type": "Managed", "managed": {"replicas": replicas}}, **spec
     )
-
-
-def patch_status(cluster: Cluster, what: str, namespace: str, status: Json) -> None:
-    patch = json.dumps({"status": status})
-    cluster.kubectl("patch", what, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
 
 
 def report(cluster: Cluster, namespace: str, number: int, *, ready: bool = True) -> None:
@@ -77,44 +74,13 @@ def is_current(cluster: Cluster, namespace: str) -> bool:
     )
 
 
-def active(cluster: Cluster, namespace: str) -> list[Json]:
-    return [
-        job
-        for job in cluster.items("jobs", namespace)
-        if not job.get("status", {}).get("conditions") and not job["metadata"].get("deletionTimestamp")
-    ]
-
-
 def end(cluster: Cluster, namespace: str, result: Json) -> str:
-    """The pod of the running Job ends well, with a result; returns the name of its last container."""
-    cluster.wait_until("a Job", lambda: bool(active(cluster, namespace)))
-    (job,) = active(cluster, namespace)
-    name = job["metadata"]["name"]
-
-    def pods() -> list[Json]:
-        label = "batch.kubernetes.io/job-name"
-        return [
-            pod for pod in cluster.items("pods", namespace) if pod["metadata"]["labels"].get(label) == name
-        ]
-
-    cluster.wait_until("its pod", lambda: bool(pods()))
-    last = pods()[0]["spec"]["containers"][-1]
-    state = {
-        "exitCode": 0,
-        "message": json.dumps(result),
-        "startedAt": "2026-01-01T00:00:00Z",
-        "finishedAt": "2026-01-01T00:00:01Z",
-    }
-    container = {
-        "name": last["name"], "image": last["image"], "imageID": "", "ready": False, "restartCount": 0,
-        "state": {"terminated": state},
-    }  # fmt: skip
-    done = {"phase": "Succeeded", "containerStatuses": [container]}
-    patch_status(cluster, f"pod/{pods()[0]['metadata']['name']}", namespace, done)
+    """The running Job ends well, with a result; returns the name of its last container."""
+    name, container = runs.end(cluster, namespace, result)
     cluster.wait_until(
         "its end", lambda: name not in {one["metadata"]["name"] for one in active(cluster, namespace)}
     )
-    return str(last["name"])
+    return container
 
 
 def published(copies: int) -> Json:
