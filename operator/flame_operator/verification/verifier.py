@@ -1,7 +1,7 @@
 """Decides which server is checked when, and turns the results of checks into verdicts.
 
-There is one budget for the whole operator: checks start one by one, at a limited rate, and namespaces take
-turns.
+There is one budget for the whole operator: checks start one by one, at a limited rate, and the namespace that
+had the fewest of late comes first.
 """
 
 import asyncio
