@@ -22,13 +22,11 @@ RUNS_PER_TURN = 2
 A namespace that has no run may always start one.
 """
 IDLE_SECONDS = 60.0
-"""How long a run may have no container that works before its turn ends."""
+"""How long a turn lasts whose run has no container that works, or that its server doesn't take."""
 SHORT_IDLE_SECONDS = 10.0
 """The same, while a namespace waits for its first load and has no run at all."""
 UNSEEN_SECONDS = 600.0
 """How long a turn lasts when no pass tells of its run; a pass that fails comes back within 300 s."""
-OFFER_SECONDS = 120.0
-"""How long a turn is kept for a server that has waited for it and has to be looked at first."""
 
 _Lines = dict[str, OrderedDict[Key, None]]
 """Who waits, by namespace; each line in the order of arrival."""
@@ -54,7 +52,7 @@ class _Turn:
         if self.stuck:
             return -math.inf
         if self.offered:
-            return self.began + min(OFFER_SECONDS, longest)
+            return self.began + idle
         end = self.began + longest
         return end if self.idle_since is None else min(end, self.idle_since + idle)
 
