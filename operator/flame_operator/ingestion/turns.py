@@ -184,7 +184,9 @@ class Turns:
         self._leave(key)
         ended = self._end()
         # Runs without a turn may start to work all at once: they must not take the turns of everybody else.
-        has_turn = not turn.is_over(now, self.longest, hurries=self.hurries) and (keeps or self._has_room(key.namespace))
+        has_turn = not turn.is_over(now, self.longest, hurries=self.hurries) and (
+            keeps or self._has_room(key.namespace)
+        )
         (self._turns if has_turn else self._overdue)[key] = turn
         if ended or before is None or has_turn != keeps or turn.works != before.works:
             self._give()

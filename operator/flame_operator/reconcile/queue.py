@@ -132,7 +132,7 @@ class WorkQueue:
     def _put(self, key: Key) -> None:
         if key not in self._queued:
             self._queued[key] = self._clock()
-            self._waiting.add(key)
+            self._waiting.add(key, self._queued[key])
             self._wake.set()
 
     def add_later(self, key: Key, delay: float) -> None:
@@ -182,15 +182,13 @@ class WorkQueue:
         """Take the next key that may be handled, if any."""
         busy = Counter(key.namespace for key in self._working)
         free = self._workers - len(self._working)
-
-        def may_run(namespace: str) -> bool:
-            return may_have_one_more(busy[namespace], free)
-
-        ahead = (key for key in self._ahead if key in self._queued and may_run(key.namespace))
+        ahead = (
+            one for one in self._ahead if one in self._queued and may_have_one_more(busy[one.namespace], free)
+        )
         if (key := next(ahead, None)) is not None:
             self._waiting.discard(key)
             self._usage.note(key.namespace, self._clock())
-        elif (key := self._waiting.pop(may_run, self._clock())) is None:
+        elif (key := self._waiting.pop(busy, free, self._clock())) is None:
             return None
         self._ahead.pop(key, None)
         del self._queued[key]

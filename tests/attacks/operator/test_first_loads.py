@@ -170,7 +170,9 @@ def test_runs_that_can_not_start_keep_a_namespace_from_nothing_but_many_more() -
     assert len(turns._overdue) <= RUNS_PER_TURN * TURNS
 
 
-@pytest.mark.parametrize(("doing", "at_most"), [("waiting", NO_NODE_SECONDS), ("starting", SHORT_IDLE_SECONDS)])
+@pytest.mark.parametrize(
+    ("doing", "at_most"), [("waiting", NO_NODE_SECONDS), ("starting", SHORT_IDLE_SECONDS)]
+)
 def test_a_newcomer_waits_for_no_pods_that_do_not_start(doing: Activity, at_most: float) -> None:
     """Ten namespaces took all turns at once, each for the minute in which its pods might have started."""
     clock, told, timers = Clock(), list[Key](), list[tuple[float, Callable[[], None]]]()
