@@ -170,7 +170,7 @@ class Factory:
     def pipeline(self) -> Pipeline:
         """Runs the Jobs that load docs."""
         loop = asyncio.get_running_loop()
-        turns = Turns(self.settings.ingestion_parallelism, self._add, loop.time, loop.call_later)
+        turns = Turns(self.settings.ingestion_parallelism, self._add_ahead, loop.time, loop.call_later)
         return Pipeline(self.api, self.cache, turns, self.diagnosis, self.metrics)
 
     @cached_property
@@ -267,6 +267,9 @@ class Factory:
 
     def _add(self, key: Key) -> None:
         self.queue.add(key)
+
+    def _add_ahead(self, key: Key) -> None:
+        self.queue.add_ahead(key)
 
     def _add_later(self, key: Key, seconds: float) -> None:
         asyncio.get_running_loop().call_later(seconds, self.queue.add, key)

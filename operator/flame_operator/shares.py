@@ -4,7 +4,7 @@ import heapq
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 RESERVE = 4
@@ -94,10 +94,13 @@ _Key = TypeVar("_Key", bound=Namespaced)
 
 
 class Line(Generic[_Key]):
-    """Keys that wait for a turn. The next one is of the namespace that has had the fewest of late.
+    """Keys that wait for a turn. Every other turn goes to the namespace that has had the fewest of late.
 
-    So whoever comes new waits for nobody who has been served all the time, however many these are. Among
-    equals, the namespace that has waited longest comes first; within a namespace, first come, first served.
+    So whoever comes new waits for nobody who has been served all the time, however many these are. The turns
+    between go to the namespace that has asked for the fewest of late, of those that hold no slot: whoever has
+    one key, which needs some turns one after the other, doesn't wait for those who bring many keys at once.
+    Among equals, the namespace that has waited longest comes first; within a namespace, first come, first
+    served. A namespace leaves slots free for others, see `may_have_one_more`.
 
     Args:
         usage: The turns of each namespace. Several lines may share it.
@@ -105,50 +108,98 @@ class Line(Generic[_Key]):
 
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
+        self._asked = Usage()
         self._keys: dict[str, OrderedDict[_Key, None]] = {}
-        self._order: list[tuple[float, int, str]] = []
-        self._numbers = itertools.count()
+        self._by_turns, self._by_wishes = _Order(usage), _Order(self._asked)
+        self._modest_is_next = False
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
-    def add(self, key: _Key) -> None:
+    def add(self, key: _Key, now: float) -> None:
         """Have a key wait, if it doesn't yet."""
-        if key.namespace not in self._keys:
-            self._keys[key.namespace] = OrderedDict()
-            self._enter(key.namespace)
-        keys = self._keys[key.namespace]
-        self._length += key not in keys
+        keys = self._keys.setdefault(key.namespace, OrderedDict())
+        if key in keys:
+            return
         keys[key] = None
+        self._length += 1
+        self._asked.note(key.namespace, now)
+        self._by_turns.add(key.namespace)
+        self._by_wishes.add(key.namespace)
 
     def discard(self, key: _Key) -> None:
         """Have a key wait no longer."""
         keys = self._keys.get(key.namespace)
         if keys is not None and key in keys:
-            del keys[key]
-            self._length -= 1
+            self._remove(key)
 
-    def pop(self, may_run: Callable[[str], bool], now: float) -> _Key | None:
-        """Take the next key of a namespace that `may_run`, and note its turn; None if there is none."""
-        passed_over = []
-        key: _Key | None = None
-        while key is None and self._order:
-            weight, number, namespace = heapq.heappop(self._order)
-            if not self._keys[namespace]:
-                del self._keys[namespace]
-            elif weight != self._usage.of(namespace):
-                self._enter(namespace)  # it has had turns of another line
-            elif not may_run(namespace):
-                passed_over.append((weight, number, namespace))
-            else:
-                key, _ = self._keys[namespace].popitem(last=False)
-                self._length -= 1
-                self._usage.note(namespace, now)
-                self._enter(namespace)
-        for entry in passed_over:
-            heapq.heappush(self._order, entry)
+    def pop(self, held: Mapping[str, int], free: int, now: float) -> _Key | None:
+        """Take the next key of a namespace that may have a slot, and note its turn; None if there is none.
+
+        Args:
+            held: How many slots each namespace holds.
+            free: How many slots nobody holds.
+            now: The time of a monotonic clock, in seconds.
+        """
+        namespace = self._modest(held) if self._modest_is_next and free > 0 else None
+        self._modest_is_next = namespace is None
+        if namespace is None:
+            namespace = self._by_turns.first(
+                self._waits, lambda one: may_have_one_more(held.get(one, 0), free)
+            )
+        if namespace is None:
+            return None
+        key = next(iter(self._keys[namespace]))
+        self._remove(key)
+        self._usage.note(namespace, now)
         return key
 
-    def _enter(self, namespace: str) -> None:
-        heapq.heappush(self._order, (self._usage.of(namespace), next(self._numbers), namespace))
+    def _modest(self, held: Mapping[str, int]) -> str | None:
+        """The namespace that has asked for the fewest; whoever holds a slot already is no newcomer."""
+        return self._by_wishes.first(self._waits, lambda one: not held.get(one))
+
+    def _waits(self, namespace: str) -> bool:
+        return namespace in self._keys
+
+    def _remove(self, key: _Key) -> None:
+        keys = self._keys[key.namespace]
+        del keys[key]
+        self._length -= 1
+        if not keys:
+            del self._keys[key.namespace]
+
+
+class _Order:
+    """Namespaces by their usage, the lowest first."""
+
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
+        self._heap: list[tuple[float, int, str]] = []
+        self._members: set[str] = set()
+        self._numbers = itertools.count()
+
+    def add(self, namespace: str) -> None:
+        if namespace not in self._members:
+            self._members.add(namespace)
+            self._push(namespace)
+
+    def first(self, waits: Callable[[str], bool], may_run: Callable[[str], bool]) -> str | None:
+        """The first that may run; those that no longer wait are forgotten."""
+        kept = []
+        found: str | None = None
+        while found is None and self._heap:
+            weight, number, namespace = heapq.heappop(self._heap)
+            if not waits(namespace):
+                self._members.remove(namespace)
+            elif weight != self._usage.of(namespace):
+                self._push(namespace)  # its usage has grown since
+            else:
+                kept.append((weight, number, namespace))
+                found = namespace if may_run(namespace) else None
+        for entry in kept:
+            heapq.heappush(self._heap, entry)
+        return found
+
+    def _push(self, namespace: str) -> None:
+        heapq.heappush(self._heap, (self._usage.of(namespace), next(self._numbers), namespace))

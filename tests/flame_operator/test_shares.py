@@ -1,4 +1,5 @@
 import math
+import random
 
 import pytest
 
@@ -70,28 +71,69 @@ def test_buckets_are_bounded() -> None:
 def line_of(*keys: Key, usage: Usage | None = None) -> Line[Key]:
     line: Line[Key] = Line(usage or Usage())
     for key in keys:
-        line.add(key)
+        line.add(key, 0)
     return line
 
 
 def popped(line: Line[Key], now: float = 0, blocked: str = "") -> str:
-    key = line.pop(lambda namespace: namespace != blocked, now)
+    key = line.pop({blocked: 100}, 8, now)
     return str(key) if key else ""
 
 
 def test_whoever_comes_new_waits_for_nobody_who_has_been_served_all_the_time() -> None:
     busy = [Key(f"busy-{number}", f"docs-{n}") for n in range(3) for number in range(100)]
     line = line_of(*busy)
-    for now in range(150):
+    for now in range(250):
         popped(line, now)
-    line.add(Key("new", "docs"))
-    assert popped(line, 150) == "new/docs"
-    assert len(line) == 150
+    line.add(Key("new", "docs"), 250)
+    assert "new/docs" in {popped(line, 250), popped(line, 250)}
+    assert len(line) == 49
 
 
 def test_namespaces_that_wait_take_turns() -> None:
-    line = line_of(Key("a", "1"), Key("a", "2"), Key("a", "3"), Key("b", "1"), Key("b", "2"))
-    assert [popped(line) for _ in range(6)] == ["a/1", "b/1", "a/2", "b/2", "a/3", ""]
+    line = line_of(*[Key(namespace, number) for namespace in "abc" for number in "12"])
+    assert [popped(line) for _ in range(7)] == ["a/1", "a/2", "b/1", "b/2", "c/1", "c/2", ""]
+    assert len(line) == 0
+
+
+def test_whoever_has_one_key_does_not_wait_for_those_who_bring_many() -> None:
+    """A new server needs eight passes, one after the other: each waited for a pass of each of them."""
+    line, others = line_of(*[Key(f"many-{n}", f"{m}") for n in range(100) for m in range(14)]), 0
+    for now in range(8):
+        line.add(Key("honest", "docs"), now)
+        while popped(line, now) != "honest/docs":
+            others += 1
+    assert others <= 8
+
+
+def test_those_who_bring_many_get_every_other_turn_all_the_same() -> None:
+    """Namespaces of one key come and come again, faster than all can be served."""
+    line, served = line_of(*[Key("many", f"{n}") for n in range(14)]), []
+    for now in range(200):
+        for number in range(3):
+            line.add(Key(f"one-{number}", "docs"), now)
+        served.append(popped(line, now))
+    assert served.index("many/13") <= 60
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_key_that_waits_is_popped_once(seed: int) -> None:
+    draw, line, waiting = random.Random(seed), line_of(), set[Key]()  # noqa: S311 - no secret
+    for now in range(2000):
+        key = Key(f"{draw.randrange(6)}", f"{draw.randrange(6)}")
+        blocked = f"{draw.randrange(6)}"
+        match draw.randrange(5):
+            case 0 | 1:
+                line.add(key, now)
+                waiting.add(key)
+            case 2:
+                line.discard(key)
+                waiting.discard(key)
+            case _:
+                found = line.pop({blocked: 100}, 8, now)
+                assert (found is None) == all(one.namespace == blocked for one in waiting)
+                waiting -= {found}
+        assert len(line) == len(waiting)
 
 
 def test_a_turn_counts_less_as_time_passes() -> None:
@@ -123,7 +165,7 @@ def test_a_key_waits_once_and_not_after_it_was_discarded() -> None:
     line.discard(Key("c", "1"))
     assert len(line) == 1
     assert [popped(line), popped(line)] == ["a/2", ""]
-    line.add(Key("a", "1"))
+    line.add(Key("a", "1"), 0)
     assert popped(line) == "a/1"
 
 

@@ -22,13 +22,13 @@ RUNS_PER_TURN = 2
 A namespace that has no run may always start one.
 """
 IDLE_SECONDS = 60.0
-"""How long a run may have no container that works before its turn ends."""
+"""How long a turn lasts whose run has no container that works, or that its server doesn't take."""
 SHORT_IDLE_SECONDS = 10.0
 """The same, while a namespace waits for its first load and has no run at all."""
+NO_NODE_SECONDS = 3.0
+"""The same then, of a run whose pod has no node yet: a scheduler needs far less."""
 UNSEEN_SECONDS = 600.0
 """How long a turn lasts when no pass tells of its run; a pass that fails comes back within 300 s."""
-OFFER_SECONDS = 120.0
-"""How long a turn is kept for a server that has waited for it and has to be looked at first."""
 
 _Lines = dict[str, OrderedDict[Key, None]]
 """Who waits, by namespace; each line in the order of arrival."""
@@ -43,23 +43,26 @@ class _Turn:
     idle_since: float | None = None
     offered: bool = False
     """Whether the server hasn't taken it yet."""
-    stuck: bool = False
+    activity: Activity = "waiting"
 
     @property
     def works(self) -> bool:
-        return self.idle_since is None and not self.stuck
+        return self.activity == "working"
 
-    def ends(self, longest: float, idle: float) -> float:
-        """When it is over, if nothing else happens; it may last so long, and be idle for so long."""
-        if self.stuck:
+    def ends(self, longest: float, *, hurries: bool) -> float:
+        """When it is over, if nothing else happens: it may last so long, and less if somebody is in a hurry."""
+        if self.activity == "stuck":
             return -math.inf
+        idle = SHORT_IDLE_SECONDS if hurries else IDLE_SECONDS
         if self.offered:
-            return self.began + min(OFFER_SECONDS, longest)
+            return self.began + idle
+        if hurries and self.activity == "waiting":
+            idle = NO_NODE_SECONDS
         end = self.began + longest
         return end if self.idle_since is None else min(end, self.idle_since + idle)
 
-    def is_over(self, now: float, longest: float, idle: float) -> bool:
-        return now > self.ends(longest, idle)
+    def is_over(self, now: float, longest: float, *, hurries: bool) -> bool:
+        return now > self.ends(longest, hurries=hurries)
 
     def is_unseen(self, now: float) -> bool:
         return now - self.seen > UNSEEN_SECONDS
@@ -73,7 +76,7 @@ class Turns:
     waited longest since it last got a turn; within it, first come, first served. Every fourth turn goes to
     the namespace that has waited longest, whatever it has, so that nobody waits for ever.
 
-    A turn ends with the run, and before that when the run's pod doesn't work for `idle` seconds, can't start,
+    A turn ends with the run, and before that when the run's pod doesn't work for a while, can't start,
     or takes too long: `LONGEST_SECONDS`, or less if not all who wait for a first load would get a turn within
     that time. A run that has lost its turn goes on. It counts for its namespace when turns are given, and has
     a turn again if its pod works after all and a turn is free. Runs that work are bounded, with a
@@ -128,14 +131,14 @@ class Turns:
         return max(SHORTEST_SECONDS, LONGEST_SECONDS * min(1.0, self._most / max(1, len(self._firsts))))
 
     @property
-    def idle(self) -> float:
-        """How long a run may have no container that works, in seconds, as those wait that wait now.
+    def hurries(self) -> bool:
+        """Whether a namespace waits for its first load that has no run at all.
 
-        A pod that doesn't work costs nobody anything. So a namespace that has no run needn't wait for pods of
-        others that don't start; whose pods do start later has a turn again.
+        A pod that doesn't work costs nobody anything. So such a namespace needn't wait for pods of others that
+        don't start; whose pods do start later has a turn again.
         """
         have = {key.namespace for key in (*self._turns, *self._overdue)} if self._firsts else set()
-        return SHORT_IDLE_SECONDS if self._firsts.keys() - have else IDLE_SECONDS
+        return bool(self._firsts.keys() - have)
 
     def take(self, key: Key, *, first: bool = False) -> bool:
         """Take a turn for a new run, or else wait in line: then `on_turn` is called when it comes.
@@ -176,12 +179,14 @@ class Turns:
             began=now - max(0.0, seconds),
             seen=now,
             idle_since=None if activity == "working" else idle_since,
-            stuck=activity == "stuck",
+            activity=activity,
         )
         self._leave(key)
         ended = self._end()
         # Runs without a turn may start to work all at once: they must not take the turns of everybody else.
-        has_turn = not turn.is_over(now, self.longest, self.idle) and (keeps or self._has_room(key.namespace))
+        has_turn = not turn.is_over(now, self.longest, hurries=self.hurries) and (
+            keeps or self._has_room(key.namespace)
+        )
         (self._turns if has_turn else self._overdue)[key] = turn
         if ended or before is None or has_turn != keeps or turn.works != before.works:
             self._give()
@@ -219,8 +224,8 @@ class Turns:
         """Look again when the next turn is over, if somebody waits for it."""
         if self._wakes or self._call_later is None or not self._since or not self._turns:
             return
-        longest, idle = self.longest, self.idle
-        end = min(turn.ends(longest, idle) for turn in self._turns.values())
+        longest, hurries = self.longest, self.hurries
+        end = min(turn.ends(longest, hurries=hurries) for turn in self._turns.values())
         self._wakes = True
         self._call_later(max(1.0, end - self._clock() + 0.1), self._woken)
 
@@ -230,11 +235,11 @@ class Turns:
 
     def _end(self) -> bool:
         """End turns that are over; returns whether any was."""
-        now, longest, idle = self._clock(), self.longest, self.idle
+        now, longest, hurries = self._clock(), self.longest, self.hurries
         over = [
             key
             for key, turn in self._turns.items()
-            if turn.is_over(now, longest, idle) or turn.is_unseen(now)
+            if turn.is_over(now, longest, hurries=hurries) or turn.is_unseen(now)
         ]
         for key in over:
             turn = self._turns.pop(key)

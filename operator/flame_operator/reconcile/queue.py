@@ -76,7 +76,10 @@ class WorkQueue:
         self._call_later = call_later
         self._jitter = jitter
         self._clock = clock
-        self._waiting: Line[Key] = Line(Usage())
+        self._usage = Usage()
+        self._waiting: Line[Key] = Line(self._usage)
+        # Those of them that go before all others.
+        self._ahead: dict[Key, None] = {}
         # Since when each key has waited. A dict keeps their order, so the first key has waited longest.
         self._queued: dict[Key, float] = {}
         self._working: set[Key] = set()
@@ -118,10 +121,18 @@ class WorkQueue:
         else:
             self._put(key)
 
+    def add_ahead(self, key: Key) -> None:
+        """Have a key handled before all others that wait: what others wait for too is held for it meanwhile.
+
+        The caller sees to it that there are few at once, and no namespace has more than its share of them.
+        """
+        self._ahead[key] = None
+        self.add(key)
+
     def _put(self, key: Key) -> None:
         if key not in self._queued:
             self._queued[key] = self._clock()
-            self._waiting.add(key)
+            self._waiting.add(key, self._queued[key])
             self._wake.set()
 
     def add_later(self, key: Key, delay: float) -> None:
@@ -171,9 +182,15 @@ class WorkQueue:
         """Take the next key that may be handled, if any."""
         busy = Counter(key.namespace for key in self._working)
         free = self._workers - len(self._working)
-        key = self._waiting.pop(lambda namespace: may_have_one_more(busy[namespace], free), self._clock())
-        if key is None:
+        ahead = (
+            one for one in self._ahead if one in self._queued and may_have_one_more(busy[one.namespace], free)
+        )
+        if (key := next(ahead, None)) is not None:
+            self._waiting.discard(key)
+            self._usage.note(key.namespace, self._clock())
+        elif (key := self._waiting.pop(busy, free, self._clock())) is None:
             return None
+        self._ahead.pop(key, None)
         del self._queued[key]
         self._working.add(key)
         self._pauses.begun(key)

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 import structlog
 
 from flame_operator.resource.kinds import Key
-from flame_operator.shares import Buckets, Line, Usage, may_have_one_more
+from flame_operator.shares import Buckets, Line, Usage
 from flame_operator.verification.verdict import Finding, Target, Verdict
 
 log = structlog.get_logger(__name__)
@@ -179,7 +179,7 @@ class Verifier:
         free, now = self._concurrency - self._running.total(), asyncio.get_running_loop().time()
         lanes = (self._fresh, self._routine)
         for lane in lanes if self._fresh_in_a_row < FRESH_IN_A_ROW else reversed(lanes):
-            key = lane.pop(lambda namespace: may_have_one_more(self._running[namespace], free), now)
+            key = lane.pop(self._running, free, now)
             if key is not None:
                 self._fresh_in_a_row = self._fresh_in_a_row + 1 if lane is self._fresh else 0
                 return key
@@ -244,9 +244,10 @@ class Verifier:
 
     def _due(self, key: Key, server: _Server, lane: Line[Key]) -> None:
         server.timer = None
-        if lane is self._fresh and not self._tokens.take(key.namespace, asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        if lane is self._fresh and not self._tokens.take(key.namespace, now):
             lane = self._routine
-        lane.add(key)
+        lane.add(key, now)
         self._wake.set()
 
     def _forget_turn(self, key: Key, server: _Server) -> None:

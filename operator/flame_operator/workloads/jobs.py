@@ -26,7 +26,7 @@ LINGER_SECONDS = 60.0
 """How long a pod may go on after its last step has ended: containers of others may never end."""
 ENDING = "It is about to end."
 _ENDS = ("Complete", "Failed")
-Activity = Literal["working", "starting", "stuck"]
+Activity = Literal["working", "starting", "waiting", "stuck"]
 """Whether a container of a run works, will soon, or can't unless somebody does something."""
 Failure = Literal["", "User", "World", "Internal", "Held"]
 _KINDS: dict[str, Failure] = {"user": "User", "world": "World", "held": "Held", "internal": "Internal"}
@@ -173,11 +173,17 @@ def progress(job: Manifest, pods: Iterable[Manifest], cause: Cause | None = None
 
 
 def activity(job: Manifest, pods: Iterable[Manifest]) -> Activity:
-    """What a Job's pods are doing: whether they cost anybody anything, and whether they will."""
+    """What a Job's pods are doing: whether they cost anybody anything, and whether they will.
+
+    One that is `starting` has a node, one that is `waiting` has none yet, and one that is `stuck` gets none, no
+    image, or nothing to mount.
+    """
     found = newest_first(pods)
     if any(at(one, "state", "running") is not None for pod in found for one in _own(job, pod).values()):
         return "working"
-    return "stuck" if waits_for_others(found[:1]) else "starting"
+    if waits_for_others(found[:1]):
+        return "stuck"
+    return "starting" if any(at(pod, "spec", "nodeName") or statuses(pod) for pod in found[:1]) else "waiting"
 
 
 def _error(result: dict[str, Any]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from flame_operator.ingestion.turns import IDLE_SECONDS, LONGEST_SECONDS, OFFER_SECONDS, UNSEEN_SECONDS, Turns
+from flame_operator.ingestion.turns import IDLE_SECONDS, LONGEST_SECONDS, UNSEEN_SECONDS, Turns
 from flame_operator.resource.kinds import Key
 from flame_operator.workloads.jobs import Activity
 from tests.support.operator.fake_time import Clock
@@ -127,7 +127,7 @@ def test_a_turn_that_is_never_taken_goes_on(asks_again: bool) -> None:
     turns.take(Key("b", "never comes"))
     turns.take(Key("c", "1"))
     turns.release(Key("a", "1"))
-    clock.now += OFFER_SECONDS + 1
+    clock.now += IDLE_SECONDS + 1
     assert turns.take(Key("c", "1"))
     if asks_again:
         assert not turns.take(Key("b", "never comes"))
@@ -186,7 +186,7 @@ def test_never_more_turns_than_there_are_and_never_one_that_lasts() -> None:
                     turns.take(key)
                 elif draw.random() < 0.9:
                     turns.going(key, seconds=0, activity="starting")
-            assert waits <= 11 * (OFFER_SECONDS + IDLE_SECONDS + 60)
+            assert waits <= 11 * (2 * IDLE_SECONDS + 60)
 
 
 def test_a_run_that_follows_a_run_waits_like_everybody_elses() -> None:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from flame_operator.ingestion.turns import (
-    IDLE_SECONDS,
     LONGEST_SECONDS,
+    NO_NODE_SECONDS,
     RUNS_PER_TURN,
     SHORT_IDLE_SECONDS,
     SHORTEST_SECONDS,
     Turns,
 )
 from flame_operator.resource.kinds import Key
+from flame_operator.workloads.jobs import Activity
 from tests.support.operator.fake_time import Clock
 
 HONEST = Key("honest", "docs-0")
@@ -169,7 +170,10 @@ def test_runs_that_can_not_start_keep_a_namespace_from_nothing_but_many_more() -
     assert len(turns._overdue) <= RUNS_PER_TURN * TURNS
 
 
-def test_a_newcomer_waits_for_no_pods_that_do_not_start() -> None:
+@pytest.mark.parametrize(
+    ("doing", "at_most"), [("waiting", NO_NODE_SECONDS), ("starting", SHORT_IDLE_SECONDS)]
+)
+def test_a_newcomer_waits_for_no_pods_that_do_not_start(doing: Activity, at_most: float) -> None:
     """Ten namespaces took all turns at once, each for the minute in which its pods might have started."""
     clock, told, timers = Clock(), list[Key](), list[tuple[float, Callable[[], None]]]()
 
@@ -179,13 +183,13 @@ def test_a_newcomer_waits_for_no_pods_that_do_not_start() -> None:
     turns = Turns(TURNS, told.append, clock, call_later)
     for key in [Key(f"evil-{n}", "docs") for n in range(TURNS)]:
         assert turns.take(key, first=True)
-        turns.going(key, seconds=0, activity="starting")
+        turns.going(key, seconds=0, activity=doing)
     clock.now = 2
     assert not turns.take(HONEST, first=True)
     ((clock.now, wake),) = timers
     wake()
-    assert clock.now <= SHORT_IDLE_SECONDS + 2
+    assert clock.now <= at_most + 2
     assert told == [HONEST]
     assert turns.take(HONEST, first=True)
     # Nobody waits any more who has no run: pods have their minute again.
-    assert turns.idle == IDLE_SECONDS
+    assert not turns.hurries

@@ -100,6 +100,31 @@ async def test_sixteen_slow_passes_of_one_namespace_leave_workers_for_others() -
         await task
 
 
+@virtually
+async def test_whoever_has_a_turn_to_load_waits_for_no_pass_of_others() -> None:
+    """A hundred namespaces kept the turns that they were given until their own passes came: a minute each."""
+    order: list[str] = []
+
+    async def work(key: Key) -> None:
+        await asyncio.sleep(1)
+        order.append(str(key))
+
+    queue = WorkQueue(work, workers=1)
+    for number in range(100):
+        queue.add(Key(f"evil-{number}", "a"))
+        queue.add(Key(f"evil-{number}", "b"))
+    queue.add_ahead(Key("evil-99", "b"))
+    queue.add_ahead(HONEST)
+    task = asyncio.create_task(queue.run())
+    await asyncio.sleep(4.5)
+    assert order[:2] == ["evil-99/b", str(HONEST)]
+    queue.add_ahead(Key("evil-99", "b"))
+    queue.stop()
+    await task
+    assert order[5] == "evil-99/b"
+    assert len(order) == 202
+
+
 class Town:
     """A queue, with tenants who edit their resources all the time.
 

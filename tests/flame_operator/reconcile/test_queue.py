@@ -124,8 +124,8 @@ async def test_a_namespace_with_a_thousand_keys_delays_no_other() -> None:
             queue.add(Key("big", str(number)))
         queue.add(C)
         await settle()
-        await work.end(Key("big", "0"))
-        await work.end(Key("big", "1") if Key("big", "1") in work.running else C)
+        for _ in range(2):
+            await work.end(next(iter(work.running)))
         assert C in work.begun[:3]
 
 

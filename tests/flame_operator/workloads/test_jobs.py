@@ -131,8 +131,10 @@ def test_a_crash_is_told_with_its_last_words() -> None:
         (pod(runs("mesh-proxy"), ended("publish"), init=DONE), ENDING, "starting"),
         (pod(init=(ended("fetch", 1, FAILED),)), "Trying again: There is no branch nightly.", "starting"),
         (pod(waiting("ErrImagePull", name="publish")), "Its pod is starting.", "stuck"),
+        (pod(), "Its pod is starting.", "waiting"),
+        ({**pod(), "spec": {"nodeName": "node-1"}}, "Its pod is starting.", "starting"),
     ],
-    ids=["first", "second", "third", "native-sidecar", "sidecar-left", "retry", "stuck"],
+    ids=["first", "second", "third", "native-sidecar", "sidecar-left", "retry", "stuck", "no-node", "node"],
 )
 def test_progress_counts_only_own_steps(one: Manifest, said: str, doing: str) -> None:
     assert progress(job(), [one]) == said

@@ -14,6 +14,10 @@ from tests.support.operator.evil_pod import ATTACKS
 
 MERGE = "application/merge-patch+json"
 OURS = {"labelSelector": "app.kubernetes.io/managed-by=flame-operator"}
+NO_NODE = {
+    "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+    "message": "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
+}  # fmt: skip
 RESULT = json.dumps({"step": "publish", "collection": "flame-docs__1", "documents": 2, "chunks": 9})
 
 
@@ -49,7 +53,7 @@ class Kubelet:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(group, DEPLOYMENT, self._start_pods))
-            group.create_task(self._follow(group, JOB, self._load))
+            group.create_task(self._follow(group, JOB, self._run))
 
     async def _follow(
         self, group: asyncio.TaskGroup, kind: Kind, work: Callable[[Manifest], Awaitable[None]]
@@ -57,7 +61,8 @@ class Kubelet:
         async for event in self.client.watch(kind.path(), query=OURS):
             body = event["object"]
             work_of = (f"{kind.kind} {body['metadata'].get('generation')}", key_of(body))
-            if event["type"] != "DELETED" and kind_of(key_of(body)) and work_of not in self._begun:
+            known = kind is JOB or kind_of(key_of(body))
+            if event["type"] != "DELETED" and known and work_of not in self._begun:
                 self._begun.add(work_of)
                 group.create_task(self._do(work, body))
 
@@ -83,9 +88,15 @@ class Kubelet:
         }
         await self._patch(DEPLOYMENT, key, status)
 
-    async def _load(self, job: Manifest) -> None:
+    async def _run(self, job: Manifest) -> None:
+        pod = await self.client.send("POST", POD.path(key_of(job).namespace), _pod_of(job))
+        if kind_of(key_of(job)) == "honest":
+            await self._load(job, pod)
+        else:
+            await self._patch(POD, key_of(pod), {"phase": "Pending", "conditions": [NO_NODE]})
+
+    async def _load(self, job: Manifest, pod: Manifest) -> None:
         key, began = key_of(job), utc_now()
-        pod = await self.client.send("POST", POD.path(key.namespace), _pod_of(job))
         step = pod["spec"]["containers"][-1]
         container = {"name": step["name"], "image": step["image"], "imageID": "", "restartCount": 0}
         runs = {**container, "ready": True, "state": {"running": {"startedAt": began}}}
