@@ -46,6 +46,7 @@ _OWN: dict[str, Any] = {
         "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     },
     "openshift": {"properties": {"enabled": {"type": "boolean"}}},
+    "httpIssuers": {"properties": {"enabled": {"type": "boolean"}}},
     "dnsPorts": {
         "type": "array",
         "minItems": 1,

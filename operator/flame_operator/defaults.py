@@ -15,6 +15,7 @@ def defaults_of(settings: Settings) -> Defaults:
         cluster_domain=settings.cluster_domain,
         dns_ports=settings.dns_ports,
         fixed_users=settings.fixed_users,
+        http_issuers=settings.http_issuers,
         pod_template=PodTemplate(labels=settings.pod_labels, annotations=settings.pod_annotations),
         egress=Egress(proxy=_proxy(settings), ca_bundle_config_map_ref=_ca_bundle(settings)),
     )

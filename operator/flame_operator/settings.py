@@ -131,6 +131,8 @@ class Settings(BaseSettings):
         Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
     ] = "cluster.local"
     """The domain of the cluster's DNS names, as in `docs.default.svc.cluster.local`."""
+    http_issuers: bool = False
+    """Whether OIDC issuers that are Services of the cluster may be asked over plain HTTP."""
     http_routes: bool = False
     """Whether to make HTTPRoutes; needs the Gateway API in the cluster, and permission to write them."""
     service_monitors: bool = False

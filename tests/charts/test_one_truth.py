@@ -22,7 +22,7 @@ from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.run import Run
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server, parse_server
-from flame_operator.resource.unions import loads_docs, managed_qdrant
+from flame_operator.resource.unions import loads_docs, managed_qdrant, oidc
 from tests.support.charts.chart_specs import chart_specs
 from tests.support.charts.helm_cli import SERVER_CHART, render
 from tests.support.charts.object_comparison import comparable, differences
@@ -50,6 +50,8 @@ def _mode(spec: dict[str, Any]) -> str:
 def values_of(server: Server, spec: dict[str, Any]) -> dict[str, Any]:
     """The chart's values for a resource."""
     values = {"fullnameOverride": server.key.name, "mode": _mode(spec), **spec}
+    if (issuer := oidc(server)) and issuer.issuer.startswith("http:"):
+        values["httpIssuers"] = {"enabled": True}
     secrets: dict[str, Any] = {}
     if server.spec.auth.type == "Bearer" and not (
         server.spec.auth.bearer and server.spec.auth.bearer.token_secret_ref

@@ -28,6 +28,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"eventsPerSecond": 0}, "eventsPerSecond"),
     ({"rolloutParallelism": 0}, "rolloutParallelism"),
     ({"clusterDomain": "Cluster.local"}, "clusterDomain"),
+    ({"httpIssuers": {"enabled": "perhaps"}}, "httpIssuers/enabled"),
     ({"httpRoutes": {"enabled": "perhaps"}}, "httpRoutes/enabled"),
     ({"crds": {"enabled": "perhaps"}}, "crds/enabled"),
     ({"rbac": {"aggregated": True}}, "aggregated"),

@@ -188,6 +188,8 @@ annotations:
   value: {{ .Values.eventsPerSecond | quote }}
 - name: FLAME_OPERATOR_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
+- name: FLAME_OPERATOR_HTTP_ISSUERS
+  value: {{ .Values.httpIssuers.enabled | quote }}
 - name: FLAME_OPERATOR_HTTP_ROUTES
   value: {{ .Values.httpRoutes.enabled | quote }}
 - name: FLAME_OPERATOR_SERVICE_MONITORS

@@ -121,6 +121,19 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- if and (eq $auth.type "OIDC") (not $auth.oidc) }}
 - auth.type OIDC needs the field oidc with issuer and audience
 {{- end }}
+{{- $issuer := dig "oidc" "issuer" "" $auth }}
+{{- if hasPrefix "http://" $issuer }}
+{{- if not (regexMatch "^http://([-a-z0-9]+[.]){2}svc([.][-a-z0-9]+)*(:[0-9]{1,5})?(/.*)?$" $issuer) }}
+- an issuer without https:// must be a Service of the cluster, written http://NAME.NAMESPACE.svc; correct the name, or use https://
+{{- else if not .root.Values.operator.enabled }}
+{{- $host := (include "flame-mcp-server.url" $issuer | fromJson).host }}
+{{- if not .root.Values.httpIssuers.enabled }}
+- auth.oidc.issuer starts with http://, which nobody has allowed; use https://, or set httpIssuers.enabled to true
+{{- else if not (or (hasSuffix ".svc" $host) (hasSuffix (printf ".svc.%s" .root.Values.clusterDomain) $host)) }}
+- auth.oidc.issuer {{ $host }} is no Service of this cluster, whose names end with .svc or .svc.{{ .root.Values.clusterDomain }}; an issuer elsewhere needs https://
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (ne $auth.type "OIDC") (hasKey $auth "oidc") }}
 - auth.oidc is for type OIDC only; set auth.type to OIDC, or remove oidc
 {{- end }}

@@ -35,6 +35,9 @@
 {{- end }}
 {{- if eq $spec.auth.type "OIDC" }}
 {{- $_ := set $data "AUTH_OIDC_ISSUER" $spec.auth.oidc.issuer }}
+{{- if hasPrefix "http://" $spec.auth.oidc.issuer }}
+{{- $_ := set $data "AUTH_OIDC_ALLOW_HTTP" "true" }}
+{{- end }}
 {{- $_ := set $data "AUTH_OIDC_AUDIENCE" $spec.auth.oidc.audience }}
 {{- with $spec.auth.oidc.requiredScopes }}
 {{- $_ := set $data "AUTH_OIDC_REQUIRED_SCOPES" (join " " .) }}

@@ -27,6 +27,8 @@ class Defaults:
     """Labels and annotations of all servers' pods; those of a spec win."""
     fixed_users: bool = True
     """Whether pods name the users of their images. OpenShift assigns them, and refuses pods that name one."""
+    http_issuers: bool = False
+    """Whether OIDC issuers that are Services of the cluster may be asked over plain HTTP."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False
