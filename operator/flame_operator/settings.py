@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     """The ConfigMap in each server's namespace with certificates (PEM) that its pods trust as well."""
     ca_bundle_key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")] = "ca.crt"
     """The key in that ConfigMap."""
+    child_labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Labels of all children, as JSON; a spec's `metadata.labels` win."""
+    child_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Annotations of all children, as JSON; a spec's `metadata.annotations` win."""
     pod_labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
     """Labels of all servers' pods, as JSON; a spec's `podTemplate.labels` win."""
     pod_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)

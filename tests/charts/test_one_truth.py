@@ -64,7 +64,9 @@ def values_of(server: Server, spec: dict[str, Any]) -> dict[str, Any]:
 
 def of_operator(server: Server) -> list[Manifest]:
     """All that the operator makes of a resource; runs on a schedule are the CronJobs that a chart has."""
-    found = list(desired_children(server, DEFAULTS, WITHOUT_CLUSTER))
+    # Volume claims as they are where a StatefulSet exists: a chart can't know, and mustn't change them.
+    facts = replace(WITHOUT_CLUSTER, claim_metadata={})
+    found = list(desired_children(server, DEFAULTS, facts))
     ingestion, managed = server.spec.ingestion, managed_qdrant(server)
     load = job(server, DEFAULTS, Run("ingest", "", ""))
     if loads_docs(server) and not (ingestion and ingestion.suspend):
@@ -90,8 +92,8 @@ def of_operator(server: Server) -> list[Manifest]:
 
 def _on_schedule(job: Manifest, name: str, **fields: Any) -> Manifest:  # noqa: ANN401 - JSON values
     metadata = {**job["metadata"], "name": name}
-    labels = {"metadata": {"labels": metadata["labels"]}, "spec": job["spec"]}
-    fields |= {"concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 1800, "jobTemplate": labels}
+    template = {"metadata": {name: metadata[name] for name in ("labels", "annotations")}, "spec": job["spec"]}
+    fields |= {"concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 1800, "jobTemplate": template}
     return {**job, "kind": "CronJob", "metadata": metadata, "spec": fields}
 
 

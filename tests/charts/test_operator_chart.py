@@ -167,6 +167,8 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
         "eventsPerSecond": 2.5,
         "dnsPorts": "[1053,53]",
         "openshift.enabled": "true",
+        "server.labels": '{"team":"games"}',
+        "server.annotations": '{"a/b":"{\\"c\\": 1}"}',
         "server.podLabels": '{"sidecar.istio.io/inject":"false"}',
         "server.podAnnotations": '{"a/b":"{\\"c\\": 1}"}',
         "server.egress": '{"proxy":{"http":"http://p:1","https":"http://p:2","noProxy":["a",".b"]},'

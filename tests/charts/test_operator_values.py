@@ -37,6 +37,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"server": {"egress": {"proxy": {"https": "proxy:3128"}}}}, "server/egress/proxy/https"),
     ({"server": {"egress": {"proxy": {"noProxy": ["*"]}}}}, "server/egress/proxy/noProxy/0"),
     ({"server": {"egress": {"caBundleConfigMapRef": {"name": "CA"}}}}, "caBundleConfigMapRef/name"),
+    ({"server": {"labels": {"team": "two words"}}}, "server/labels/team"),
+    ({"server": {"annotations": {"a": "ü"}}}, "server/annotations/a"),
     ({"server": {"podLabels": {"team": "two words"}}}, "server/podLabels/team"),
     ({"server": {"podAnnotations": {"a": "ü"}}}, "server/podAnnotations/a"),
     ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets/0/name"),
@@ -77,6 +79,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "commonLabels must not set app.kubernetes.io/name",
     ),
     ({"podLabels": {"app.kubernetes.io/instance": "mine"}}, "podLabels must not set app.kubernetes.io/inst"),
+    (
+        {"server": {"labels": {"app.kubernetes.io/name": "mine"}}},
+        "server.labels must not set app.kubernetes.io/name",
+    ),
+    (
+        {"server": {"annotations": {"flamemcp.dev/task": "mine"}}},
+        "server.annotations must not set flamemcp.dev/task",
+    ),
     (
         {"server": {"podLabels": {"app.kubernetes.io/name": "mine"}}},
         "server.podLabels must not set app.kubernetes.io/name",

@@ -138,6 +138,14 @@ annotations:
   value: {{ $.Values.server.egress.caBundleConfigMapRef.key | quote }}
 {{- end }}
 {{- end }}
+{{- with .Values.server.labels }}
+- name: FLAME_OPERATOR_CHILD_LABELS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with .Values.server.annotations }}
+- name: FLAME_OPERATOR_CHILD_ANNOTATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
 {{- with .Values.server.podLabels }}
 - name: FLAME_OPERATOR_POD_LABELS
   value: {{ toJson . | quote }}

@@ -193,14 +193,17 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $name, $_ := dig "podTemplate" "labels" dict .spec }}
+{{- $spec := .spec }}
+{{- range $field := list "metadata" "podTemplate" }}
+{{- range $name, $_ := dig $field "labels" dict $spec }}
 {{- if or (regexMatch "^(app[.]kubernetes[.]io|([a-z.]+[.])?flamemcp[.]dev|helm[.]sh|azure[.]workload[.]identity|(batch|apps|statefulset)[.]kubernetes[.]io)/" $name) (has $name (list "pod-template-hash" "controller-revision-hash" "job-name" "controller-uid")) }}
-- label {{ $name }}: podTemplate.labels must leave alone what the operator and Kubernetes set: app.kubernetes.io/, flamemcp.dev/, helm.sh/, azure.workload.identity/, batch.kubernetes.io/, apps.kubernetes.io/ and statefulset.kubernetes.io/ with any name, pod-template-hash, controller-revision-hash, job-name and controller-uid; use another name
+- {{ $field }}, label {{ $name }}: labels must leave alone what the operator and Kubernetes set: app.kubernetes.io/, flamemcp.dev/, helm.sh/, azure.workload.identity/, batch.kubernetes.io/, apps.kubernetes.io/ and statefulset.kubernetes.io/ with any name, pod-template-hash, controller-revision-hash, job-name and controller-uid; use another name
 {{- end }}
 {{- end }}
-{{- range $name, $_ := dig "podTemplate" "annotations" dict .spec }}
+{{- range $name, $_ := dig $field "annotations" dict $spec }}
 {{- if regexMatch "^(([a-z.]+[.])?flamemcp[.]dev|kubectl[.]kubernetes[.]io|helm[.]sh|azure[.]workload[.]identity)/" $name }}
-- annotation {{ $name }}: podTemplate.annotations that start with flamemcp.dev/, kubectl.kubernetes.io/, helm.sh/ or azure.workload.identity/ are set by the operator or by tools; use another name
+- {{ $field }}, annotation {{ $name }}: annotations that start with flamemcp.dev/, kubectl.kubernetes.io/, helm.sh/ or azure.workload.identity/ are set by the operator or by tools; use another name
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $urls := concat (include "flame-mcp-server.sourceUrls" .spec | fromJsonArray) (include "flame-mcp-server.urlsIfAny" .spec | fromJsonArray) }}

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flame_operator.desired.inputs import Defaults
 from flame_operator.errors import InvalidSpec
 from flame_operator.resource.server import Server
+from flame_operator.resource.spec.workload import Metadata
 from flame_operator.resource.unions import oidc
 
 
@@ -23,12 +24,18 @@ def with_defaults(server: Server, defaults: Defaults) -> Server:
             "ca_bundle_config_map_ref": given.ca_bundle_config_map_ref or default.ca_bundle_config_map_ref,
         }
     )
-    own, shared = server.spec.pod_template, defaults.pod_template
-    template = own.model_copy(
+    changed = {
+        "egress": egress,
+        "metadata": _merged(server.spec.metadata, defaults.metadata),
+        "pod_template": _merged(server.spec.pod_template, defaults.pod_template),
+    }
+    return replace(server, spec=server.spec.model_copy(update=changed))
+
+
+def _merged(own: Metadata, shared: Metadata) -> Metadata:
+    return own.model_copy(
         update={"labels": shared.labels | own.labels, "annotations": shared.annotations | own.annotations}
     )
-    changed = {"egress": egress, "pod_template": template}
-    return replace(server, spec=server.spec.model_copy(update=changed))
 
 
 def _check_issuer(server: Server, defaults: Defaults) -> None:
