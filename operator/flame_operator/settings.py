@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     """
     operator_class: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
     """Which resources to handle: those with this `spec.operatorClass`; empty for those without one."""
+    namespace_selector: Annotated[str, Field(max_length=20_000, pattern=r"^[-A-Za-z0-9._/=!,() ]*$")] = ""
+    """The label selector of the namespaces to handle, as in `kubectl get -l`; empty means all."""
     exclude_namespaces: Annotated[
         tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=1000)
     ] = ()

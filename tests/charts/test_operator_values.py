@@ -17,6 +17,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": {"digest": "latest"}}, "image/digest"),
     ({"image": {"registry": "example.com"}}, "registry"),
     ({"watchNamespaces": ["UPPER"]}, "watchNamespaces/0"),
+    ({"namespaceSelector": {"matchLabels": {"team": "two words"}}}, "namespaceSelector/matchLabels/team"),
+    ({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "matchExpressions/0"),
+    (
+        {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}},
+        "matchExpressions/0/values",
+    ),
     ({"excludeNamespaces": ["UPPER"]}, "excludeNamespaces/0"),
     ({"operatorClass": "Blue"}, "operatorClass"),
     ({"identity": "two words"}, "identity"),
@@ -73,6 +79,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"keepServers": "yes"}, "keepServers"),
     # By the chart: values that are wrong together.
     ({"watchNamespaces": ["a"], "excludeNamespaces": ["b"]}, "leave them out of watchNamespaces instead"),
+    (
+        {"watchNamespaces": ["a"], "namespaceSelector": {"matchLabels": {"a": "b"}}},
+        "namespaceSelector is for an operator that may see all namespaces",
+    ),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
     (
         {"commonLabels": {"app.kubernetes.io/name": "mine"}},

@@ -106,6 +106,22 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* A label selector as `kubectl get -l` takes it; empty if it selects everything. */}}
+{{- define "flame-mcp-operator.selector" -}}
+{{- $terms := list }}
+{{- range $name, $value := .matchLabels }}
+{{- $terms = append $terms (printf "%s=%s" $name $value) }}
+{{- end }}
+{{- range .matchExpressions }}
+{{- if has .operator (list "In" "NotIn") }}
+{{- $terms = append $terms (printf "%s %s (%s)" .key (lower .operator) (join "," .values)) }}
+{{- else }}
+{{- $terms = append $terms (printf "%s%s" (eq .operator "Exists" | ternary "" "!") .key) }}
+{{- end }}
+{{- end }}
+{{- join "," $terms }}
+{{- end }}
+
 {{/* The operator's settings, as environment variables. */}}
 {{- define "flame-mcp-operator.env" -}}
 - name: FLAME_OPERATOR_SERVER_IMAGE
@@ -174,6 +190,10 @@ annotations:
   value: {{ include "flame-mcp-operator.fullname" . | quote }}
 {{- with .Values.operatorClass }}
 - name: FLAME_OPERATOR_OPERATOR_CLASS
+  value: {{ . | quote }}
+{{- end }}
+{{- with include "flame-mcp-operator.selector" .Values.namespaceSelector }}
+- name: FLAME_OPERATOR_NAMESPACE_SELECTOR
   value: {{ . | quote }}
 {{- end }}
 {{- with .Values.excludeNamespaces }}
