@@ -27,7 +27,7 @@ def test_a_namespace_is_handled_as_long_as_it_has_the_label(
 
     cluster.wait_until("the children in the chosen namespace", lambda: has_children(ours))
     assert not has_children(theirs)
-    assert not cluster.found("fmcp", "docs", theirs)["status"].get("observedGeneration")
+    assert not cluster.found("fmcp", "docs", theirs).get("status", {}).get("observedGeneration")
 
     cluster.kubectl("label", "namespace", theirs, "tier=other")
     cluster.wait_until("the children in the other one", lambda: has_children(theirs))

@@ -40,8 +40,8 @@ class Looks(Protocol):
 class Namespaces:
     """Knows which namespaces a label selector chooses.
 
-    The API server applies the selector: a namespace that loses its label is deleted for this watch. Each watch
-    begins with a list, so that a broken one is noticed within minutes.
+    The API server applies the selector: a namespace that loses its label is deleted for this watch. Each
+    watch begins with a list, so that a broken one is noticed within minutes.
 
     Args:
         api: Lists and watches namespaces.
