@@ -96,13 +96,18 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* An image reference from {repository, tag, digest}: (list IMAGE CHART) */}}
+{{/* An image reference from {repository, tag, digest}: (list ROOT IMAGE). global.imageRegistry replaces the repository's registry. */}}
 {{- define "flame-mcp-operator.image" -}}
-{{- $image := index . 0 }}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- $repository := $image.repository }}
+{{- with ($root.Values.global | default dict).imageRegistry }}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") }}
+{{- end }}
 {{- if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $image.repository (default (index . 1).AppVersion $image.tag) }}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $image.tag) }}
 {{- end }}
 {{- end }}
 
@@ -125,9 +130,9 @@ annotations:
 {{/* The operator's settings, as environment variables. */}}
 {{- define "flame-mcp-operator.env" -}}
 - name: FLAME_OPERATOR_SERVER_IMAGE
-  value: {{ include "flame-mcp-operator.image" (list .Values.server.image .Chart) | quote }}
+  value: {{ include "flame-mcp-operator.image" (list $ .Values.server.image) | quote }}
 - name: FLAME_OPERATOR_QDRANT_IMAGE
-  value: {{ include "flame-mcp-operator.image" (list .Values.qdrant.image .Chart) | quote }}
+  value: {{ include "flame-mcp-operator.image" (list $ .Values.qdrant.image) | quote }}
 {{- with .Values.server.imagePullSecrets }}
 - name: FLAME_OPERATOR_IMAGE_PULL_SECRETS
   value: {{ include "flame-mcp-operator.names" . | quote }}
