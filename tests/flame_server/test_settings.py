@@ -112,8 +112,9 @@ def bearer(path: Path) -> Settings:
     return Settings(auth_type="Bearer", auth_token_file=path)
 
 
-def test_a_token_is_read_without_its_line_end_and_kept_out_of_sight(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret\n")
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_token_is_read_without_its_line_end_and_kept_out_of_sight(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "token").write_bytes(b"s3cret" + end)
     credentials = load_credentials(bearer(tmp_path / "token"))
     assert credentials.auth_token == "s3cret"  # noqa: S105
     assert "s3cret" not in repr(credentials)

@@ -53,7 +53,7 @@ class _Stream:
         self._body += message.get("body", b"")
         if message.get("more_body"):
             return
-        event = b"".join(b"data: %s\n" % line for line in self._body.splitlines() or [b""])
+        event = b"".join(b"data: %s\n" % line for line in bytes(self._body).splitlines() or [b""])
         body = b"event: message\n" + event + b"\n"
         headers = MutableHeaders(raw=list(self._start["headers"]))
         headers["content-type"], headers["content-length"] = _STREAM, str(len(body))
