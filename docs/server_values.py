@@ -25,7 +25,17 @@ _KEPT = (
 _TEXT = {"type": ["string", "null"], "maxLength": 253}
 _SECRET_NAME = {**_TEXT, "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
 _OWN: dict[str, Any] = {
-    "global": {"type": "object"},
+    # Not closed: a parent chart has values of its own here.
+    "global": {
+        "type": "object",
+        "additionalProperties": True,
+        "properties": {
+            "imageRegistry": {
+                **_TEXT,
+                "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9][-a-z0-9._]*)*)?$",
+            }
+        },
+    },
     "mode": {"enum": ["standalone", "withQdrant", "fullStack"]},
     "operator": {"properties": {"enabled": {"type": "boolean"}}},
     "secrets": {
@@ -46,6 +56,7 @@ _OWN: dict[str, Any] = {
         "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     },
     "openshift": {"properties": {"enabled": {"type": "boolean"}}},
+    "httpIssuers": {"properties": {"enabled": {"type": "boolean"}}},
     "dnsPorts": {
         "type": "array",
         "minItems": 1,
@@ -108,7 +119,7 @@ def _optional(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    if "properties" not in schema:
+    if "properties" not in schema or "additionalProperties" in schema:
         return schema
     properties = {name: _closed(field) for name, field in schema["properties"].items()}
     return {"type": "object", "additionalProperties": False, "properties": properties}

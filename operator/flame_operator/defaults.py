@@ -2,7 +2,7 @@
 
 from flame_operator.desired.inputs import Defaults
 from flame_operator.resource.spec.common import KeyRef
-from flame_operator.resource.spec.workload import Egress, PodTemplate, Proxy
+from flame_operator.resource.spec.workload import Egress, Metadata, Proxy
 from flame_operator.settings import Settings
 
 
@@ -15,7 +15,9 @@ def defaults_of(settings: Settings) -> Defaults:
         cluster_domain=settings.cluster_domain,
         dns_ports=settings.dns_ports,
         fixed_users=settings.fixed_users,
-        pod_template=PodTemplate(labels=settings.pod_labels, annotations=settings.pod_annotations),
+        http_issuers=settings.http_issuers,
+        metadata=Metadata(labels=settings.child_labels, annotations=settings.child_annotations),
+        pod_template=Metadata(labels=settings.pod_labels, annotations=settings.pod_annotations),
         egress=Egress(proxy=_proxy(settings), ca_bundle_config_map_ref=_ca_bundle(settings)),
     )
 

@@ -23,6 +23,7 @@ from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
 from flame_operator.informer.child_watch import ChildWatch
 from flame_operator.informer.informer import Informer
+from flame_operator.informer.namespaces import Namespaces
 from flame_operator.informer.watch import watch
 from flame_operator.informer.watch_health import WatchHealth
 from flame_operator.ingestion.pipeline import Pipeline
@@ -127,8 +128,14 @@ class Factory:
             self.namespaces,
             optional_kinds=self._optional_kinds(),
             metrics=self.metrics,
-            covers=self.installation.covers,
+            covers=self._covers,
         )
+
+    @cached_property
+    def chosen(self) -> Namespaces | None:
+        """Follows the namespaces that the settings' label selector chooses; None when there is none."""
+        chosen_by = self.settings.namespace_selector
+        return Namespaces(Lists(self.transport), chosen_by) if chosen_by else None
 
     @cached_property
     def child_watch(self) -> ChildWatch:
@@ -224,6 +231,8 @@ class Factory:
     async def prime(self) -> None:
         """Load the digests' key, the cache and the rollouts under way, before the first pass."""
         self.digests.use(await load_key(self.api, self.settings.namespace))
+        if self.chosen is not None:
+            await self.chosen.prime()
         await self.informer.prime()
         for key in self.cache.servers():
             deployment = self.cache.child(DEPLOYMENT.kind, key)
@@ -248,6 +257,7 @@ class Factory:
         return (
             watching,
             self.child_watch.run,
+            *(() if self.chosen is None else (partial(self.chosen.run, self.informer),)),
             self.informer.sweep_forever,
             self.references.run,
             self.verifier.run,
@@ -264,6 +274,10 @@ class Factory:
             sweep_age=time.monotonic() - self.informer.swept_at,
             resync_seconds=self.informer.resync_seconds,
         )
+
+    def _covers(self, body: Manifest) -> bool:
+        chosen = self.chosen is None or self.chosen.covers(body)
+        return chosen and self.installation.covers(body)
 
     def _add(self, key: Key) -> None:
         self.queue.add(key)

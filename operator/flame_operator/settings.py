@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     """The ConfigMap in each server's namespace with certificates (PEM) that its pods trust as well."""
     ca_bundle_key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]{1,253}$")] = "ca.crt"
     """The key in that ConfigMap."""
+    child_labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Labels of all children, as JSON; a spec's `metadata.labels` win."""
+    child_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    """Annotations of all children, as JSON; a spec's `metadata.annotations` win."""
     pod_labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
     """Labels of all servers' pods, as JSON; a spec's `podTemplate.labels` win."""
     pod_annotations: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
@@ -108,6 +112,8 @@ class Settings(BaseSettings):
     """
     operator_class: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")] = ""
     """Which resources to handle: those with this `spec.operatorClass`; empty for those without one."""
+    namespace_selector: Annotated[str, Field(max_length=20_000, pattern=r"^[-A-Za-z0-9._/=!,() ]*$")] = ""
+    """The label selector of the namespaces to handle, as in `kubectl get -l`; empty means all."""
     exclude_namespaces: Annotated[
         tuple[ObjectName, ...], NoDecode, BeforeValidator(_words), Field(max_length=1000)
     ] = ()
@@ -131,6 +137,8 @@ class Settings(BaseSettings):
         Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
     ] = "cluster.local"
     """The domain of the cluster's DNS names, as in `docs.default.svc.cluster.local`."""
+    http_issuers: bool = False
+    """Whether OIDC issuers that are Services of the cluster may be asked over plain HTTP."""
     http_routes: bool = False
     """Whether to make HTTPRoutes; needs the Gateway API in the cluster, and permission to write them."""
     service_monitors: bool = False

@@ -27,13 +27,24 @@ def _web_address(value: str) -> str:
     return value
 
 
+_INSECURE = "give an address that starts with https://: what comes over http can be read and replaced"
+_SERVICE = re.compile(r"([-a-z0-9]+\.){2}svc(\.[-a-z0-9]+)*")
+
+
 def _secure_address(value: str) -> str:
-    parts = urlsplit(_web_address(value))
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        raise ValueError(
-            "give an address that starts with https://: what comes over http can be read and replaced"
-        )
+    if not _is_secure(_web_address(value)):
+        raise ValueError(_INSECURE)
     return value
+
+
+def _is_secure(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
+
+
+def _is_service(address: str) -> bool:
+    """Whether an address has the name of a Service of the cluster."""
+    return _SERVICE.fullmatch(urlsplit(address).hostname or "") is not None
 
 
 def _words(value: object) -> object:
@@ -132,7 +143,8 @@ class Settings(BaseSettings):
     rate_limit_burst: Annotated[int, Field(ge=1, le=10_000)] | None = None
     auth_type: Literal["None", "Bearer", "OIDC"] = "None"
     auth_token_file: Path | None = None
-    auth_oidc_issuer: SecureAddress | None = None
+    auth_oidc_issuer: WebAddress | None = None
+    auth_oidc_allow_http: bool = False
     auth_oidc_audience: str | None = None
     auth_oidc_required_scopes: Words = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -174,6 +186,12 @@ class Settings(BaseSettings):
                         f"{variable(name)} is set, but {variable('auth_type')} is {self.auth_type}: "
                         f"set that to {kind}, or leave this out"
                     )
+        issuer = self.auth_oidc_issuer
+        if issuer and not _is_secure(issuer) and not (self.auth_oidc_allow_http and _is_service(issuer)):
+            raise ValueError(
+                f"{variable('auth_oidc_issuer')}: {_INSECURE}. {variable('auth_oidc_allow_http')} allows it "
+                "for a Service of the cluster, as in http://name.namespace.svc"
+            )
 
 
 _AUTH_NEEDS = {"Bearer": ("auth_token_file",), "OIDC": ("auth_oidc_issuer", "auth_oidc_audience")}
@@ -181,7 +199,7 @@ _EMBEDDING_NEEDS = {
     "AzureOpenAI": ("azure_openai_endpoint", "azure_openai_deployment"),
     "OpenAI": ("openai_model",),
 }
-_AUTH_OPTIONAL = {"OIDC": ("auth_oidc_required_scopes",)}
+_AUTH_OPTIONAL = {"OIDC": ("auth_oidc_required_scopes", "auth_oidc_allow_http")}
 
 
 def variable(name: str) -> str:

@@ -55,7 +55,7 @@ def unlike(values: Any, schema: dict[str, Any], root: dict[str, Any], path: str 
     if schema.get("additionalProperties") is not False:
         return [f"{path} takes any key"]
     found = [f"{path}.{name}" for name in known.keys() ^ values.keys() if name != "global"]
-    for name in known.keys() & values.keys():
+    for name in (known.keys() & values.keys()) - {"global"}:
         found += unlike(values[name], known[name], root, f"{path}.{name}")
     return found
 

@@ -22,7 +22,7 @@ from flame_operator.desired.inputs import Defaults
 from flame_operator.desired.run import Run
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server, parse_server
-from flame_operator.resource.unions import loads_docs, managed_qdrant
+from flame_operator.resource.unions import loads_docs, managed_qdrant, oidc
 from tests.support.charts.chart_specs import chart_specs
 from tests.support.charts.helm_cli import SERVER_CHART, render
 from tests.support.charts.object_comparison import comparable, differences
@@ -50,6 +50,8 @@ def _mode(spec: dict[str, Any]) -> str:
 def values_of(server: Server, spec: dict[str, Any]) -> dict[str, Any]:
     """The chart's values for a resource."""
     values = {"fullnameOverride": server.key.name, "mode": _mode(spec), **spec}
+    if (issuer := oidc(server)) and issuer.issuer.startswith("http:"):
+        values["httpIssuers"] = {"enabled": True}
     secrets: dict[str, Any] = {}
     if server.spec.auth.type == "Bearer" and not (
         server.spec.auth.bearer and server.spec.auth.bearer.token_secret_ref
@@ -62,7 +64,9 @@ def values_of(server: Server, spec: dict[str, Any]) -> dict[str, Any]:
 
 def of_operator(server: Server) -> list[Manifest]:
     """All that the operator makes of a resource; runs on a schedule are the CronJobs that a chart has."""
-    found = list(desired_children(server, DEFAULTS, WITHOUT_CLUSTER))
+    # Volume claims as they are where a StatefulSet exists: a chart can't know, and mustn't change them.
+    facts = replace(WITHOUT_CLUSTER, claim_metadata={})
+    found = list(desired_children(server, DEFAULTS, facts))
     ingestion, managed = server.spec.ingestion, managed_qdrant(server)
     load = job(server, DEFAULTS, Run("ingest", "", ""))
     if loads_docs(server) and not (ingestion and ingestion.suspend):
@@ -88,8 +92,8 @@ def of_operator(server: Server) -> list[Manifest]:
 
 def _on_schedule(job: Manifest, name: str, **fields: Any) -> Manifest:  # noqa: ANN401 - JSON values
     metadata = {**job["metadata"], "name": name}
-    labels = {"metadata": {"labels": metadata["labels"]}, "spec": job["spec"]}
-    fields |= {"concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 1800, "jobTemplate": labels}
+    template = {"metadata": {name: metadata[name] for name in ("labels", "annotations")}, "spec": job["spec"]}
+    fields |= {"concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 1800, "jobTemplate": template}
     return {**job, "kind": "CronJob", "metadata": metadata, "spec": fields}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from flame_operator.defaults import defaults_of
 from flame_operator.resource.spec.common import KeyRef
-from flame_operator.resource.spec.workload import Egress, PodTemplate, Proxy
+from flame_operator.resource.spec.workload import Egress, Metadata, Proxy
 from flame_operator.settings import Settings
 from tests.support.charts.helm_cli import OPERATOR_CHART as CHART
 from tests.support.charts.operator_chart import bound_role, container, environment, of_kind, render, rights
@@ -125,6 +126,24 @@ def test_rights_to_optional_kinds_come_with_their_switch() -> None:
         assert environment(documents)[f"FLAME_OPERATOR_{variable}"] == "true"
 
 
+def test_a_selector_of_namespaces_needs_to_see_them() -> None:
+    given = {
+        "matchLabels": {"team": "games", "example.com/tier": ""},
+        "matchExpressions": [
+            {"key": "env", "operator": "In", "values": ["prod", "test"]},
+            {"key": "size", "operator": "NotIn", "values": ["xl"]},
+            {"key": "example.com/docs", "operator": "Exists"},
+            {"key": "left-alone", "operator": "DoesNotExist"},
+        ],
+    }
+    documents = render("--set-json", f"namespaceSelector={json.dumps(given)}")
+    assert rights(bound_role(documents)) == {**RIGHTS, "/namespaces": {"list", "watch"}}
+    assert environment(documents)["FLAME_OPERATOR_NAMESPACE_SELECTOR"] == (
+        "example.com/tier=,team=games,env in (prod,test),size notin (xl),example.com/docs,!left-alone"
+    )
+    assert "FLAME_OPERATOR_NAMESPACE_SELECTOR" not in environment(render())
+
+
 def test_two_pods_take_turns_and_survive_a_drain() -> None:
     documents = render()
     (deployment,) = of_kind(documents, "Deployment")
@@ -167,6 +186,8 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
         "eventsPerSecond": 2.5,
         "dnsPorts": "[1053,53]",
         "openshift.enabled": "true",
+        "server.labels": '{"team":"games"}',
+        "server.annotations": '{"a/b":"{\\"c\\": 1}"}',
         "server.podLabels": '{"sidecar.istio.io/inject":"false"}',
         "server.podAnnotations": '{"a/b":"{\\"c\\": 1}"}',
         "server.egress": '{"proxy":{"http":"http://p:1","https":"http://p:2","noProxy":["a",".b"]},'
@@ -196,9 +217,10 @@ def test_the_pod_starts_with_settings_that_the_operator_knows(monkeypatch: pytes
     assert settings.ingestion_parallelism == 11
     assert settings.image_pull_secrets == ("registry", "mirror")
     defaults = defaults_of(settings)
+    assert defaults.metadata == Metadata(labels={"team": "games"}, annotations={"a/b": '{"c": 1}'})
     assert defaults.dns_ports == (1053, 53)
     assert defaults.fixed_users is False
-    assert defaults.pod_template == PodTemplate(
+    assert defaults.pod_template == Metadata(
         labels={"sidecar.istio.io/inject": "false"}, annotations={"a/b": '{"c": 1}'}
     )
     assert defaults.egress == Egress(

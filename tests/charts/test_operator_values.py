@@ -17,6 +17,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"image": {"digest": "latest"}}, "image/digest"),
     ({"image": {"registry": "example.com"}}, "registry"),
     ({"watchNamespaces": ["UPPER"]}, "watchNamespaces/0"),
+    ({"namespaceSelector": {"matchLabels": {"team": "two words"}}}, "namespaceSelector/matchLabels/team"),
+    ({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "matchExpressions/0"),
+    (
+        {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}},
+        "matchExpressions/0/values",
+    ),
     ({"excludeNamespaces": ["UPPER"]}, "excludeNamespaces/0"),
     ({"operatorClass": "Blue"}, "operatorClass"),
     ({"identity": "two words"}, "identity"),
@@ -28,6 +34,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"eventsPerSecond": 0}, "eventsPerSecond"),
     ({"rolloutParallelism": 0}, "rolloutParallelism"),
     ({"clusterDomain": "Cluster.local"}, "clusterDomain"),
+    ({"httpIssuers": {"enabled": "perhaps"}}, "httpIssuers/enabled"),
     ({"httpRoutes": {"enabled": "perhaps"}}, "httpRoutes/enabled"),
     ({"crds": {"enabled": "perhaps"}}, "crds/enabled"),
     ({"rbac": {"aggregated": True}}, "aggregated"),
@@ -36,6 +43,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"server": {"egress": {"proxy": {"https": "proxy:3128"}}}}, "server/egress/proxy/https"),
     ({"server": {"egress": {"proxy": {"noProxy": ["*"]}}}}, "server/egress/proxy/noProxy/0"),
     ({"server": {"egress": {"caBundleConfigMapRef": {"name": "CA"}}}}, "caBundleConfigMapRef/name"),
+    ({"server": {"labels": {"team": "two words"}}}, "server/labels/team"),
+    ({"server": {"annotations": {"a": "ü"}}}, "server/annotations/a"),
     ({"server": {"podLabels": {"team": "two words"}}}, "server/podLabels/team"),
     ({"server": {"podAnnotations": {"a": "ü"}}}, "server/podAnnotations/a"),
     ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets/0/name"),
@@ -70,12 +79,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"keepServers": "yes"}, "keepServers"),
     # By the chart: values that are wrong together.
     ({"watchNamespaces": ["a"], "excludeNamespaces": ["b"]}, "leave them out of watchNamespaces instead"),
+    (
+        {"watchNamespaces": ["a"], "namespaceSelector": {"matchLabels": {"a": "b"}}},
+        "namespaceSelector is for an operator that may see all namespaces",
+    ),
     ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
     (
         {"commonLabels": {"app.kubernetes.io/name": "mine"}},
         "commonLabels must not set app.kubernetes.io/name",
     ),
     ({"podLabels": {"app.kubernetes.io/instance": "mine"}}, "podLabels must not set app.kubernetes.io/inst"),
+    (
+        {"server": {"labels": {"app.kubernetes.io/name": "mine"}}},
+        "server.labels must not set app.kubernetes.io/name",
+    ),
+    (
+        {"server": {"annotations": {"flamemcp.dev/task": "mine"}}},
+        "server.annotations must not set flamemcp.dev/task",
+    ),
     (
         {"server": {"podLabels": {"app.kubernetes.io/name": "mine"}}},
         "server.podLabels must not set app.kubernetes.io/name",

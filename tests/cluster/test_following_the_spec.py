@@ -165,3 +165,30 @@ def test_the_status_tells_the_addresses_of_a_load_balancer(cluster: Cluster, nam
     cluster.wait_until("its address in the status", lambda: told() == ["http://lb-1.example.com/mcp"])
     cluster.apply(server("docs", namespace))
     cluster.wait_until("the address to go", lambda: told() == [])
+
+
+@pytest.mark.usefixtures("operator")
+def test_labels_and_annotations_come_to_all_children_and_go_again(cluster: Cluster, namespace: str) -> None:
+    given = {"labels": {"team": "games"}, "annotations": {"example.com/cost": "42"}}
+    cluster.apply(server("docs", namespace, metadata=given))
+    wait_until_at_rest(cluster, namespace)
+
+    def found(field: str, name: str) -> set[str | None]:
+        return {
+            ((child or {}).get("metadata", {}).get(field) or {}).get(name)
+            for child in children(cluster, namespace).values()
+        }
+
+    def generation() -> int:
+        return int(cluster.found("deployment", "docs", namespace)["metadata"]["generation"])
+
+    assert found("labels", "team") == {"games"}
+    assert found("annotations", "example.com/cost") == {"42"}
+    before = generation()
+    cluster.kubectl("label", "service", "docs", "-n", namespace, "theirs=stays")
+    cluster.apply(server("docs", namespace, metadata={"labels": {"tier": "one"}}))
+    cluster.wait_until("the new label on all children", lambda: found("labels", "tier") == {"one"})
+    assert found("labels", "team") == {None}
+    assert found("annotations", "example.com/cost") == {None}
+    assert cluster.found("service", "docs", namespace)["metadata"]["labels"]["theirs"] == "stays"
+    assert generation() == before  # no pod is replaced

@@ -43,6 +43,10 @@ def service(**annotations: str) -> Json:
     return {"service": {"annotations": annotations}}
 
 
+def everywhere(**annotations: str) -> Json:
+    return {"metadata": {"annotations": annotations}}
+
+
 def route(*gateways: Json) -> Json:
     route = {"hostnames": ["TEAM.example.com"], "parentRefs": list(gateways)}
     return {"auth": {"type": "Bearer"}, "httpRoute": route}
@@ -78,6 +82,9 @@ ACCEPTED: list[Json] = [
     route({"name": "mine"}, {"name": "other", "namespace": "TEAM"}, {"name": "public", "namespace": "infra"}),
     monitor(),
     monitor(release="prometheus"),
+    {"metadata": {"labels": {"release": "bank"}}},
+    monitor() | {"metadata": {"labels": {"release": "prometheus"}}},
+    everywhere(**{"prometheus.io/scrape": "true"}),
     {"observability": {"serviceMonitor": {"type": "Disabled"}}},
     {"scheduling": {"priorityClassName": "low", "nodeSelector": {"a": "b"}}},
     tolerates({"key": "dedicated", "operator": "Exists"}, {"key": "flame.example.com/gpu", "value": "x"}),
@@ -102,6 +109,9 @@ REFUSED: list[tuple[Json, str]] = [
     (ingress(**{"networking.gke.io/managed-certificates": "bank"}), LISTED),
     (ingress(**{"kubernetes.io/ingress.global-static-ip-name": "bank"}), LISTED),
     (service(**{"external-dns.alpha.kubernetes.io/internal-hostname": "b.org"}), "use the host b.org"),
+    # Those of all children are the Service's, too.
+    (everywhere(**{"external-dns.alpha.kubernetes.io/hostname": "b.org"}), "use the host b.org"),
+    (everywhere(**{"metallb.io/loadBalancerIPs": "10.0.0.1"}), LISTED),
     # What else clouds and tools read on a Service: not a list of them, but everything.
     (service(**{"service.beta.kubernetes.io/aws-load-balancer-ssl-cert": "arn"}), LISTED),
     (service(**{"service.beta.kubernetes.io/azure-dns-label-name": "bank"}), LISTED),
@@ -124,6 +134,7 @@ REFUSED: list[tuple[Json, str]] = [
     # Monitors.
     (monitor(release="bank"), "may not have the label release=bank; it may have release=prometheus"),
     (monitor(team="a"), "may not have the label team=a"),
+    (monitor() | {"metadata": {"labels": {"release": "bank"}}}, "may not have the label release=bank"),
     # Other tenants' pods.
     (
         {"scheduling": {"priorityClassName": "system-node-critical"}},

@@ -20,6 +20,8 @@ VALID = yaml.safe_load((TABLES / "valid.yaml").read_text())
 LONG = [
     {"spec": {"image": "a" * 513}, "says": "Too long"},
     {"spec": {"env": [{"name": "A", "value": "x" * 1025}]}, "says": "Too long"},
+    {"spec": {"metadata": {"labels": {f"a{n}": "1" for n in range(17)}}}, "says": "Too many"},
+    {"spec": {"metadata": {"annotations": {"a": "x" * 513}}}, "says": "Too long"},
     {"spec": {"env": [{"name": f"A{n}"} for n in range(33)]}, "says": "Too many"},
     {"spec": {"service": {"annotations": {f"a{n}": "1" for n in range(17)}}}, "says": "Too many"},
     {"spec": {"service": {"annotations": {"a" * 64: "1"}}}, "says": "annotation names must look like"},
@@ -149,15 +151,15 @@ def large_spec() -> Json:
         "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}] * 4,
     }
     texts = {f"example.com/{n}": "v" * 1024 for n in range(16)}
+    names = [f"{'a' * 60}.example.com/{'b' * 60}-{n}" for n in range(16)]
+    metadata = {"labels": dict.fromkeys(names, "c" * 63), "annotations": dict.fromkeys(names, "c" * 512)}
     return {
         "networkPolicy": {"ingressFrom": [both] * 8, "egressTo": [both] * 16},
         "scheduling": {"affinity": {"podAffinity": pods, "podAntiAffinity": pods}},
         "env": [{"name": f"A{n}", "value": "x" * 1024} for n in range(32)],
         "egress": {"proxy": {"http": "http://proxy:1", "noProxy": [f"{'a' * 125}{n:02}" for n in range(32)]}},
-        "podTemplate": {
-            "labels": {f"{'a' * 60}.example.com/{'b' * 60}-{n}": "c" * 63 for n in range(16)},
-            "annotations": {f"{'a' * 60}.example.com/{'b' * 60}-{n}": "c" * 512 for n in range(16)},
-        },
+        "metadata": metadata,
+        "podTemplate": metadata,
         "service": {"annotations": texts},
         "serviceAccount": {"annotations": texts},
     }

@@ -113,4 +113,4 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def certificate(authority: Authority) -> tuple[Path, Path]:
-    return authority.pair("localhost", Certificate("localhost", addresses=("localhost", "127.0.0.1")))
+    return authority.pair("localhost", Certificate("localhost", addresses=("localhost", "127.0.0.1", "::1")))

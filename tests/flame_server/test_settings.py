@@ -14,6 +14,9 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+OIDC = {"AUTH_TYPE": "OIDC", "AUTH_OIDC_AUDIENCE": "flame"}
+
+
 def load(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
     for name, value in values.items():
         monkeypatch.setenv(f"FLAME_MCP_{name}", value)
@@ -33,6 +36,15 @@ def test_lists_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.allowed_hosts == ("docs.example.com", "*.svc.cluster.local", "flame")
     assert settings.trusted_proxies == ("10.0.0.0/8", "fd00::1/128")
     assert settings.auth_oidc_required_scopes == ("docs.read", "docs.search")
+
+
+@pytest.mark.parametrize("host", ["dex.auth.svc", "dex.auth.svc.corp.example:5556"])
+def test_an_issuer_in_the_cluster_may_be_allowed_without_tls(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    issuer = f"http://{host}/dex"
+    settings = load(monkeypatch, **OIDC, AUTH_OIDC_ISSUER=issuer, AUTH_OIDC_ALLOW_HTTP="true")
+    assert settings.auth_oidc_issuer == issuer
 
 
 def test_by_default_everything_optional_is_off() -> None:
@@ -55,7 +67,16 @@ def test_by_default_everything_optional_is_off() -> None:
             {"AUTH_TYPE": "OIDC", "AUTH_OIDC_AUDIENCE": "a"},
             "FLAME_MCP_AUTH_TYPE is OIDC, which needs FLAME_MCP_AUTH_OIDC_ISSUER",
         ),
-        ({"AUTH_TYPE": "OIDC", "AUTH_OIDC_ISSUER": "http://issuer.example.com"}, "starts with https://"),
+        ({**OIDC, "AUTH_OIDC_ISSUER": "http://issuer.example.com"}, "starts with https://"),
+        (
+            {**OIDC, "AUTH_OIDC_ISSUER": "http://dex.auth.svc"},
+            "FLAME_MCP_AUTH_OIDC_ALLOW_HTTP allows it for a Service",
+        ),
+        (
+            {**OIDC, "AUTH_OIDC_ISSUER": "http://login.example.com", "AUTH_OIDC_ALLOW_HTTP": "true"},
+            "starts with https://",
+        ),
+        ({"AUTH_OIDC_ALLOW_HTTP": "true"}, "_ALLOW_HTTP is set, but FLAME_MCP_AUTH_TYPE is None"),
         ({"AUTH_TYPE": "OIDC", "AUTH_OIDC_ISSUER": "issuer"}, "give an address like https://"),
         ({"ALLOWED_HOSTS": "http://a.example.com"}, "is not a host name: give names like"),
         ({"ALLOWED_HOSTS": "*"}, "FLAME_MCP_ALLOWED_HOSTS is *, which needs a token"),
@@ -91,8 +112,9 @@ def bearer(path: Path) -> Settings:
     return Settings(auth_type="Bearer", auth_token_file=path)
 
 
-def test_a_token_is_read_without_its_line_end_and_kept_out_of_sight(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret\n")
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_token_is_read_without_its_line_end_and_kept_out_of_sight(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "token").write_bytes(b"s3cret" + end)
     credentials = load_credentials(bearer(tmp_path / "token"))
     assert credentials.auth_token == "s3cret"  # noqa: S105
     assert "s3cret" not in repr(credentials)

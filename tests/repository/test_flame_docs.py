@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,22 @@ def test_a_folder_without_docs_is_refused_by_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("FLAME_DOCS", str(tmp_path))
     with pytest.raises(flame_docs.DocsError, match=r"no checkout of Flame: there is no folder .*/doc"):
         flame_docs.folder()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_image_build_without_network_says_how_to_name_a_folder(tmp_path: Path, code: int) -> None:
+    """The step of Dockerfile.server that reads the docs, run by a shell."""
+    dockerfile = (flame_docs.ROOT / "Dockerfile.server").read_text()
+    step = dockerfile.partition("AS index\n")[2].partition("\nRUN ")[2].partition("\n\n")[0]
+    program = tmp_path / "flame-mcp"
+    program.write_text(f"#!/bin/sh\necho error: github.com cannot be reached >&2\nexit {code}\n")
+    program.chmod(0o755)
+    script = step.replace("/opt/venv/bin/flame-mcp", str(program)).replace("/docs/doc", str(tmp_path / "doc"))
+    variables = {"FLAME_DOCS": "https://github.com/flame-engine/flame.git", "FLAME_DOCS_REF": "main"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    told = done.stderr.strip().splitlines()[-1]
+    assert ("set FLAME_DOCS to it" in told) == (code == 1)
+    assert ("build/flame-docs" in told) == (code == 1)

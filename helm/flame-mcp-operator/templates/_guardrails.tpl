@@ -79,9 +79,11 @@
 - name: ingressAnnotations
   expression: >-
     !variables.isScale && has(variables.spec.ingress) && has(variables.spec.ingress.annotations) ? [variables.spec.ingress.annotations] : []
+# Those of all children are also those of the Service and of the HTTPRoute.
 - name: serviceAnnotations
   expression: >-
-    !variables.isScale && has(variables.spec.service) && has(variables.spec.service.annotations) ? [variables.spec.service.annotations] : []
+    (!variables.isScale && has(variables.spec.service) && has(variables.spec.service.annotations) ? [variables.spec.service.annotations] : []) +
+    (!variables.isScale && has(variables.spec.metadata) && has(variables.spec.metadata.annotations) ? [variables.spec.metadata.annotations] : [])
 - name: annotations
   expression: variables.ingressAnnotations + variables.serviceAnnotations
 # external-dns and cert-manager take names from annotations as well.
@@ -150,10 +152,15 @@
     !variables.isScale && has(variables.spec.observability) && has(variables.spec.observability.serviceMonitor) &&
     has(variables.spec.observability.serviceMonitor.type) && variables.spec.observability.serviceMonitor.type != 'Disabled' ?
     [variables.spec.observability.serviceMonitor] : []
+# The labels of all children are also those of the ServiceMonitor.
+- name: monitorLabels
+  expression: >-
+    variables.monitors.filter(one, has(one.labels)).map(one, one.labels) + (variables.monitors.size() > 0 && has(variables.spec.metadata) &&
+    has(variables.spec.metadata.labels) ? [variables.spec.metadata.labels] : [])
 - name: foreignLabels
   expression: >-
-    variables.monitors.filter(one, has(one.labels)).map(one, one.labels.map(name, name + '=' + one.labels[name])
-    .filter(label, !(label in variables.allowedLabels)).join(',')).filter(labels, labels != '')
+    variables.monitorLabels.map(one, one.map(name, name + '=' + one[name]).filter(label, !(label in variables.allowedLabels)).join(','))
+    .filter(labels, labels != '')
 {{- end }}
 {{- if or $guardrails.priorityClasses.enabled $guardrails.tolerations.enabled $guardrails.affinity.enabled }}
 - name: scheduling

@@ -96,22 +96,43 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* An image reference from {repository, tag, digest}: (list IMAGE CHART) */}}
+{{/* An image reference from {repository, tag, digest}: (list ROOT IMAGE). global.imageRegistry replaces the repository's registry. */}}
 {{- define "flame-mcp-operator.image" -}}
-{{- $image := index . 0 }}
-{{- if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
-{{- else }}
-{{- printf "%s:%s" $image.repository (default (index . 1).AppVersion $image.tag) }}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- $repository := $image.repository }}
+{{- with ($root.Values.global | default dict).imageRegistry }}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") }}
 {{- end }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default $root.Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* A label selector as `kubectl get -l` takes it; empty if it selects everything. */}}
+{{- define "flame-mcp-operator.selector" -}}
+{{- $terms := list }}
+{{- range $name, $value := .matchLabels }}
+{{- $terms = append $terms (printf "%s=%s" $name $value) }}
+{{- end }}
+{{- range .matchExpressions }}
+{{- if has .operator (list "In" "NotIn") }}
+{{- $terms = append $terms (printf "%s %s (%s)" .key (lower .operator) (join "," .values)) }}
+{{- else }}
+{{- $terms = append $terms (printf "%s%s" (eq .operator "Exists" | ternary "" "!") .key) }}
+{{- end }}
+{{- end }}
+{{- join "," $terms }}
 {{- end }}
 
 {{/* The operator's settings, as environment variables. */}}
 {{- define "flame-mcp-operator.env" -}}
 - name: FLAME_OPERATOR_SERVER_IMAGE
-  value: {{ include "flame-mcp-operator.image" (list .Values.server.image .Chart) | quote }}
+  value: {{ include "flame-mcp-operator.image" (list $ .Values.server.image) | quote }}
 - name: FLAME_OPERATOR_QDRANT_IMAGE
-  value: {{ include "flame-mcp-operator.image" (list .Values.qdrant.image .Chart) | quote }}
+  value: {{ include "flame-mcp-operator.image" (list $ .Values.qdrant.image) | quote }}
 {{- with .Values.server.imagePullSecrets }}
 - name: FLAME_OPERATOR_IMAGE_PULL_SECRETS
   value: {{ include "flame-mcp-operator.names" . | quote }}
@@ -137,6 +158,14 @@ annotations:
 - name: FLAME_OPERATOR_CA_BUNDLE_KEY
   value: {{ $.Values.server.egress.caBundleConfigMapRef.key | quote }}
 {{- end }}
+{{- end }}
+{{- with .Values.server.labels }}
+- name: FLAME_OPERATOR_CHILD_LABELS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with .Values.server.annotations }}
+- name: FLAME_OPERATOR_CHILD_ANNOTATIONS
+  value: {{ toJson . | quote }}
 {{- end }}
 {{- with .Values.server.podLabels }}
 - name: FLAME_OPERATOR_POD_LABELS
@@ -168,6 +197,10 @@ annotations:
 - name: FLAME_OPERATOR_OPERATOR_CLASS
   value: {{ . | quote }}
 {{- end }}
+{{- with include "flame-mcp-operator.selector" .Values.namespaceSelector }}
+- name: FLAME_OPERATOR_NAMESPACE_SELECTOR
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.excludeNamespaces }}
 - name: FLAME_OPERATOR_EXCLUDE_NAMESPACES
   value: {{ join "," . | quote }}
@@ -188,6 +221,8 @@ annotations:
   value: {{ .Values.eventsPerSecond | quote }}
 - name: FLAME_OPERATOR_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
+- name: FLAME_OPERATOR_HTTP_ISSUERS
+  value: {{ .Values.httpIssuers.enabled | quote }}
 - name: FLAME_OPERATOR_HTTP_ROUTES
   value: {{ .Values.httpRoutes.enabled | quote }}
 - name: FLAME_OPERATOR_SERVICE_MONITORS

@@ -52,6 +52,12 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+{{- if include "flame-mcp-operator.selector" .Values.namespaceSelector }}
+# To learn which namespaces have the labels of namespaceSelector.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
 {{- if .Values.httpRoutes.enabled }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]

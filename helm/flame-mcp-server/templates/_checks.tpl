@@ -121,6 +121,19 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- if and (eq $auth.type "OIDC") (not $auth.oidc) }}
 - auth.type OIDC needs the field oidc with issuer and audience
 {{- end }}
+{{- $issuer := dig "oidc" "issuer" "" $auth }}
+{{- if hasPrefix "http://" $issuer }}
+{{- if not (regexMatch "^http://([-a-z0-9]+[.]){2}svc([.][-a-z0-9]+)*(:[0-9]{1,5})?(/.*)?$" $issuer) }}
+- an issuer without https:// must be a Service of the cluster, written http://NAME.NAMESPACE.svc; correct the name, or use https://
+{{- else if not .root.Values.operator.enabled }}
+{{- $host := (include "flame-mcp-server.url" $issuer | fromJson).host }}
+{{- if not .root.Values.httpIssuers.enabled }}
+- auth.oidc.issuer starts with http://, which nobody has allowed; use https://, or set httpIssuers.enabled to true
+{{- else if not (or (hasSuffix ".svc" $host) (hasSuffix (printf ".svc.%s" .root.Values.clusterDomain) $host)) }}
+- auth.oidc.issuer {{ $host }} is no Service of this cluster, whose names end with .svc or .svc.{{ .root.Values.clusterDomain }}; an issuer elsewhere needs https://
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (ne $auth.type "OIDC") (hasKey $auth "oidc") }}
 - auth.oidc is for type OIDC only; set auth.type to OIDC, or remove oidc
 {{- end }}
@@ -180,14 +193,17 @@ For rules between fields of the resource, the messages are those of the CRD.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $name, $_ := dig "podTemplate" "labels" dict .spec }}
+{{- $spec := .spec }}
+{{- range $field := list "metadata" "podTemplate" }}
+{{- range $name, $_ := dig $field "labels" dict $spec }}
 {{- if or (regexMatch "^(app[.]kubernetes[.]io|([a-z.]+[.])?flamemcp[.]dev|helm[.]sh|azure[.]workload[.]identity|(batch|apps|statefulset)[.]kubernetes[.]io)/" $name) (has $name (list "pod-template-hash" "controller-revision-hash" "job-name" "controller-uid")) }}
-- label {{ $name }}: podTemplate.labels must leave alone what the operator and Kubernetes set: app.kubernetes.io/, flamemcp.dev/, helm.sh/, azure.workload.identity/, batch.kubernetes.io/, apps.kubernetes.io/ and statefulset.kubernetes.io/ with any name, pod-template-hash, controller-revision-hash, job-name and controller-uid; use another name
+- {{ $field }}, label {{ $name }}: labels must leave alone what the operator and Kubernetes set: app.kubernetes.io/, flamemcp.dev/, helm.sh/, azure.workload.identity/, batch.kubernetes.io/, apps.kubernetes.io/ and statefulset.kubernetes.io/ with any name, pod-template-hash, controller-revision-hash, job-name and controller-uid; use another name
 {{- end }}
 {{- end }}
-{{- range $name, $_ := dig "podTemplate" "annotations" dict .spec }}
+{{- range $name, $_ := dig $field "annotations" dict $spec }}
 {{- if regexMatch "^(([a-z.]+[.])?flamemcp[.]dev|kubectl[.]kubernetes[.]io|helm[.]sh|azure[.]workload[.]identity)/" $name }}
-- annotation {{ $name }}: podTemplate.annotations that start with flamemcp.dev/, kubectl.kubernetes.io/, helm.sh/ or azure.workload.identity/ are set by the operator or by tools; use another name
+- {{ $field }}, annotation {{ $name }}: annotations that start with flamemcp.dev/, kubectl.kubernetes.io/, helm.sh/ or azure.workload.identity/ are set by the operator or by tools; use another name
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $urls := concat (include "flame-mcp-server.sourceUrls" .spec | fromJsonArray) (include "flame-mcp-server.urlsIfAny" .spec | fromJsonArray) }}

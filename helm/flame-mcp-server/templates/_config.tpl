@@ -35,6 +35,9 @@
 {{- end }}
 {{- if eq $spec.auth.type "OIDC" }}
 {{- $_ := set $data "AUTH_OIDC_ISSUER" $spec.auth.oidc.issuer }}
+{{- if hasPrefix "http://" $spec.auth.oidc.issuer }}
+{{- $_ := set $data "AUTH_OIDC_ALLOW_HTTP" "true" }}
+{{- end }}
 {{- $_ := set $data "AUTH_OIDC_AUDIENCE" $spec.auth.oidc.audience }}
 {{- with $spec.auth.oidc.requiredScopes }}
 {{- $_ := set $data "AUTH_OIDC_REQUIRED_SCOPES" (join " " .) }}
@@ -117,20 +120,66 @@
 {{- end }}
 {{- $route := dig "httpRoute" "hostnames" list .spec }}
 {{- $service := .spec.service }}
-{{- $hosts = concat $hosts $route ($service.hostnames | default list) }}
-{{- $annotations := $service.annotations | default dict }}
-{{- range $name := list "hostname" "internal-hostname" }}
-{{- range splitList "," (get $annotations (printf "external-dns.alpha.kubernetes.io/%s" $name)) }}
-{{- $host := trimAll " " . | lower }}
-{{- if and (le (len $host) 253) (regexMatch "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" $host) }}
-{{- $hosts = append $hosts $host }}
-{{- end }}
-{{- end }}
-{{- end }}
+{{- $hosts = concat $hosts $route (include "flame-mcp-server.serviceNames" .spec | fromJsonArray) }}
 {{- if and (ne .spec.auth.type "None") (or (ne $service.type "ClusterIP") (and .spec.httpRoute (not $route))) }}
 {{- $hosts = append $hosts "*" }}
 {{- end }}
 {{- $hosts | uniq | join "," }}
+{{- end }}
+
+{{/* The host names of the Service, as a JSON list: those of the spec, and those that external-dns is told to publish. */}}
+{{- define "flame-mcp-server.serviceNames" -}}
+{{- $names := .service.hostnames | default list }}
+{{- $annotations := .service.annotations | default dict }}
+{{- range $name := list "hostname" "internal-hostname" }}
+{{- range splitList "," (get $annotations (printf "external-dns.alpha.kubernetes.io/%s" $name)) }}
+{{- $host := trimAll " " . | lower }}
+{{- if and (le (len $host) 253) (regexMatch "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" $host) }}
+{{- $names = append $names $host }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $names | uniq | toJson }}
+{{- end }}
+
+{{/*
+The URLs for MCP clients outside the cluster that are known before anything is installed, as a JSON list: those that the operator lists in
+status.externalURLs, without the addresses that a load balancer gets and the ports that nodes get.
+*/}}
+{{- define "flame-mcp-server.externalUrls" -}}
+{{- $urls := list }}
+{{- $prefix := include "flame-mcp-server.pathPrefix" . }}
+{{- with .ingress }}
+{{- $secure := hasKey . "tlsSecretRef" }}
+{{- range list "alb.ingress.kubernetes.io/certificate-arn" "networking.gke.io/managed-certificates" "traefik.ingress.kubernetes.io/router.tls" }}
+{{- $secure = or $secure (hasKey ($.ingress.annotations | default dict) .) }}
+{{- end }}
+{{- $urls = append $urls (printf "http%s://%s%s/mcp" ($secure | ternary "s" "") .host $prefix) }}
+{{- end }}
+{{- with .httpRoute }}
+{{- $plain := true }}
+{{- range .parentRefs }}
+{{- $plain = and $plain (or (eq (int (.port | default 0)) 80) (eq (.sectionName | default "") "http")) }}
+{{- end }}
+{{- range .hostnames }}
+{{- if not (hasPrefix "*" .) }}
+{{- $urls = append $urls (printf "http%s://%s/mcp" ($plain | ternary "" "s") .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if eq .service.type "LoadBalancer" }}
+{{- $port := int .service.port }}
+{{- range include "flame-mcp-server.serviceNames" . | fromJsonArray }}
+{{- if not (hasPrefix "*" .) }}
+{{- $urls = append $urls (printf "http%s://%s%s/mcp" (eq $port 443 | ternary "s" "") . (has $port (list 80 443) | ternary "" (printf ":%d" $port))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $urls = $urls | uniq }}
+{{- if gt (len $urls) 32 }}
+{{- $urls = slice $urls 0 32 }}
+{{- end }}
+{{- toJson $urls }}
 {{- end }}
 
 {{/* The proxies that may tell whom they speak for: those of the spec, or whoever connects from a private address to a server behind one. */}}

@@ -72,7 +72,7 @@ servers; for Jobs, only those of it that say how to get out. `env` wins over `eg
 {{- define "flame-mcp-server.proxyUrls" -}}
 {{- $urls := list }}
 {{- range include "flame-mcp-server.wayOutEnv" (dict "spec" . "job" true "domain" "") | fromJsonArray }}
-{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) (regexMatch "^https?://([^/@]*@)?([-A-Za-z0-9._]+|\\[[0-9a-f:]+\\])(:[0-9]{1,5})?(/.*)?$" .value) }}
+{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) (regexMatch "^https?://([^/@]*@)?([-A-Za-z0-9._]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/.*)?$" .value) }}
 {{- $urls = append $urls (regexReplaceAll "^(https?://)([^/@]*@)?" .value "${1}") }}
 {{- end }}
 {{- end }}

@@ -36,21 +36,26 @@ app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The metadata of an object: (list ROOT COMPONENT SUFFIX [ANNOTATIONS [LABELS]]). The user's labels never override the chart's. */}}
+{{/*
+The metadata of an object: (list ROOT COMPONENT SUFFIX [ANNOTATIONS [LABELS]]). The user's labels never override the chart's; those of the
+object win over those of all objects.
+*/}}
 {{- define "flame-mcp-server.metadata" -}}
 {{- $root := index . 0 }}
 name: {{ printf "%s%s" (include "flame-mcp-server.fullname" $root) (index . 2) | quote }}
 namespace: {{ $root.Release.Namespace | quote }}
+{{- $labels := include "flame-mcp-server.labels" (list $root (index . 1)) | fromYaml }}
+{{- $given := gt (len .) 4 | ternary (last .) dict }}
+{{- include "flame-mcp-server.ofAll" (list $root (merge $labels $given) (gt (len .) 3 | ternary (index (append . dict) 3) dict)) }}
+{{- end }}
+
+{{/* Labels and annotations with those of all objects, as YAML: (list ROOT LABELS ANNOTATIONS) */}}
+{{- define "flame-mcp-server.ofAll" -}}
+{{- $shared := (include "flame-mcp-server.complete" (list dict ((index . 0).Values.metadata | default dict)) | fromJson).value }}
 labels:
-  {{- $labels := include "flame-mcp-server.labels" (list $root (index . 1)) | fromYaml }}
-  {{- if gt (len .) 4 }}
-  {{- $labels = merge $labels (index . 4) }}
-  {{- end }}
-  {{- toYaml $labels | nindent 2 }}
-{{- if gt (len .) 3 }}
-{{- with index . 3 }}
+  {{- toYaml (merge dict (index . 1) ($shared.labels | default dict)) | nindent 2 }}
+{{- with merge dict (index . 2 | default dict) ($shared.annotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end }}
 {{- end }}

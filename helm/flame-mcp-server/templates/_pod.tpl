@@ -1,5 +1,10 @@
 {{- define "flame-mcp-server.image" -}}
-{{- .spec.image | default (printf "flame-mcp/server:%s" .root.Chart.AppVersion) }}
+{{- .spec.image | default (include "flame-mcp-server.mirrored" (list .root (printf "flame-mcp/server:%s" .root.Chart.AppVersion))) }}
+{{- end }}
+
+{{/* An image without a registry, at the one that global.imageRegistry names: (list ROOT IMAGE) */}}
+{{- define "flame-mcp-server.mirrored" -}}
+{{- with ((index . 0).Values.global | default dict).imageRegistry }}{{ . }}/{{ end }}{{ index . 1 }}
 {{- end }}
 
 {{/* The image fields of a container: (list SPEC IMAGE) */}}

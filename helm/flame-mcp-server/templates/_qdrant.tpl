@@ -23,6 +23,8 @@ valueFrom:
 {{/*
 How a pod of Qdrant finds the cluster that it belongs to: NAME
 
+Qdrant listens on IPv4 by default. Where there is IPv6, `::` stands for the addresses of both families.
+
 A peer with a past starts as it is. One without looks for a member: only members listen on 6335. If there is none, the first pod founds a
 cluster, and the others wait for it. It must not found a second one when its volume is lost, so before that DNS has to tell which pods there
 are. If a member knows a peer with the address of this pod, the volume of that one is gone for good, as this pod has an empty one. Qdrant
@@ -30,6 +32,7 @@ lets nobody take the address of a peer that has data, so the old peer is removed
 */}}
 {{- define "flame-mcp-server.joinQdrant" -}}
 set={{ . }}-qdrant; peers={{ . }}-qdrant-headless; me="http://$HOSTNAME.$peers:6335"; state=/qdrant/storage/raft_state.json
+[ -s /proc/net/if_inet6 ] && export QDRANT__SERVICE__HOST=::
 run() { echo "flame-mcp: $1"; shift; exec ./entrypoint.sh "$@" --uri "$me"; }
 listens() { timeout 3 bash -c ': < "/dev/tcp/$0/6335"' "$1" 2> /dev/null; }
 ask() {

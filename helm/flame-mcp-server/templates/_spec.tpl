@@ -2,7 +2,7 @@
 The spec of a FlameMCPServer as the values give it, as JSON. `mode` determines `vectorStore` if it isn't set.
 */}}
 {{- define "flame-mcp-server.given" -}}
-{{- $values := omit .Values "global" "mode" "operator" "secrets" "dnsPorts" "openshift" "nameOverride" "fullnameOverride" "clusterDomain" }}
+{{- $values := omit .Values "global" "mode" "operator" "secrets" "dnsPorts" "openshift" "httpIssuers" "nameOverride" "fullnameOverride" "clusterDomain" }}
 {{- $spec := (include "flame-mcp-server.complete" (list dict $values) | fromJson).value }}
 {{- $store := $spec.vectorStore | default dict }}
 {{- if and (ne .Values.mode "standalone") (not $store.type) }}

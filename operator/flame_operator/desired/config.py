@@ -151,6 +151,7 @@ def _auth(server: Server, token_file: str | None) -> Environment:
     if issuer := oidc(server):
         environment |= {
             "AUTH_OIDC_ISSUER": issuer.issuer,
+            "AUTH_OIDC_ALLOW_HTTP": None if issuer.issuer.startswith("https://") else "true",
             "AUTH_OIDC_AUDIENCE": issuer.audience,
             "AUTH_OIDC_REQUIRED_SCOPES": " ".join(issuer.required_scopes) or None,
         }

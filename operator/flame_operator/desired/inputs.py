@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from flame_operator.resource.spec.workload import Egress, PodTemplate
+from flame_operator.resource.spec.workload import Egress, Metadata
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,14 @@ class Defaults:
     """The ports at which the cluster's DNS may listen: policies see a pod's own port, 5353 on OpenShift."""
     egress: Egress = field(default_factory=Egress)
     """The proxy and the certificates of servers whose spec names none."""
-    pod_template: PodTemplate = field(default_factory=PodTemplate)
+    metadata: Metadata = field(default_factory=Metadata)
+    """Labels and annotations of all children; those of a spec win."""
+    pod_template: Metadata = field(default_factory=Metadata)
     """Labels and annotations of all servers' pods; those of a spec win."""
     fixed_users: bool = True
     """Whether pods name the users of their images. OpenShift assigns them, and refuses pods that name one."""
+    http_issuers: bool = False
+    """Whether OIDC issuers that are Services of the cluster may be asked over plain HTTP."""
     http_routes: bool = False
     """Whether to make HTTPRoutes: their API may be missing, and the role `edit` may not cover them."""
     service_monitors: bool = False
@@ -49,6 +54,11 @@ class Facts:
     """The digest of these keys for the pods' annotation; empty outside a cluster, where no key is real."""
     qdrant_replicas: int | None = None
     """How many pods the managed Qdrant should have for now; None for as many as the spec wants."""
+    claim_metadata: Mapping[str, Any] | None = None
+    """The labels and annotations of the claims of the managed Qdrant, which is there and can't change them.
+
+    None when it isn't there yet.
+    """
     scaled_by_others: bool = False
     """Whether somebody else, perhaps an autoscaler, has set the Deployment's replicas."""
     asks_qdrant: bool = False

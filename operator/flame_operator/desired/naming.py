@@ -1,9 +1,11 @@
 """Makes the names, labels and metadata that all children share."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from flame_operator.resource.kinds import (
     GROUP,
+    INGRESS,
     INSTANCE,
     MANAGER,
     QDRANT,
@@ -44,6 +46,17 @@ def labels(name: str, component: Component = "server") -> dict[str, str]:
     }
 
 
+def users_own(given: Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations of users without those that look like the operator's."""
+    return {name: value for name, value in given.items() if not name.startswith(f"{GROUP}/")}
+
+
+def metadata_of_children(server: Server) -> dict[str, dict[str, str]]:
+    """The user's labels and annotations for all children."""
+    given = server.spec.metadata
+    return {"labels": users_own(given.labels), "annotations": users_own(given.annotations)}
+
+
 def child(  # noqa: PLR0913, PLR0917 - all of these make up the metadata
     kind: Kind,
     server: Server,
@@ -57,21 +70,23 @@ def child(  # noqa: PLR0913, PLR0917 - all of these make up the metadata
     Args:
         kind: The child's kind.
         server: The server that the child belongs to.
-        annotations: The user's annotations; those that look like the operator's are left out.
+        annotations: The user's annotations for this child. They win over those for all children.
         own: The operator's annotations.
         suffix: Follows the server's name in the child's name.
         component: The part of the server that the child belongs to.
     """
     name, namespace = server.key.name, server.key.namespace
-    users = {key: value for key, value in (annotations or {}).items() if not key.startswith(f"{GROUP}/")}
+    given = metadata_of_children(server)
+    # To a controller, the annotations of an Ingress are instructions: only known ones may get there.
+    shared = {} if kind is INGRESS else given["annotations"]
     manifest: Manifest = {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {
             "name": name + suffix,
             "namespace": namespace,
-            "labels": labels(name, component),
-            "annotations": users | (own or {}),
+            "labels": given["labels"] | labels(name, component),
+            "annotations": shared | users_own(annotations or {}) | (own or {}),
             "ownerReferences": [
                 {
                     "apiVersion": SERVER.api_version,

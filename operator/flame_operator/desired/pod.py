@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from flame_operator.desired.inputs import Defaults
-from flame_operator.desired.naming import Component, labels
+from flame_operator.desired.naming import Component, labels, users_own
 from flame_operator.desired.references import Credential
-from flame_operator.resource.kinds import GROUP, SECRET
+from flame_operator.resource.kinds import SECRET
 from flame_operator.resource.server import Server
 
 USER_ID = 65532
@@ -21,7 +21,7 @@ CONTAINER_SECURITY = {
 }
 LAST_WORDS = {"terminationMessagePolicy": "FallbackToLogsOnError"}
 """Has the kubelet keep the end of a failed container's log, which tells why it failed."""
-_NOT_USERS = (f"{GROUP}/", "azure.workload.identity/")
+_IDENTITY = "azure.workload.identity/"
 # Azure's webhook gives pods with this label a token of their ServiceAccount, and variables that point to it.
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 
@@ -66,7 +66,7 @@ def pod_metadata(
 
 
 def _users(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if not name.startswith(_NOT_USERS)}
+    return {name: value for name, value in users_own(given).items() if not name.startswith(_IDENTITY)}
 
 
 def pull_secrets(server: Server, defaults: Defaults) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from flame_operator.desired.naming import (
     QDRANT_WRITE_KEY,
     Component,
     child,
+    metadata_of_children,
     selector_labels,
 )
 from flame_operator.desired.pod import (
@@ -69,9 +70,7 @@ def qdrant(server: Server, defaults: Defaults, facts: Facts) -> Iterator[Manifes
         yield _network_policy(server, defaults)
     yield _service(server)
     yield _peers(server)
-    keys_digest = facts.qdrant_keys_digest or unkeyed_digest(facts.qdrant_keys)
-    replicas = facts.qdrant_replicas or managed.replicas
-    yield _stateful_set(server, managed, defaults, keys_digest, replicas)
+    yield _stateful_set(server, managed, defaults, facts, facts.qdrant_keys)
     if managed.replicas > 1:
         yield {
             **_child(DISRUPTION_BUDGET, server),
@@ -157,13 +156,13 @@ def to_qdrant(server: Server) -> Rule:
 
 
 def _stateful_set(
-    server: Server,
-    managed: Managed,
-    defaults: Defaults,
-    keys_digest: str,
-    replicas: int,
+    server: Server, managed: Managed, defaults: Defaults, facts: Facts, keys: Mapping[str, str]
 ) -> Manifest:
     name = server.key.name
+    keys_digest = facts.qdrant_keys_digest or unkeyed_digest(keys)
+    # They can't be changed later: the claims keep those that they were made with.
+    of_claims = metadata_of_children(server) if facts.claim_metadata is None else facts.claim_metadata
+    metadata = {field: value for field, value in of_claims.items() if value}
     storage: dict[str, Any] = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": str(managed.storage.size)}},
@@ -173,7 +172,7 @@ def _stateful_set(
     return {
         **_child(STATEFUL_SET, server),
         "spec": {
-            "replicas": replicas,
+            "replicas": facts.qdrant_replicas or managed.replicas,
             "serviceName": f"{name}{QDRANT_PEERS}",
             "selector": {"matchLabels": selector_labels(name, "qdrant")},
             # With OrderedReady, Kubernetes would wait until the first pod is ready, but that needs its peers.
@@ -190,7 +189,7 @@ def _stateful_set(
                 "metadata": pod_metadata(server, "qdrant", own_annotations={KEYS_HASH: keys_digest}),
                 "spec": _pod(server, managed, defaults),
             },
-            "volumeClaimTemplates": [{"metadata": {"name": VOLUME}, "spec": storage}],
+            "volumeClaimTemplates": [{"metadata": {"name": VOLUME, **metadata}, "spec": storage}],
         },
     }
 

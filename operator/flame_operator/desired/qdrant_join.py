@@ -5,6 +5,8 @@ from flame_operator.resource.kinds import QDRANT, QDRANT_PEERS
 # It is the same for any number of peers, so that pods stay when peers are added. Nothing in it looks like
 # `$(NAME)` or `$$`, which Kubernetes would replace.
 #
+# Qdrant listens on IPv4 by default. Where there is IPv6, `::` stands for the addresses of both families.
+#
 # A peer with a past starts as it is. One without looks for a peer that is a member already: only members
 # listen on 6335. If there is none, the first pod founds a cluster, and the others wait for it. It must not
 # found a second one when its volume is lost, so before that DNS has to tell which pods there are: at least
@@ -12,6 +14,7 @@ from flame_operator.resource.kinds import QDRANT, QDRANT_PEERS
 # as this pod has an empty one. Qdrant lets nobody take the address of a peer that has data, so the old peer
 # is removed before.
 _JOIN = r"""set=SET; peers=PEERS; me="http://$HOSTNAME.$peers:6335"; state=/qdrant/storage/raft_state.json
+[ -s /proc/net/if_inet6 ] && export QDRANT__SERVICE__HOST=::
 run() { echo "flame-mcp: $1"; shift; exec ./entrypoint.sh "$@" --uri "$me"; }
 listens() { timeout 3 bash -c ': < "/dev/tcp/$0/6335"' "$1" 2> /dev/null; }
 ask() {

@@ -39,6 +39,8 @@ class Reference:
     """The field of the spec that names the object; empty for a generated Secret."""
     rolls: bool
     """Whether pods read it when they start, so that a change has to roll them."""
+    loads: bool = False
+    """Whether a run loads it as docs, so that a change starts one."""
     own: bool = False
     """Whether the operator generates the Secret."""
 
@@ -99,9 +101,8 @@ def _sources(server: Server) -> Iterator[Reference]:
             place = f"{field}.persistentVolumeClaimRef"
             yield Reference(VOLUME_CLAIM, claim.claim_name, None, place, rolls=False)
         if source.config_map_ref:
-            yield Reference(
-                CONFIG_MAP, source.config_map_ref.name, None, f"{field}.configMapRef", rolls=False
-            )
+            name = source.config_map_ref.name
+            yield Reference(CONFIG_MAP, name, None, f"{field}.configMapRef", rolls=False, loads=True)
 
 
 def _credentials(server: Server) -> Iterator[Credential]:

@@ -16,7 +16,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _FOR_JOBS = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The variables of `env` that Jobs get as well, in any case: those that say how to get out."""
 _PROXY_URL = re.compile(
-    r"(https?://)(?:[^/@]*@)?((?:[-A-Za-z0-9._]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)(?:/.*)?"
+    r"(https?://)(?:[^/@]*@)?((?:[-A-Za-z0-9._]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(?:/.*)?"
 )
 
 

@@ -20,6 +20,8 @@ from flame_operator.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
+MOST_ALONE = 10
+"""How many namespaces are listed one by one; for more of them, everything is listed."""
 LOOK_SECONDS = 1.0
 """How often to check whether the watch has caught up with a sweep, in seconds."""
 
@@ -98,11 +100,12 @@ class Informer:
 
     def seen(self, body: Manifest, *, deleted: bool) -> None:
         """Handle an event from the watch."""
-        # A server that is now another installation's is gone for this one.
-        deleted = deleted or (body["kind"] == SERVER.kind and not self.covers(body))
-        changed = self.cache.drop(body) if deleted else self.cache.put(body)
-        self.watch_health.delivered(body)
         kind, key = body["kind"], key_of(body)
+        self.watch_health.delivered(body)
+        if kind == SERVER.kind and not deleted and not self.covers(body):
+            self._let_go(key)
+            return
+        changed = self.cache.drop(body) if deleted else self.cache.put(body)
         if kind == SERVER.kind:
             self._note_readiness(key, None if deleted else body)
         if changed:
@@ -132,6 +135,34 @@ class Informer:
         self.watch_health.heard(kind.kind, key, version)
         if self.cache.note(kind.kind, key, version):
             self._report(kind.kind, key)
+
+    async def look_at(self, namespaces: set[str]) -> None:
+        """List the servers and children of namespaces that are handled from now on.
+
+        Raises:
+            Refused, Unavailable: A list failed.
+        """
+        if len(namespaces) > MOST_ALONE:
+            found = await self._sweep()
+        else:
+            swept = await sweep(self.api, self.cache, sorted(namespaces), tuple(self.served), self.covers)
+            found = swept.changed
+        for key in found:
+            self._note_readiness(key, self.cache.server(key))
+            self.changed(key)
+
+    def leave(self, namespace: str) -> None:
+        """Forget the servers of a namespace that isn't handled any more; they stay as they are."""
+        for key in self.cache.servers():
+            if key.namespace == namespace:
+                self._let_go(key)
+
+    def _let_go(self, key: Key) -> None:
+        """Forget a server that exists, but not for this installation. It may come back as it is now."""
+        if self.cache.server(key) is not None:
+            self.cache.learn(SERVER.kind, key, None)
+            self._note_readiness(key, None)
+            self.changed(key)
 
     def _report(self, kind: str, key: Key) -> None:
         for server in self.cache.parents(kind, key):

@@ -64,7 +64,11 @@ async def sweep(
     # Servers come first: the cache takes only children of servers that it knows.
     for kind in (SERVER, *unwatched, *WATCHED_KINDS):
         # Objects of this snapshot that aren't in the list are gone; newer ones came while the list was read.
-        missing = cache.snapshot(kind.kind)
+        missing = {
+            key: version
+            for key, version in cache.snapshot(kind.kind).items()
+            if not namespaces or key.namespace in namespaces
+        }
         for namespace in namespaces or (None,):
             scope = (kind.kind, namespace or "")
             found_here = api.list(

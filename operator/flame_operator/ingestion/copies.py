@@ -5,16 +5,9 @@ from dataclasses import dataclass, replace
 
 from flame_operator.desired.run import Run
 from flame_operator.formats.times import seconds_between
+from flame_operator.ingestion.old_jobs import is_active, overstaying
 from flame_operator.ingestion.record import RunRecord
-from flame_operator.ingestion.runs import (
-    BUSY,
-    LOOK_SECONDS,
-    Decision,
-    caught_up,
-    is_active,
-    overstaying,
-    retry_after,
-)
+from flame_operator.ingestion.runs import BUSY, LOOK_SECONDS, Decision, caught_up, retry_after
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import managed_qdrant

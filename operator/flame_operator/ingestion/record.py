@@ -33,6 +33,7 @@ class RunRecord:
         reindex: The value of the annotation `reindex` that was acted on.
         rollback: The value of the annotation `rollback` that was acted on; empty once the annotation has been
             removed and a run has followed.
+        sources: The digest of the ConfigMaps with docs when a run was last started.
         peers: How many peers Qdrant had when copies were last made or counted.
         copies: How many copies of each collection they had at least.
     """
@@ -51,6 +52,7 @@ class RunRecord:
     scheduled: str = ""
     reindex: str = ""
     rollback: str = ""
+    sources: str = ""
     peers: int = 0
     copies: int = 0
 
@@ -88,7 +90,7 @@ _FIELDS = {
     "job": "job", "phase": "phase", "message": "message", "failure": "failure", "trigger": "trigger",
     "inputs": "inputs", "attempt": "attempt", "started": "startTime", "ended": "completionTime",
     "loaded": "loadedInputs", "succeeded": "lastSuccessfulTime", "scheduled": "lastScheduleTime",
-    "reindex": "reindex", "rollback": "rollback", "peers": "peers", "copies": "copies",
+    "reindex": "reindex", "rollback": "rollback", "sources": "sources", "peers": "peers", "copies": "copies",
 }  # fmt: skip
 
 

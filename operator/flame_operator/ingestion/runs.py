@@ -1,17 +1,19 @@
 """Decides which run is due, a load, a rollback or a snapshot, from what has run before. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from flame_operator.desired.run import Run, Task, run_of
 from flame_operator.formats.cron import next_tick, tick_after, tick_between
 from flame_operator.formats.times import seconds_between
+from flame_operator.ingestion import changed_sources
+from flame_operator.ingestion.old_jobs import beyond_history, is_active, lingering, overstaying
 from flame_operator.ingestion.record import RunRecord, is_rollback
 from flame_operator.resource.annotations import REINDEX, ROLLBACK
 from flame_operator.resource.kinds import Manifest
 from flame_operator.resource.server import Server
 from flame_operator.resource.unions import loads_docs, managed_qdrant
-from flame_operator.workloads.jobs import LINGER_SECONDS, Ended, finished
+from flame_operator.workloads.jobs import LINGER_SECONDS, Ended
 
 LOOK_SECONDS = 10.0
 """How often to read a running Job's progress from its pod: the Job itself changes only when it ends."""
@@ -35,6 +37,8 @@ class Store:
     """Messages for the user about missing objects that the run's pods would wait for."""
     may_start: bool = True
     """Whether it is this server's turn to load docs."""
+    sources: str = ""
+    """The digest of the ConfigMaps with docs; empty when there are none, or not all are there."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
         unnoted: The names of Jobs of other kinds whose end isn't recorded yet.
     """
     record = caught_up(record, jobs, ended, now, ("ingest", "rollback"))
-    beyond = (one for one in _beyond_history(server, record, jobs) if one["metadata"]["name"] not in unnoted)
+    beyond = (one for one in beyond_history(server, record, jobs) if one["metadata"]["name"] not in unnoted)
     old = (*beyond, *overstaying(record, jobs, now))
     if not loads_docs(server):
         return Decision(RunRecord(), stop=tuple(jobs))
@@ -88,16 +92,19 @@ def decide(  # noqa: PLR0913 - all that a decision depends on
             if job["metadata"]["name"] == record.job and record.inputs != inputs and not is_rollback(record)
         ]
         return Decision(record, stop=(*old, *useless), look_again=LOOK_SECONDS)
-    due, seconds = _due(server, record, inputs, now)
+    record = changed_sources.noted(record, store.sources)
+    due, seconds = _due(server, record, inputs, store.sources, now)
     if due is None:
-        waits = [seconds, LINGER_SECONDS if _lingering(record, jobs) else None]
+        pause = changed_sources.pause(record, store.sources, now) if _may_load(server, record) else None
+        waits = [seconds, pause, LINGER_SECONDS if lingering(record, jobs) else None]
         again = min((one for one in waits if one is not None), default=None)
-        return Decision(record, stop=old, look_again=again)
+        told = changed_sources.PAUSES if pause else ""
+        return Decision(record, stop=old, look_again=again, waits_for=told)
     if why := _why_not_now(jobs, store):
         waits_for_turn = why == NO_TURN
         return Decision(record, stop=old, look_again=30.0, waits_for=why, waits_for_turn=waits_for_turn)
     started = replace(
-        _acted_on(server, record, due, now),
+        _acted_on(server, record, due, store.sources, now),
         job=due.name(server),
         phase="Running",
         message=record.message if due.attempt > 1 else "",
@@ -151,24 +158,6 @@ def decide_snapshot(  # noqa: PLR0913 - all that a decision depends on
     return Decision(started, start=run, look_again=LOOK_SECONDS)
 
 
-def is_active(job: Manifest) -> bool:
-    """Whether a Job may still have pods."""
-    return finished(job) is None
-
-
-def overstaying(record: RunRecord, jobs: Sequence[Manifest], now: str) -> tuple[Manifest, ...]:
-    """The Job of a run that ended `LINGER_SECONDS` ago, if containers of others still keep its pod."""
-    is_over = seconds_between(record.ended, now) >= LINGER_SECONDS
-    return _lingering(record, jobs) if is_over else ()
-
-
-def _lingering(record: RunRecord, jobs: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    """The Job of a run that has ended, while containers of others still keep its pod from ending."""
-    if record.phase == "Running":
-        return ()
-    return tuple(job for job in jobs if job["metadata"]["name"] == record.job and is_active(job))
-
-
 def caught_up(
     record: RunRecord, jobs: Sequence[Manifest], ended: Ended | None, now: str, tasks: tuple[Task, ...]
 ) -> RunRecord:
@@ -197,20 +186,32 @@ def caught_up(
     return replace(record, phase="Failed", failure=ended.failure, message=ended.message, ended=now)
 
 
-def _due(server: Server, record: RunRecord, inputs: str, now: str) -> tuple[Run | None, float | None]:
+def _due(
+    server: Server, record: RunRecord, inputs: str, sources: str, now: str
+) -> tuple[Run | None, float | None]:
     """The run that is due, or else the seconds until one may be, if that is known."""
-    given, rollback = server.spec.ingestion, _annotation(server, ROLLBACK)
+    rollback = _annotation(server, ROLLBACK)
     if rollback and rollback != record.rollback and record.succeeded:
         return Run("rollback", f"rollback/{rollback}", inputs), None
-    paused = server.spec.suspend or (given is not None and given.suspend)
-    # If nothing has been loaded yet, there is no index to go back to, nor one to protect.
-    rolled_back = rollback and record.succeeded
-    if not paused and not rolled_back and (trigger := _trigger(server, record, inputs, now)):
+    if _may_load(server, record) and (trigger := _trigger(server, record, inputs, sources, now)):
         return Run("ingest", trigger, inputs), None
-    return (None, None) if paused else _later(server, record, inputs, now)
+    return (None, None) if _is_paused(server) else _later(server, record, inputs, now)
 
 
-def _trigger(server: Server, record: RunRecord, inputs: str, now: str) -> str:
+def _is_paused(server: Server) -> bool:
+    given = server.spec.ingestion
+    return server.spec.suspend or (given is not None and given.suspend)
+
+
+def _may_load(server: Server, record: RunRecord) -> bool:
+    """Whether anything may be loaded: neither suspended nor rolled back.
+
+    If nothing has been loaded yet, there is no index to go back to, nor one to protect.
+    """
+    return not _is_paused(server) and not (_annotation(server, ROLLBACK) and record.succeeded)
+
+
+def _trigger(server: Server, record: RunRecord, inputs: str, sources: str, now: str) -> str:
     """The reason for a load now; empty when there is none."""
     if inputs not in {record.loaded, record.inputs}:
         return "spec"
@@ -220,7 +221,7 @@ def _trigger(server: Server, record: RunRecord, inputs: str, now: str) -> str:
     if reindex and reindex != record.reindex:
         return f"reindex/{reindex}"
     tick = _tick(server, record, now)
-    return f"schedule/{tick}" if tick else ""
+    return f"schedule/{tick}" if tick else changed_sources.trigger(record, sources, now)
 
 
 def _tick(server: Server, record: RunRecord, now: str) -> str | None:
@@ -273,26 +274,15 @@ def _why_not_now(jobs: Sequence[Manifest], store: Store) -> str:
     return ""
 
 
-def _acted_on(server: Server, record: RunRecord, run: Run, now: str) -> RunRecord:
+def _acted_on(server: Server, record: RunRecord, run: Run, sources: str, now: str) -> RunRecord:
     """The record with the requests that a run answers: all that were made before its start."""
     if run.task == "rollback":
         return replace(record, rollback=_annotation(server, ROLLBACK))
     scheduled = _tick(server, record, now) or record.scheduled
-    return replace(record, rollback="", reindex=_annotation(server, REINDEX), scheduled=scheduled)
-
-
-def _beyond_history(server: Server, record: RunRecord, jobs: Sequence[Manifest]) -> Iterable[Manifest]:
-    """The oldest finished Jobs, those that exceed the history limit.
-
-    A Job whose end hasn't been recorded yet is always kept.
-    """
-    given = server.spec.ingestion
-    kept = given.history_limit if given else 3
-    finished = [job for job in jobs if not is_active(job) and not job["metadata"].get("deletionTimestamp")]
-    finished.sort(key=lambda job: (job["metadata"].get("creationTimestamp") or "", job["metadata"]["name"]))
-    for job in finished[: max(len(finished) - kept, 0)]:
-        if not (record.phase == "Running" and job["metadata"]["name"] == record.job):
-            yield job
+    sources = sources or record.sources
+    return replace(
+        record, rollback="", reindex=_annotation(server, REINDEX), scheduled=scheduled, sources=sources
+    )
 
 
 def stale_after(server: Server, record: RunRecord, now: str) -> float | None:

@@ -154,6 +154,7 @@ class Reconciler:
         store = Store(
             why=outcome.why_store.message if outcome.why_store else "",
             missing=outcome.missing_for_ingestion,
+            sources=outcome.sources,
         )
         try:
             state = await self.pipeline.advance(server, status, defaults, store, self.now())

@@ -28,7 +28,7 @@ from flame_operator.resource.server import Server
 from flame_operator.resource.unions import generates_token, managed_qdrant
 from flame_operator.rollouts.rollouts import Rollouts
 from flame_operator.workloads.deployments import reads_secret, still_asks_qdrant
-from flame_operator.workloads.stateful_sets import replicas_now
+from flame_operator.workloads.stateful_sets import claim_metadata, replicas_now
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Resolver:
             qdrant_keys=keys,
             qdrant_keys_digest=keys_digest,
             qdrant_replicas=replicas,
+            claim_metadata=claim_metadata(store),
             scaled_by_others=deployment is not None and SCALED_BY_OTHERS in deployment["metadata"],
             asks_qdrant=asks_qdrant,
         )

@@ -93,14 +93,12 @@ class References:
         rolling = [one for one in references if one.rolls]
         problems = self._problems(server, rolling)
         awaited = self._problems(server, (one for one in references if not one.rolls))
+        loaded = [one for one in references if one.loads]
+        sources = "" if any(self._problem(server, one) for one in loaded) else self._digest(server, loaded)
         if problems:
-            return Resolved(problems, awaited, tuple(one for one in rolling if self._is_gone(server, one)))
-        parts = (
-            Part(one.kind.kind, one.name, one.key, digest)
-            for one in references
-            if one.rolls and (digest := self._objects[_key_of(server, one)].seen.digests[one.key])
-        )
-        return Resolved(awaited=awaited, digest=self._digests.all_of(parts))
+            gone = tuple(one for one in rolling if self._is_gone(server, one))
+            return Resolved(problems, awaited, gone, sources=sources)
+        return Resolved(awaited=awaited, digest=self._digest(server, rolling), sources=sources)
 
     def forget(self, server: Key) -> None:
         """Forget a server that is gone; objects that no other server uses are no longer polled."""
@@ -230,6 +228,15 @@ class References:
             self._schedule.add(at.object_key, namespace, seconds, spread=1)
         else:
             self._schedule.add(at.object_key, namespace, seconds)
+
+    def _digest(self, server: Key, references: Iterable[Reference]) -> str:
+        """The digest of all that these references have a value for."""
+        parts = (
+            Part(one.kind.kind, one.name, one.key, digest)
+            for one in references
+            if (digest := self._objects[_key_of(server, one)].seen.digests[one.key])
+        )
+        return self._digests.all_of(parts)
 
     def _problems(self, server: Key, references: Iterable[Reference]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(filter(None, (self._problem(server, one) for one in references))))

@@ -20,3 +20,5 @@ class Resolved:
     """
     digest: str = ""
     """The digest of everything that pods read; empty when they read nothing or there are problems."""
+    sources: str = ""
+    """The digest of everything that runs load as docs; empty when that is nothing, or not all is there."""

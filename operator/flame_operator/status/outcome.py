@@ -46,6 +46,8 @@ class Outcome:
     """Whether the token of callers is among them and pods accepted it: they are being stopped."""
     awaited: tuple[str, ...] = ()
     """Missing Secrets and ConfigMaps that pods can run without, and that may appear by themselves."""
+    sources: str = ""
+    """The digest of the ConfigMaps with docs; empty when there are none, or not all are there."""
     unsupported: tuple[str, ...] = ()
     """Fields that need something that this cluster or this installation lacks, with what to do."""
     waits_for_turn: bool = False
@@ -98,6 +100,7 @@ def outcome_of(
         foreign_secrets=tuple(foreign_secrets(actions)),
         missing=resolved.problems,
         awaited=resolved.awaited,
+        sources=resolved.sources,
         unsupported=unsupported(server, defaults),
         waits_for_turn=waits_for_turn,
     )

@@ -10,6 +10,7 @@ import structlog
 from flame_operator.api.kube import CONTENDING_MANAGER, KubeApi
 from flame_operator.changes.compare import is_subset
 from flame_operator.errors import Undeclared
+from flame_operator.formats.shape import at
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
 from flame_operator.resource.installation import ALONE, CONTENDER, HOLDER, Installation, conflict_message
@@ -22,7 +23,7 @@ from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
 
 log = structlog.get_logger(__name__)
-_UNDECLARED = re.compile(r"\.status\.(\w+)")
+_UNDECLARED = re.compile(r"\.status\.(\w+(?:\.\w+)*)")
 
 
 class Reporter:
@@ -128,11 +129,16 @@ class Reporter:
             try:
                 return await self._api.patch_status(body, self._declared(status), **how)
             except Undeclared as error:
-                found = set(_UNDECLARED.findall(str(error))) & status.keys() - self._undeclared
+                named = set(_UNDECLARED.findall(str(error))) - self._undeclared
+                found = {path for path in named if at(status, *path.split(".")) is not None}
                 if not found:
                     raise
                 log.warning("the CRD is older than the operator: upgrade it", fields=sorted(found))
                 self._undeclared |= found
 
-    def _declared(self, status: Manifest) -> Manifest:
-        return {name: value for name, value in status.items() if name not in self._undeclared}
+    def _declared(self, status: Manifest, above: str = "") -> Manifest:
+        return {
+            name: self._declared(value, f"{above}{name}.") if isinstance(value, dict) else value
+            for name, value in status.items()
+            if above + name not in self._undeclared
+        }

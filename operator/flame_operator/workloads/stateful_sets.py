@@ -1,6 +1,6 @@
 """Reads the state of a managed Qdrant from its StatefulSet. Pure."""
 
-from flame_operator.formats.shape import at, mappings, number
+from flame_operator.formats.shape import at, mapping, mappings, number
 from flame_operator.resource.kinds import Manifest
 from flame_operator.workloads.deployments import LATEST
 
@@ -24,6 +24,15 @@ def replicas_now(wanted: int, store: Manifest | None) -> int:
         store, "status", "updateRevision"
     )
     return wanted if is_current and _in_cluster_mode(store) else 1
+
+
+def claim_metadata(store: Manifest | None) -> dict[str, Manifest] | None:
+    """The labels and annotations of the StatefulSet's volume template; None when there is no StatefulSet."""
+    if store is None:
+        return None
+    templates = mappings(at(store, "spec", "volumeClaimTemplates"))
+    found = mapping(templates[0].get("metadata")) if templates else {}
+    return {field: mapping(found.get(field)) for field in ("labels", "annotations")}
 
 
 def ready_peers(store: Manifest | None) -> int:

@@ -72,11 +72,17 @@ def check_health(port: int) -> None:
     Raises:
         FlameMcpError: It is not ready, or does not answer.
     """
-    url = f"http://127.0.0.1:{port}/health/ready"
     # A proxy in the environment must not be used for this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=_HEALTH_TIMEOUT_SECONDS):
-            return
-    except (urllib.error.URLError, OSError) as error:
-        raise FlameMcpError(f"{url}: {getattr(error, 'reason', error)}") from error
+    problem = None
+    for host in ("127.0.0.1", "[::1]"):
+        url = f"http://{host}:{port}/health/ready"
+        try:
+            with opener.open(url, timeout=_HEALTH_TIMEOUT_SECONDS):
+                return
+        except (urllib.error.URLError, OSError) as error:
+            problem = problem or FlameMcpError(f"{url}: {getattr(error, 'reason', error)}")
+            if isinstance(error, urllib.error.HTTPError):
+                break  # it has answered
+    if problem is not None:
+        raise problem

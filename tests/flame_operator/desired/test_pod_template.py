@@ -8,7 +8,7 @@ from flame_operator.desired.ingestion_job import job
 from flame_operator.desired.installation import with_defaults
 from flame_operator.desired.run import Run
 from flame_operator.resource.server import Server
-from flame_operator.resource.spec.workload import PodTemplate
+from flame_operator.resource.spec.workload import Metadata
 from tests.support.operator.children import DEFAULTS, facts, parse
 
 STORE = {"type": "External", "external": {"url": "https://qdrant.example.com"}}
@@ -46,7 +46,7 @@ def test_they_never_replace_what_the_operator_sets() -> None:
 
 
 def test_those_of_the_installation_are_added_and_a_spec_wins() -> None:
-    shared = PodTemplate(labels={"a": "shared", "b": "shared"}, annotations={"c": "shared"})
+    shared = Metadata(labels={"a": "shared", "b": "shared"}, annotations={"c": "shared"})
     defaults = replace(DEFAULTS, pod_template=shared)
     one = with_defaults(parse(podTemplate={"labels": {"a": "own"}}), defaults)
     (deployment,) = [

@@ -1,6 +1,7 @@
 """How a pod of a managed Qdrant finds its cluster: its command, run by bash against a stand-in."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,21 +11,29 @@ from flame_operator.desired.qdrant_join import join_command
 from tests.qdrant_standin.app import QdrantStandIn
 from tests.support.server.qdrant_server import KEY, READ_KEY, qdrant_served
 
+needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 ME = "http://docs-qdrant-{}.docs-qdrant-headless:6335"
 
 
 def started(
-    folder: Path, number: int, member: QdrantStandIn | None = None, *, key: str = KEY, dns: bool = True
+    folder: Path,
+    number: int,
+    member: QdrantStandIn | None = None,
+    *,
+    key: str = KEY,
+    dns: bool = True,
+    address: str = "127.0.0.1",
 ) -> list[str]:
     """The arguments with which pod `number` starts Qdrant; 9 is the exit code of one that waits."""
     port = member.url.rpartition(":")[2] if member else "1"
     shell, flag, script = join_command("docs")
     script = script.replace("/qdrant/storage", str(folder)).replace("sleep 2", "exit 9")
+    script = script.replace("/proc/net/if_inet6", str(folder / "if_inet6"))
     for ours in ("/dev/tcp/$0/6335", "/dev/tcp/$0/6333"):
         script = script.replace(ours, f"/dev/tcp/$0/{port}")
     programs = {
-        "entrypoint.sh": 'printf "%s\\n" "$@" > arguments',
-        "getent": '[ "$*" = "ahosts docs-qdrant-headless" ] && echo "127.0.0.1  STREAM docs"'
+        "entrypoint.sh": 'printf "%s\\n" "$@" > arguments; echo "$QDRANT__SERVICE__HOST" > host',
+        "getent": f'[ "$*" = "ahosts docs-qdrant-headless" ] && echo "{address}  STREAM docs"'
         if dns
         else "exit 2",
     }
@@ -75,6 +84,25 @@ def test_without_a_past_a_pod_joins_whoever_is_a_member(tmp_path: Path, number: 
         member.peers.join(ME.format(3) + "/")
         found = started(tmp_path, number, member)
     assert found == ["--bootstrap", "http://127.0.0.1:6335", "--uri", ME.format(number)]
+
+
+@needs_ipv6
+def test_a_member_with_an_ipv6_address_is_joined_by_it(tmp_path: Path) -> None:
+    with qdrant_served(KEY, host="::1") as member:
+        lost = member.peers.join(ME.format(1) + "/")
+        found = started(tmp_path, 1, member, address="::1")
+        assert lost not in member.peers.uris
+    assert found == ["--bootstrap", "http://[::1]:6335", "--uri", ME.format(1)]
+
+
+@pytest.mark.parametrize(("addresses", "host"), [("00..01 01 80 10 80 lo\n", "::"), ("", ""), (None, "")])
+def test_qdrant_listens_on_both_families_where_there_is_ipv6(
+    tmp_path: Path, addresses: str | None, host: str
+) -> None:
+    if addresses is not None:
+        (tmp_path / "if_inet6").write_text(addresses)
+    assert started(tmp_path, 0)
+    assert (tmp_path / "host").read_text().strip() == host
 
 
 def test_with_a_past_a_pod_goes_on_as_it_is(tmp_path: Path) -> None:

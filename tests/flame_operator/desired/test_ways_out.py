@@ -102,6 +102,17 @@ def test_policies_let_pods_out_to_the_proxy(spec: dict[str, Any], opened: list[i
             assert rules == opened, child["metadata"]["name"]
 
 
+@pytest.mark.parametrize("proxy", ["http://[fd00::5]:3128", "http://user:pass@[FD00:0::5]:3128/"])
+def test_policies_let_pods_out_to_a_proxy_with_an_ipv6_address(proxy: str) -> None:
+    policies = [
+        child
+        for child in desired_children(parse(env=[{"name": "HTTPS_PROXY", "value": proxy}]), DEFAULTS)
+        if child["kind"] == "NetworkPolicy"
+    ]
+    rule = {"to": [{"ipBlock": {"cidr": "fd00::5/128"}}], "ports": [{"protocol": "TCP", "port": 3128}]}
+    assert [rule in policy["spec"]["egress"] for policy in policies] == [True]
+
+
 def test_certificates_are_mounted_and_named_wherever_something_connects() -> None:
     one = parse(egress={"caBundleConfigMapRef": BUNDLE}, **INGESTION)
     for name, pod in pods(one).items():

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - JSON
 """Which run is due: pure decisions over what has run before."""
 
 from dataclasses import replace
@@ -6,62 +5,23 @@ from typing import Any
 
 import pytest
 
-from flame_operator.desired.ingestion_job import inputs, job
-from flame_operator.desired.inputs import Defaults
+from flame_operator.desired.ingestion_job import inputs
 from flame_operator.desired.run import Run
 from flame_operator.ingestion.record import RunRecord, as_status, record_of
-from flame_operator.ingestion.runs import Decision, Store, decide, decide_snapshot, stale_after
+from flame_operator.ingestion.runs import Decision, Store, decide_snapshot, stale_after
 from flame_operator.resource.annotations import REINDEX, ROLLBACK
-from flame_operator.resource.kinds import Manifest
-from flame_operator.resource.server import Server, parse_server
-from flame_operator.workloads.jobs import Ended
-from tests.support.operator.fake_kube import server
-
-DEFAULTS = Defaults(image="image:1")
-BUNDLED = {"sources": [{"name": "flame", "bundled": {}}]}
-MANAGED = {"type": "Managed"}
-NOW = "2026-01-02T12:00:00Z"
-DONE = Ended(True, message="178 pages, 890 chunks.", index={"collection": "c1", "chunks": 890})
-WORLD = Ended(False, "World", "git.example.com cannot be reached.")
-USER = Ended(False, "User", "There is no branch nightly.")
-
-
-def one(annotations: dict[str, str] | None = None, **spec: Any) -> Server:
-    body = server(**{"vectorStore": MANAGED, **spec})
-    metadata = {
-        **body["metadata"],
-        "annotations": annotations or {},
-        "creationTimestamp": "2026-01-01T00:00:00Z",
-    }
-    return parse_server({**body, "metadata": metadata})
-
-
-def loaded(of: Server, **fields: Any) -> RunRecord:
-    """What is remembered after a first load."""
-    digest = inputs(of, DEFAULTS)
-    record = RunRecord(
-        job="docs-ingest-1", phase="Succeeded", trigger="spec", inputs=digest, loaded=digest,
-        started="2026-01-01T00:00:10Z", ended="2026-01-01T00:01:00Z", succeeded="2026-01-01T00:01:00Z",
-    )  # fmt: skip
-    return replace(record, **fields)
-
-
-def decided(
-    of: Server,
-    record: RunRecord,
-    *jobs: Manifest,
-    ended: Ended | None = None,
-    now: str = NOW,
-    store: Store | None = None,
-) -> Decision:
-    return decide(of, record, jobs, inputs=inputs(of, DEFAULTS), store=store or Store(), ended=ended, now=now)
-
-
-def live(of: Server, run: Run, *, ended: str = "", created: str = NOW) -> Manifest:
-    body = job(of, DEFAULTS, run)
-    body["metadata"]["creationTimestamp"] = created
-    body["status"] = {"conditions": [{"type": ended, "status": "True"}]} if ended else {}
-    return body
+from tests.support.operator.deciding import (
+    BUNDLED,
+    DEFAULTS,
+    DONE,
+    NOW,
+    USER,
+    WORLD,
+    decided,
+    live,
+    loaded,
+    one,
+)
 
 
 def test_the_first_load_starts_once_the_store_is_ready_and_all_is_there() -> None:

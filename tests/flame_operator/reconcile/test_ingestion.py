@@ -10,6 +10,7 @@ import pytest
 from flame_operator.errors import Refused
 from flame_operator.resource.annotations import REINDEX
 from flame_operator.resource.kinds import (
+    CONFIG_MAP,
     DEPLOYMENT,
     JOB,
     NETWORK_POLICY,
@@ -117,6 +118,37 @@ async def test_a_restart_writes_nothing_and_keeps_the_keys() -> None:
     await running(kube)
     assert kube.objects[SECRET.kind, STORE]["data"] == keys
     assert len(kube.writes) == before
+
+
+async def test_a_changed_config_map_is_loaded_by_itself() -> None:
+    kube = with_server(
+        vectorStore=MANAGED, ingestion={"sources": [{"name": "docs", "configMapRef": {"name": "pages"}}]}
+    )
+    pages = {
+        "kind": CONFIG_MAP.kind,
+        "metadata": {"name": "pages", "namespace": "team"},
+        "data": {"a.md": "# A"},
+    }
+    kube.create(pages)
+    operator = await running(kube)
+    store_is_ready(kube, operator)
+    await operator.settle()
+    end(kube, operator, PUBLISHED)
+    await operator.settle()
+    assert status(kube)["ingestion"]["trigger"] == "spec"
+    # Somebody labels it, which changes nothing in it; then it gets another page.
+    kube.edit(CONFIG_MAP.kind, Key("team", "pages"), metadata={**pages["metadata"], "labels": {"a": "b"}})
+    operator = await running(kube)
+    assert len(jobs(kube)) == 1
+    kube.edit(CONFIG_MAP.kind, Key("team", "pages"), data={"a.md": "# A", "b.md": "# B"})
+    operator = await running(kube)
+    assert len(jobs(kube)) == 2
+    assert status(kube)["ingestion"]["trigger"].startswith("sources/")
+    assert conditions(kube)["IndexReady"][1] != "Ingesting"
+    end(kube, operator, PUBLISHED)
+    await operator.settle()
+    await running(kube)
+    assert len(jobs(kube)) == 2
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

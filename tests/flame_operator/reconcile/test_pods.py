@@ -153,6 +153,18 @@ async def test_optional_kinds_need_the_cluster_and_the_chart() -> None:
     assert conditions(kube)["Stalled"] == ("False", "UpToDate")
 
 
+async def test_an_issuer_over_http_needs_the_chart() -> None:
+    issuer = "http://dex.auth.svc:5556/dex"
+    kube = with_server(auth={"type": "OIDC", "oidc": {"issuer": issuer, "audience": "flame"}})
+    operator = await running(kube)
+    assert conditions(kube)["Stalled"] == ("True", "InvalidSpec")
+    assert (DEPLOYMENT.kind, KEY) not in kube.objects
+    operator.defaults = Defaults(image="image:1", http_issuers=True)
+    await operator.settle()
+    assert (DEPLOYMENT.kind, KEY) in kube.objects
+    assert conditions(kube)["Stalled"] == ("False", "UpToDate")
+
+
 async def test_pods_that_do_not_get_ready_are_asked_why() -> None:
     kube = with_server()
     operator = await running(kube)

@@ -3,7 +3,7 @@
 import pytest
 
 from flame_operator.errors import Forbidden
-from flame_operator.resource.kinds import Key
+from flame_operator.resource.kinds import CONFIG_MAP, Key
 from tests.support.operator.references_world import (
     DOCS,
     LOOK,
@@ -115,3 +115,25 @@ async def test_a_former_user_hears_nothing(world: World) -> None:
     async with world.polling():
         await world.time.pass_by(31)
     assert world.told == [WIKI]
+
+
+async def test_a_config_map_with_docs_is_known_by_a_digest_and_its_change_is_told(world: World) -> None:
+    pages = {"kind": "ConfigMap", "metadata": {"name": "pages", "namespace": "team"}, "data": {"a.md": "# A"}}
+    source = reference(None, kind=CONFIG_MAP, name="pages", rolls=False, loads=True)
+    assert (await world.resolve(DOCS, source)).sources == ""
+    world.kube.create(pages)
+    async with world.polling():
+        await world.time.pass_by(11)
+        before = await world.resolve(DOCS, source)
+        world.kube.edit("ConfigMap", Key("team", "pages"), data={"a.md": "# B"})
+        await world.time.pass_by(61)
+    assert world.told == [DOCS, DOCS]
+    after = await world.resolve(DOCS, source)
+    # What only runs read replaces no pod.
+    assert (before.digest, after.digest) == ("", "")
+    assert before.sources != after.sources != ""
+    # Nor does a missing one stop any.
+    missing = await world.resolve(
+        DOCS, source, reference(None, kind=CONFIG_MAP, name="b", rolls=False, loads=True)
+    )
+    assert (missing.sources, missing.problems) == ("", ())

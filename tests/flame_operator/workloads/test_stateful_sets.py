@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flame_operator.workloads.stateful_sets import is_whole, ready_peers, replicas_now
+from flame_operator.workloads.stateful_sets import claim_metadata, is_whole, ready_peers, replicas_now
 
 
 def store(
@@ -56,3 +56,12 @@ def test_what_others_have_written_is_no_number() -> None:
     broken: dict[str, Any] = {"metadata": {}, "spec": {"replicas": "many"}, "status": {"readyReplicas": "x"}}
     assert replicas_now(3, broken) == 3
     assert not is_whole(3, broken)
+
+
+def test_the_metadata_of_claims() -> None:
+    assert claim_metadata(None) is None
+    nothing: dict[str, Any] = {"labels": {}, "annotations": {}}
+    assert claim_metadata(store()) == nothing
+    templates = [{"metadata": {"name": "storage", "labels": {"a": "b"}, "creationTimestamp": None}}]
+    one = {"metadata": {}, "spec": {"volumeClaimTemplates": templates}}
+    assert claim_metadata(one) == nothing | {"labels": {"a": "b"}}

@@ -1,6 +1,5 @@
 """Every client of the server trusts a private CA that is added, and goes through the environment's proxy."""
 
-import asyncio
 import os
 import ssl
 from collections.abc import Callable, Iterator
@@ -10,35 +9,12 @@ from pathlib import Path
 
 import certifi
 import pytest
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 from flame_server.commands.certificates import VARIABLE, trust_also
-from flame_server.embedding.service import ServiceModel
 from flame_server.errors import SettingsError
-from flame_server.qdrant.connection import QdrantTarget, connect
-from flame_server.serving.edge import oidc
-from flame_server.sources import archive, web
 from tests.harness.pki import Authority
-from tests.support.server.embedding_service import embed
+from tests.support.server.clients import CLIENTS
 from tests.support.server.https_servers import https_served, proxied
-
-
-async def _qdrant(url: str) -> None:
-    client = connect(QdrantTarget(url, "docs"), 5)
-    try:
-        await client.get_collections()
-    finally:
-        await client.close()
-
-
-CLIENTS: dict[str, Callable[[str, Path], object]] = {
-    "embeddings": lambda url, _: asyncio.run(embed(ServiceModel("OpenAI", f"{url}/v1", "any"), "x")),
-    "issuer": lambda url, _: asyncio.run(oidc.fetch_keys(url)),
-    "traces": lambda url, _: OTLPSpanExporter(f"{url}/v1/traces", timeout=3).export([]),
-    "git": lambda url, _: web.pool(url, None).request("GET", f"{url}/docs.git"),
-    "archive": lambda url, folder: archive.download(f"{url}/docs.zip", None, folder / "docs.zip"),
-    "Qdrant": lambda url, _: asyncio.run(_qdrant(url)),
-}
 
 
 @pytest.fixture

@@ -292,6 +292,28 @@ async def test_documents_of_no_issuer_say_what_is_wrong(
         await oidc.fetch_keys(ISSUER)
 
 
+@pytest.mark.parametrize(
+    ("jwks_uri", "taken"),
+    [
+        ("http://dex.auth.svc:5556/keys", True),
+        ("https://keys.example.com/keys", True),
+        ("http://dex.auth.svc/keys", False),
+        ("http://dex.auth.svc:5556.example.com/keys", False),
+        ("http://keys.example.com/keys", False),
+    ],
+)
+async def test_keys_without_tls_come_from_the_issuer_itself(
+    issuer: Issuer, jwks_uri: str, *, taken: bool
+) -> None:
+    address = "http://dex.auth.svc:5556/tenant"
+    issuer.configuration = {"issuer": address, "jwks_uri": jwks_uri}
+    if taken:
+        assert await oidc.fetch_keys(address)
+    else:
+        with pytest.raises(IssuerAwayError, match="no jwks_uri that starts with"):
+            await oidc.fetch_keys(address)
+
+
 async def test_each_subject_has_its_own_limit(issuer: Issuer) -> None:
     app = guarded_by(verifier(), limiter=RateLimiter(1, 1, Clock()))
     assert [await ask(app, issuer.token(sub=name)) for name in ("ann", "ann", "bob")] == [200, 429, 200]

@@ -205,10 +205,12 @@ def test_a_whole_server_redirects_to_no_other_scheme(lexical_index: Path) -> Non
     ask = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
-    def status(method: str, path: str) -> int:
+    def status(method: str, path: str, accept: str | None = headers["Accept"]) -> int:
+        kept = {name: value for name, value in headers.items() if name != "Accept"}
+        sent = kept | ({"Accept": accept} if accept else {})
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
-            connection.request(method, path, ask if method == "POST" else None, headers)
+            connection.request(method, path, ask if method == "POST" else None, sent)
             response = connection.getresponse()
             response.read()
             assert "://" not in response.headers.get("Location", "")
@@ -224,3 +226,7 @@ def test_a_whole_server_redirects_to_no_other_scheme(lexical_index: Path) -> Non
         for path, expected in {"/": 200, "/flame/": 200, "/flame/page.css": 200, "/page.css/": 404}.items():
             assert (path, status("GET", path)) == (path, expected)
         assert status("GET", "/flame") == 307
+        # A session of another server, as after an update, means nothing to one that keeps none.
+        headers["Mcp-Session-Id"] = "another-server"
+        assert status("POST", "/mcp") == 200
+        assert [status("POST", "/mcp", accept) for accept in (None, "text/event-stream")] == [200, 200]

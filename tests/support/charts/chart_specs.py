@@ -40,6 +40,9 @@ HTTPS = st.sampled_from(
     ]
 )
 
+ISSUERS = st.sampled_from(["http://dex.auth.svc:5556/dex", "http://keycloak.auth.svc.cluster.local"])
+"""Those without TLS, which have to be in the cluster."""
+
 
 def _sane(value: Any, draw: st.DrawFn) -> Any:  # noqa: ANN401 - JSON values
     """The value with URLs that mean something, and without control characters, which Helm's YAML loses.
@@ -53,7 +56,7 @@ def _sane(value: Any, draw: st.DrawFn) -> Any:  # noqa: ANN401 - JSON values
     if not isinstance(value, dict):
         return value
     return {
-        name: draw(HTTPS if item.startswith("https:") else URLS)
+        name: draw(HTTPS if item.startswith("https:") else ISSUERS if name == "issuer" else URLS)
         if name in ("url", "endpoint", "baseURL", "issuer", "http", "https") and isinstance(item, str)
         else _sane(item, draw)
         for name, item in value.items()

@@ -21,9 +21,15 @@ def served(folder: Path, certificate: tuple[Path, Path], password: str | None = 
 
 
 @contextmanager
-def https_served(handler: type[BaseHTTPRequestHandler], certificate: tuple[Path, Path]) -> Iterator[str]:
-    """A server whose requests the handler answers; its address without a path."""
-    found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def https_served(
+    handler: type[BaseHTTPRequestHandler], certificate: tuple[Path, Path], address: str = "127.0.0.1"
+) -> Iterator[str]:
+    """A server whose requests the handler answers; its URL without a path."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    found = Server((address, 0), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     found.socket = context.wrap_socket(found.socket, server_side=True)

@@ -22,12 +22,14 @@ def qdrant_served(
     certificate: Path | None = None,
     private_key: Path | None = None,
     snapshots: Path | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[QdrantStandIn]:
     """The server on a free port of loopback, over TLS when there is a certificate."""
     stand_in = QdrantStandIn(key, READ_KEY if key else None, snapshots=snapshots)
     port = free_port()
     config = uvicorn.Config(
         stand_in.app,
+        host=host,
         port=port,
         log_config=None,
         lifespan="off",

@@ -7,7 +7,7 @@ from pydantic import Field
 from flame_operator.resource.spec.common import (
     Annotations,
     HostName,
-    HttpsUrl,
+    HttpUrl,
     KeyRef,
     LabelName,
     LabelValue,
@@ -32,7 +32,7 @@ class Bearer(Spec):
 class OIDC(Spec):
     """Tokens of an OpenID Connect issuer."""
 
-    issuer: HttpsUrl
+    issuer: Annotated[HttpUrl, Field(min_length=9)]
     audience: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
     required_scopes: Annotated[
         tuple[

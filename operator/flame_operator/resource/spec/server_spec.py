@@ -29,8 +29,8 @@ from flame_operator.resource.spec.workload import (
     DeploymentStrategy,
     Egress,
     EnvVar,
+    Metadata,
     PodDisruptionBudgetSpec,
-    PodTemplate,
     Scheduling,
     ServiceAccountSpec,
 )
@@ -108,7 +108,8 @@ class ServerSpec(Spec):
     deployment_strategy: DeploymentStrategy = DeploymentStrategy()
     service_account: ServiceAccountSpec = ServiceAccountSpec()
     scheduling: Scheduling = Scheduling()
-    pod_template: PodTemplate = PodTemplate()
+    metadata: Metadata = Metadata()
+    pod_template: Metadata = Metadata()
     env: Annotated[tuple[EnvVar, ...], Field(max_length=32)] = ()
     egress: Egress = Egress()
     observability: Observability = Observability()

@@ -71,8 +71,8 @@ class DeploymentStrategy(Spec):
     rolling_update: RollingUpdate | None = None
 
 
-class PodTemplate(Spec):
-    """Labels and annotations of all pods, besides the operator's own."""
+class Metadata(Spec):
+    """Labels and annotations of objects, besides the operator's own."""
 
     labels: Labels = Field(default_factory=dict)
     annotations: Annotated[

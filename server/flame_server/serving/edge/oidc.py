@@ -190,8 +190,8 @@ async def _published(issuer: str) -> Mapping[str | None, jwt.PyJWK]:
             named = repr(configuration.get("issuer"))[:200]
             raise IssuerAwayError(f"it calls itself {named}: set FLAME_MCP_AUTH_OIDC_ISSUER to exactly that")
         address = configuration.get("jwks_uri")
-        secure = isinstance(address, str) and address.startswith(("https://", issuer.partition("//")[0]))
-        if not isinstance(address, str) or not secure:
+        # Where the issuer may be asked without TLS, its own keys may be, too, but nobody else's.
+        if not isinstance(address, str) or not address.startswith(("https://", _origin(issuer))):
             raise IssuerAwayError("its configuration names no jwks_uri that starts with https://")
         document = await _document(client, address)
     listed = document.get("keys")
@@ -200,6 +200,11 @@ async def _published(issuer: str) -> Mapping[str | None, jwt.PyJWK]:
     if not keys:
         raise IssuerAwayError(f"{address[:200]} holds no usable key")
     return keys
+
+
+def _origin(url: str) -> str:
+    """The scheme, host and port of a URL, with the slash that ends them."""
+    return f"{'/'.join(url.split('/', 3)[:3])}/"
 
 
 def _signing_key(entry: object) -> jwt.PyJWK | None:

@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp
 
 from flame_server.credentials import Credentials
+from flame_server.serving.edge.accept import Accept
 from flame_server.serving.edge.access_log import AccessLog
 from flame_server.serving.edge.auth import BearerVerifier, Verifier
 from flame_server.serving.edge.envelope import Envelope
@@ -23,7 +24,7 @@ def with_edge(
 ) -> ASGIApp:
     """`app` behind the checks that the settings ask for; with a verifier of its own unless there is one."""
     verifier = verifier or create_verifier(settings, credentials)
-    gate = Gate(InFlight(Envelope(app, metrics), metrics), verifier, _limiter(settings), metrics)
+    gate = Gate(InFlight(Envelope(Accept(app), metrics), metrics), verifier, _limiter(settings), metrics)
     limits = RequestLimits(gate, metrics)
     guard = HostGuard(limits, settings.host, settings.allowed_hosts, metrics, settings.allowed_origins)
     return AccessLog(guard, metrics)
