@@ -1,7 +1,6 @@
-"""What tests ask of an API server through kubectl, and a FlameMCPServer to apply there."""
+"""What tests ask of an API server, mostly through kubectl, and a FlameMCPServer to apply there."""
 
 import itertools
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.harness.audit import AuditLog
 from tests.harness.control_plane import ControlPlane
 from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.cluster.reading import Reader
 
 CRD = REPO / "crds/flamemcpservers.yaml"
 _numbers = itertools.count(1)
@@ -26,6 +26,7 @@ class Cluster:
     def __init__(self, plane: ControlPlane, audit_log: Path) -> None:
         self.plane = plane
         self.audit_log = audit_log
+        self._reader = Reader(plane)
 
     def kubectl(
         self, *args: str, text: str | None = None, check: bool = True
@@ -42,9 +43,7 @@ class Cluster:
         self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(bodies))
 
     def get(self, kind: str, name: str, namespace: str) -> Json | None:
-        found = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found").stdout
-        body: Json | None = json.loads(found) if found else None
-        return body
+        return self._reader.get(kind, name, namespace)
 
     def found(self, kind: str, name: str, namespace: str) -> Json:
         body = self.get(kind, name, namespace)
@@ -52,10 +51,7 @@ class Cluster:
         return body
 
     def items(self, kind: str, namespace: str) -> list[Json]:
-        items: list[Json] = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)[
-            "items"
-        ]
-        return items
+        return self._reader.items(kind, namespace)
 
     def conditions(self, name: str, namespace: str) -> dict[str, tuple[str, str]]:
         status = self.found("fmcp", name, namespace).get("status", {})
