@@ -22,7 +22,7 @@ demo: venv ## Run the end-to-end scenario, up to an answer (MODE=full-stack: wit
 test: venv lint test-unit test-cluster test-e2e ## Set up everything and run all tests
 
 test-unit: venv ## Run the tests that need neither a cluster nor a container
-	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server tests/attacks
+	$(PYTEST) -n 3 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server tests/attacks
 
 test-cluster: venv ## Run the tests of the charts and those against a real API server (built from source the first time)
 	@$(HARNESS) tools
