@@ -1,7 +1,8 @@
 # The targets are thin. The logic is in tests/harness (machines and clusters) and tests/support/e2e (the end-to-end scenario).
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest
+# Each run ends with the 20 tests that took longest.
+PYTEST := $(BIN)/pytest --durations=20 --durations-min=1
 HARNESS := $(BIN)/python -m tests.harness
 
 .DEFAULT_GOAL := help
@@ -21,11 +22,11 @@ demo: venv ## Run the end-to-end scenario, up to an answer (MODE=full-stack: wit
 test: venv lint test-unit test-cluster test-e2e ## Set up everything and run all tests
 
 test-unit: venv ## Run the tests that need neither a cluster nor a container
-	$(PYTEST) -n 2 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server tests/attacks
+	$(PYTEST) -n 3 --dist worksteal tests/repository tests/benchmarks tests/flame_operator tests/flame_server tests/attacks
 
 test-cluster: venv ## Run the tests of the charts and those against a real API server (built from source the first time)
 	@$(HARNESS) tools
-	$(PYTEST) -n 2 --dist loadfile tests/charts tests/cluster
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/charts tests/cluster
 
 test-e2e: venv ## Run the tests of the images and of the end-to-end scenario on a real node
 	@$(BIN)/python -m tests.support.e2e.product

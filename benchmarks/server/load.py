@@ -1,4 +1,4 @@
-"""A client in a process of its own: `python -m benchmarks.server.load`, with a job as JSON on standard input.
+"""A client in a process of its own: `python -m benchmarks.server.load`, with jobs as JSON on standard input.
 
 Plain HTTP with one JSON-RPC request a call, as stateless servers take it: a client library would be measured
 too.
@@ -159,9 +159,11 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 
 def main() -> None:
-    """Reads a job, does it, prints its outcome."""
-    job = Job(**json.load(sys.stdin))
-    json.dump(asdict(asyncio.run(perform(job))), sys.stdout)
+    """Reads jobs, does one after the other, prints a line with the outcome of each."""
+    for line in sys.stdin:
+        outcome = asyncio.run(perform(Job(**json.loads(line))))
+        sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

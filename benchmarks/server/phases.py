@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.process import cpu_seconds, peak_mib, resident_mib
 from benchmarks.server import processes
 from benchmarks.server.load import Job, Outcome
-from benchmarks.server.processes import Cores, Served
+from benchmarks.server.processes import Client, Cores, Served
 from benchmarks.server.questions import REPEATED, repeated
 from benchmarks.server.report import (
     LEXICAL,
@@ -75,7 +75,8 @@ class Run:
 
     options: Options
     folder: Path
-    cores: Cores = field(default_factory=Cores.choose)
+    cores: Cores
+    client: Client
     titles: list[str] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
@@ -89,7 +90,7 @@ class Run:
     def load(self, name: str, served: Served, questions: Questions, clients: int) -> tuple[Load, Outcome]:
         """One load on a server."""
         cpu = cpu_seconds(served.pid)
-        outcome = processes.load(self.job(served, questions, clients), self.cores.client)
+        outcome = self.client.load(self.job(served, questions, clients))
         cpu = cpu_seconds(served.pid) - cpu
         per_call = 1000 / outcome.calls
         load = Load(
@@ -111,8 +112,9 @@ def run(options: Options) -> Result:
     Raises:
         HarnessError: Something did not start, or a question was not answered.
     """
-    with tempfile.TemporaryDirectory(prefix="flame-mcp-") as name:
-        this = Run(options, Path(name))
+    cores = Cores.choose()
+    with tempfile.TemporaryDirectory(prefix="flame-mcp-") as name, processes.client(cores.client) as client:
+        this = Run(options, Path(name), cores, client)
         builds, index = _indexes(this)
         this.titles = _titles(index)
         with step("cold start"):
@@ -125,8 +127,7 @@ def run(options: Options) -> Result:
             *_embedded(this, LOCAL, index, "Local"),
             *_embedded(this, LEXICAL, index, "None"),
         ]
-        for embedding in ("Local", "None"):
-            _over_qdrant(this, index, embedding)
+        _over_qdrant(this, index)
         after, _ = _floor(this, answer)
     return Result(
         pinned=this.cores.server is not None,
@@ -206,12 +207,13 @@ def _embedded(this: Run, name: str, index: Path, embedding: str) -> list[OpenLoo
             return [_open_loop(this, name, served, questions) for questions in _KINDS]
 
 
-def _over_qdrant(this: Run, index: Path, embedding: str) -> None:
+def _over_qdrant(this: Run, index: Path) -> None:
     # The stand-in is slow and on the client's core: what counts here is the server's own time.
     with processes.qdrant(this.cores.client, index, COLLECTION) as url:
         settings = {"VECTOR_STORE_TYPE": "Qdrant", "QDRANT_URL": url, "QDRANT_COLLECTION": COLLECTION}
-        with processes.serving(this.cores.server, EMBEDDING_TYPE=embedding, **settings) as served:
-            _loads(this, f"Qdrant, {embedding}", served)
+        for embedding in ("Local", "None"):
+            with processes.serving(this.cores.server, EMBEDDING_TYPE=embedding, **settings) as served:
+                _loads(this, f"Qdrant, {embedding}", served)
 
 
 def _loads(this: Run, name: str, served: Served) -> None:
@@ -232,8 +234,8 @@ def _open_loop(this: Run, name: str, served: Served, questions: Questions) -> Op
     )
     for part in this.options.steps:
         highest = part * most
-        outcome = processes.load(this.job(served, questions, rate=highest), this.cores.client)
+        outcome = this.client.load(this.job(served, questions, rate=highest))
         if outcome.rate >= _KEPT_UP * highest and outcome.p99_ms < _LONG_MS:
             break
-    half = processes.load(this.job(served, questions, rate=highest / 2), this.cores.client)
+    half = this.client.load(this.job(served, questions, rate=highest / 2))
     return OpenLoop(name, questions, highest, highest / 2, half.p50_ms, half.p99_ms)

@@ -102,17 +102,34 @@ def flame_mcp(*arguments: str) -> None:
         raise HarnessError(f"flame-mcp {' '.join(arguments)} failed:\n{done.stderr}")
 
 
-def load(job: Job, core: int | None) -> Outcome:
-    """Does a job in a process of its own.
+@dataclass(frozen=True)
+class Client:
+    """A process that asks, on its core."""
 
-    Raises:
-        HarnessError: A call was refused.
-    """
-    command = _pinned([sys.executable, "-m", "benchmarks.server.load"], core)
-    done = subprocess.run(command, input=json.dumps(asdict(job)), check=False, capture_output=True, text=True)  # noqa: S603
-    if done.returncode:
-        raise HarnessError(f"the load has failed:\n{done.stderr}")
-    return Outcome(**json.loads(done.stdout))
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def load(self, job: Job) -> Outcome:
+        """Does a job.
+
+        Raises:
+            HarnessError: A call was refused.
+        """
+        assert self.process.stdin is not None  # noqa: S101 - of a Popen with pipes
+        assert self.process.stdout is not None  # noqa: S101 - of a Popen with pipes
+        self.process.stdin.write(json.dumps(asdict(job)) + "\n")
+        self.process.stdin.flush()
+        if not (line := self.process.stdout.readline()):
+            self.process.wait()
+            raise HarnessError(f"the load has failed:\n{self.log.read_text()}")
+        return Outcome(**json.loads(line))
+
+
+@contextmanager
+def client(core: int | None) -> Iterator[Client]:
+    """A client for all jobs: most of a short job's time would go into starting one."""
+    with _started([sys.executable, "-m", "benchmarks.server.load"], core, {}) as (process, log):
+        yield Client(process, log)
 
 
 def _pinned(command: Sequence[str], core: int | None) -> list[str]:

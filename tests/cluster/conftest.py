@@ -58,6 +58,13 @@ def operator(start_operator: Callable[..., Operator]) -> Operator:
     return start_operator()
 
 
+@pytest.fixture(scope="module")
+def lasting_operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """One of all tests of a module, which keep to their namespaces, with default settings."""
+    with operators(cluster, tmp_path_factory.mktemp("operator")) as start:
+        yield start()
+
+
 @pytest.fixture
 def namespace(cluster: Cluster) -> str:
     return cluster.namespace()

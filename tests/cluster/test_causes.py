@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster.cluster import Cluster, Json, server
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120), pytest.mark.usefixtures("operator")]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120), pytest.mark.usefixtures("lasting_operator")]
 
 LOADS: Json = {
     "vectorStore": {"type": "External", "external": {"url": "http://qdrant:6333"}},

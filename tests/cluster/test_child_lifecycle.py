@@ -263,10 +263,8 @@ def replicas(cluster: Cluster, namespace: str) -> int:
 def sent_replicas(cluster: Cluster, namespace: str) -> list[int]:
     """Every number of replicas that the operator has asked for, in order."""
     found = []
-    for line in cluster.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        target = event.get("objectRef", {})
-        if (target.get("resource"), target.get("namespace")) != ("deployments", namespace):
+    for event in cluster.writes(namespace):
+        if event["objectRef"]["resource"] != "deployments":
             continue
         body = event.get("requestObject")
         if event.get("userAgent", "").startswith("flame-operator") and isinstance(body, dict):

@@ -1,31 +1,14 @@
-"""Children that somebody edits or deletes, and that nothing is written where nothing has changed."""
+"""Children that somebody edits or deletes."""
 
 import json
 from collections.abc import Callable
 
 import pytest
 
-from tests.harness.operator_process import Operator
 from tests.support.cluster.cluster import Cluster, Json, server
 from tests.support.cluster.default_children import CHILDREN, children, wait_until_at_rest
 
 pytestmark = pytest.mark.cluster
-
-
-def test_nothing_is_written_without_a_change_nor_after_a_restart(
-    cluster: Cluster, namespace: str, start_operator: Callable[..., Operator]
-) -> None:
-    first = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
-    cluster.apply(server("docs", namespace))
-    wait_until_at_rest(cluster, namespace)
-    before = cluster.operator_writes(namespace)
-    first.wait_for("swept", count=len(first.lines("swept")) + 3)
-    assert cluster.operator_writes(namespace) == before
-    first.stop()
-    second = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
-    second.wait_for("swept", count=3)
-    assert [line["missed"] for line in second.lines("swept")] == [0] * len(second.lines("swept"))
-    assert cluster.operator_writes(namespace) == before
 
 
 def change_config(cluster: Cluster, namespace: str) -> None:
@@ -59,7 +42,7 @@ def remove_labels(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("label", "sa", "docs", "-n", namespace, label)
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 @pytest.mark.parametrize(
     "change",
     [change_config, change_service, add_port, change_container_port, change_deployment, remove_labels],
@@ -86,7 +69,7 @@ def essence(child: Json | None) -> Json | None:
     return plain
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 @pytest.mark.parametrize("kind", CHILDREN)
 def test_deleted_children_come_back(cluster: Cluster, namespace: str, kind: str) -> None:
     cluster.apply(server("docs", namespace))

@@ -11,7 +11,7 @@ from tests.support.cluster.default_children import DEFAULT_KINDS, children, wait
 pytestmark = pytest.mark.cluster
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_an_empty_spec_gets_its_children_and_a_status(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
@@ -44,7 +44,7 @@ def test_an_empty_spec_gets_its_children_and_a_status(cluster: Cluster, namespac
     assert set(metadata.get("annotations", {})) <= {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_the_spec_flows_into_children_and_out_again(cluster: Cluster, namespace: str) -> None:
     rich = server(
         "docs",
@@ -89,7 +89,7 @@ def test_the_spec_flows_into_children_and_out_again(cluster: Cluster, namespace:
     assert annotations["example.com/theirs"] == "2"
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_suspended_children_are_left_alone(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
@@ -103,7 +103,7 @@ def test_suspended_children_are_left_alone(cluster: Cluster, namespace: str) -> 
     )
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_the_scale_subresource_works(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
@@ -113,7 +113,7 @@ def test_the_scale_subresource_works(cluster: Cluster, namespace: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_deletion_removes_everything_owned(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
@@ -121,7 +121,7 @@ def test_deletion_removes_everything_owned(cluster: Cluster, namespace: str) -> 
     cluster.wait_until("the children to be gone", lambda: not any(children(cluster, namespace).values()))
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_a_server_that_is_deleted_and_made_again_gets_new_children(cluster: Cluster, namespace: str) -> None:
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
@@ -139,7 +139,7 @@ def test_a_server_that_is_deleted_and_made_again_gets_new_children(cluster: Clus
     cluster.wait_for_condition("docs", namespace, "Stalled", ("False", "UpToDate"))
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_optional_kinds_are_off_unless_the_operator_is_told(cluster: Cluster, namespace: str) -> None:
     route = {"auth": {"type": "Bearer"}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}}
     cluster.apply(server("docs", namespace, **route))
@@ -147,7 +147,7 @@ def test_optional_kinds_are_off_unless_the_operator_is_told(cluster: Cluster, na
     assert cluster.get("deployment", "docs", namespace) is not None
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_the_status_tells_the_addresses_of_a_load_balancer(cluster: Cluster, namespace: str) -> None:
     open_to_all = {"auth": {"allowUnauthenticated": True}, "service": {"type": "LoadBalancer"}}
     cluster.apply(server("docs", namespace, **open_to_all))

@@ -10,7 +10,7 @@ from tests.support.cluster.default_children import CHILDREN
 pytestmark = pytest.mark.cluster
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 @pytest.mark.parametrize("kind", CHILDREN)
 def test_foreign_objects_are_never_touched(cluster: Cluster, namespace: str, kind: str) -> None:
     bodies = {body["kind"].lower(): body for body in foreign(namespace)}

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.harness.audit import WRITES
 from tests.harness.operator_process import Operator
 from tests.support.charts.helm_cli import OPERATOR_CHART, render
 from tests.support.cluster.cluster import Cluster, server
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 HAND_OVER_SECONDS = 15
 MANY = 40
-MANAGED = "app.kubernetes.io/managed-by=flame-operator"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "flame-operator"}
 
 Start = Callable[..., Operator]
 
@@ -46,13 +45,15 @@ def pair(start_operator: Start) -> tuple[Operator, Operator]:
 
 
 def writes(cluster: Cluster, namespace: str) -> list[Write]:
-    found = []
-    for line in cluster.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        agent = re.fullmatch(r"flame-operator/\S+ \((.+)\)", event.get("userAgent", ""))
-        if agent and event["verb"] in WRITES and event.get("objectRef", {}).get("namespace") == namespace:
-            found.append(Write(event["requestReceivedTimestamp"], event["stageTimestamp"], agent[1]))
-    return sorted(found)
+    found = (
+        (event, re.fullmatch(r"flame-operator/\S+ \((.+)\)", event.get("userAgent", "")))
+        for event in cluster.writes(namespace)
+    )
+    return sorted(
+        Write(event["requestReceivedTimestamp"], event["stageTimestamp"], agent[1])
+        for event, agent in found
+        if agent
+    )
 
 
 def writers(cluster: Cluster, namespace: str) -> list[str]:
@@ -69,8 +70,12 @@ def writers(cluster: Cluster, namespace: str) -> list[str]:
 
 def complete(cluster: Cluster, namespace: str) -> int:
     """How many servers have all their children."""
-    found = cluster.kubectl("get", "sa,cm,deploy,svc", "-n", namespace, "-o", "name", "-l", MANAGED).stdout
-    names = [line.rpartition("/")[2] for line in found.splitlines()]
+    names = [
+        one["metadata"]["name"]
+        for kind in ("serviceaccounts", "configmaps", "deployments", "services")
+        for one in cluster.items(kind, namespace)
+        if MANAGED_BY.items() <= one["metadata"].get("labels", {}).items()
+    ]
     return sum(names.count(name) == 4 for name in set(names))
 
 
@@ -152,7 +157,7 @@ def test_a_leader_that_stood_still_never_writes_again(
     assert complete(cluster, namespace) < MANY, "it was through before it could be stopped"
     standby.wait_until_ready()
     cluster.wait_until("the other one to finish", lambda: complete(cluster, namespace) == MANY)
-    cluster.kubectl("delete", "svc", "-n", namespace, "-l", MANAGED)
+    cluster.kubectl("delete", "svc", "-n", namespace, "-l", "app.kubernetes.io/managed-by=flame-operator")
     leader.signal(signal.SIGCONT)
     assert leader.wait() == 1
     (line,) = leader.lines("the operator exits, to be started afresh")

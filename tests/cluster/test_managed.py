@@ -125,11 +125,11 @@ def test_without_it_all_of_it_goes(cluster: Cluster, namespace: str) -> None:
     loaded(cluster, namespace)
     # There is no node, so pods that are wanted would never have been replaced.
     cluster.apply(server("docs", namespace, replicas=0))
-    kinds = "statefulsets,jobs,secrets,services,networkpolicies"
+    kinds = ("statefulsets", "jobs", "secrets", "services", "networkpolicies")
 
     def left() -> set[str]:
-        found = cluster.kubectl("get", kinds, "-n", namespace, "-o", "name").stdout.split()
-        return {name for name in found if "docs-" in name}
+        names = {one["metadata"]["name"] for kind in kinds for one in cluster.items(kind, namespace)}
+        return {name for name in names if "docs-" in name}
 
     cluster.wait_until("all to be gone", lambda: not left())
     assert "ingestion" not in status(cluster, namespace)

@@ -43,7 +43,7 @@ def pods_of_service(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterato
 
 
 @pytest.mark.timeout(150)
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_ready_follows_the_pods_and_their_answers(
     cluster: Cluster, namespace: str, pods_of_service: Callable[[], None]
 ) -> None:
@@ -74,7 +74,7 @@ def test_ready_follows_the_pods_and_their_answers(
     )
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_a_quota_that_keeps_pods_away_is_reported(cluster: Cluster, namespace: str) -> None:
     quota = {
         "kind": "ResourceQuota",
@@ -92,7 +92,7 @@ def test_a_quota_that_keeps_pods_away_is_reported(cluster: Cluster, namespace: s
     assert "exceeded quota: tiny" in message
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("lasting_operator")
 def test_a_child_that_admission_refuses_is_reported_and_retried(cluster: Cluster, namespace: str) -> None:
     quota = {
         "kind": "ResourceQuota",

@@ -1,5 +1,9 @@
-"""Sweeps find what no watch tells. Alone here: beside another operator both would write."""
+"""Sweeps find what no watch tells, and write nothing where nothing has changed.
 
+Each operator is alone here: beside another one both would write.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from flame_operator.resource.kinds import SERVER, WATCHED_KINDS
 from tests.harness.operator_process import Operator
 from tests.harness.proxy import FaultProxy
 from tests.support.cluster.cluster import Cluster, server
+from tests.support.cluster.default_children import wait_until_at_rest
 
 pytestmark = pytest.mark.cluster
 
@@ -31,3 +36,19 @@ def test_a_sweep_finds_what_no_watch_tells(cluster: Cluster, namespace: str, tmp
         # The news of what the operator had written itself, late as they were, changed nothing.
         writes = [write for write in cluster.operator_writes(namespace) if "status" not in write]
         assert sorted(writes) == sorted(set(writes))
+
+
+def test_nothing_is_written_without_a_change_nor_after_a_restart(
+    cluster: Cluster, namespace: str, start_operator: Callable[..., Operator]
+) -> None:
+    first = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
+    cluster.apply(server("docs", namespace))
+    wait_until_at_rest(cluster, namespace)
+    before = cluster.operator_writes(namespace)
+    first.wait_for("swept", count=len(first.lines("swept")) + 3)
+    assert cluster.operator_writes(namespace) == before
+    first.stop()
+    second = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
+    second.wait_for("swept", count=3)
+    assert [line["missed"] for line in second.lines("swept")] == [0] * len(second.lines("swept"))
+    assert cluster.operator_writes(namespace) == before

@@ -1,15 +1,13 @@
 """Two installations of the operator find the same resources: one handles each, and the other is quiet."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.harness.audit import WRITES
 from tests.harness.operator_process import Operator
-from tests.support.cluster.cluster import Cluster, Json, server
+from tests.support.cluster.cluster import Cluster, Json, server, target
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -39,21 +37,15 @@ def both(start_operator: Start) -> tuple[Operator, Operator]:
 
 def writes(cluster: Cluster, namespace: str) -> list[str]:
     """Who has written what in a namespace."""
-    found = []
-    for line in cluster.audit_log.read_text().splitlines():
-        event = json.loads(line)
-        of_operator = event.get("userAgent", "").startswith("flame-operator/")
-        where = event.get("objectRef", {})
-        if of_operator and event["verb"] in WRITES and where.get("namespace") == namespace:
-            found.append(
-                f"{event['userAgent'].partition('(')[2]} {where['resource']}/{where.get('subresource')}"
-            )
-    return found
+    return [
+        f"{event['userAgent'].partition('(')[2]} {target(event['objectRef'])}"
+        for event in cluster.writes(namespace)
+        if event.get("userAgent", "").startswith("flame-operator/")
+    ]
 
 
 def resource(cluster: Cluster, namespace: str) -> Json:
-    found: Json = json.loads(cluster.kubectl("get", "fmcp", "docs", "-n", namespace, "-o", "json").stdout)
-    return found
+    return cluster.found("fmcp", "docs", namespace)
 
 
 def holder(cluster: Cluster, namespace: str) -> str:
@@ -67,8 +59,8 @@ def stalled(cluster: Cluster, namespace: str) -> dict[str, Any]:
 
 
 def image(cluster: Cluster, namespace: str) -> str:
-    path = "jsonpath={.spec.template.spec.containers[0].image}"
-    return cluster.kubectl("get", "deploy", "docs", "-n", namespace, "-o", path, "--ignore-not-found").stdout
+    deployment = cluster.get("deployment", "docs", namespace)
+    return deployment["spec"]["template"]["spec"]["containers"][0]["image"] if deployment else ""
 
 
 def settled(cluster: Cluster, namespace: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from docs import attacks, generate
+from tests.support.long_files import LONG
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,6 +45,10 @@ def test_only_test_modules_lie_beside_tests() -> None:
         if file.name != "conftest.py" and not file.name.startswith("test_")
     ]
     assert others == []
+
+
+def test_the_test_files_that_come_first_exist() -> None:
+    assert [name for name in LONG if not (ROOT / name).is_file()] == []
 
 
 def test_neither_image_installs_the_others_dependencies() -> None:

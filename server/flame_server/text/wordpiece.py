@@ -1,6 +1,7 @@
 """The tokenizer of the local model. Token budgets are counted with it, too, whatever the embedding."""
 
 import json
+from functools import cache
 from importlib import resources
 
 from tokenizers import Tokenizer
@@ -15,8 +16,9 @@ def vocabulary() -> bytes:
     return resources.files("flame_server").joinpath("data/vocab.txt").read_bytes()
 
 
+@cache
 def load_tokenizer() -> Tokenizer:
-    """The WordPiece tokenizer of BERT uncased, with [CLS] and [SEP]."""
+    """The WordPiece tokenizer of BERT uncased, with [CLS] and [SEP]. All share it: nobody changes it."""
     vocab = {piece: number for number, piece in enumerate(vocabulary().decode("utf-8").splitlines())}
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106 - a word piece
     tokenizer.normalizer = BertNormalizer(lowercase=True)

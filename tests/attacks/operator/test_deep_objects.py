@@ -10,6 +10,7 @@ import time
 import pytest
 
 from flame_operator.api import selected
+from tests.support.slowness import slowness
 
 PROGRAM = """
 import sys
@@ -38,7 +39,8 @@ def test_what_is_read_of_a_large_and_deep_object(kind: str) -> None:
     page = b'{"items":[' + text + b"," + text + b'],"metadata":{"continue":"x"}}'
     begun = time.thread_time()
     found = selected.server(text)
-    assert time.thread_time() - begun < 0.05
+    took = time.thread_time() - begun
+    assert took < 0.05 * slowness()
     who = {"name": "docs", "namespace": "team"}
     assert found == {"metadata": who, "spec": {"x": 1}}
     assert selected.servers(page) == {"items": [found, found], "metadata": {"continue": "x"}}

@@ -14,6 +14,7 @@ from flame_server.serving.edge.auth import IssuerAwayError
 from flame_server.serving.readiness import Readiness
 from tests.support.server.asgi import Clock
 from tests.support.server.issuers import ISSUER, Guarded, SlowIssuer, installed, published_key, token
+from tests.support.slowness import slowness
 
 
 @pytest.fixture
@@ -133,7 +134,8 @@ async def test_junk_of_an_issuer_is_no_answer(issuer: SlowIssuer, document: str,
     began = time.process_time()
     with pytest.raises(IssuerAwayError):
         oidc._json_object(b"[" * 5_000, "x")
-    assert time.process_time() - began < 0.05
+    took = time.process_time() - began
+    assert took < 0.05 * slowness()
 
 
 async def test_one_bad_key_spoils_no_good_one(issuer: SlowIssuer) -> None:
@@ -196,4 +198,5 @@ def test_a_private_key_is_no_key() -> None:
     assert oidc._signing_key({"kty": "RSA", "n": "A" * 900, "e": "AQAB", "d": "B" * 900, "kid": "a"}) is None
     assert oidc._signing_key({"kty": "RSA", "n": "A" * 20_000, "e": "AQAB", "kid": "a"}) is None
     assert oidc._signing_key({"kty": "RSA", "n": "A" * 900, "e": "B" * 20_000, "kid": "a"}) is None
-    assert time.process_time() - started < 0.1
+    took = time.process_time() - started
+    assert took < 0.1 * slowness()

@@ -15,6 +15,7 @@ from flame_server.search.pages import PageEntry
 from flame_server.serving.tools.arguments import closest
 from flame_server.serving.tools.page import _same_address
 from tests.support.server.hostile_docs import Lag, connected, indexed, sent
+from tests.support.slowness import slowness
 
 # What the loop may compute at a stretch, in seconds; half of it is what the client of the test itself takes.
 MOST_LAG = 0.1
@@ -68,9 +69,10 @@ async def test_a_question_about_a_large_page(
     started = time.process_time()
     async with Lag().watched() as lag:
         text = await sent(client, tool, **arguments)
+    took = time.process_time() - started
     assert text
-    assert lag.seconds < MOST_LAG
-    assert time.process_time() - started < MOST_CPU
+    assert lag.seconds < MOST_LAG * slowness()
+    assert took < MOST_CPU * slowness()
 
 
 async def test_the_last_part_of_a_large_page(client: Client[Any]) -> None:
@@ -82,7 +84,8 @@ async def test_the_last_part_of_a_large_page(client: Client[Any]) -> None:
         answer = json.loads(
             await sent(client, "get_flame_page", path="flame/fence.md", max_tokens=10_000, cursor=cursor)
         )
-        assert time.process_time() - started < MOST_CPU
+        took = time.process_time() - started
+        assert took < MOST_CPU * slowness()
         assert fences_are_closed(answer["content"])
         said.append(answer["content"])
         cursor = answer["next_cursor"]
@@ -110,7 +113,7 @@ async def test_the_resource_of_a_large_page_is_bounded(client: Client[Any]) -> N
     text = content.text  # type: ignore[union-attr]  # a text, as its type says
     assert len(text) < 401_000
     assert text.endswith("(This page is longer: read it with get_flame_page.)")
-    assert lag.seconds < MOST_LAG
+    assert lag.seconds < MOST_LAG * slowness()
 
 
 def test_suggestions_among_fifty_thousand_long_paths() -> None:
@@ -118,7 +121,8 @@ def test_suggestions_among_fifty_thousand_long_paths() -> None:
     known = [f"flame/{'abcdefgh' * 24}{number}.md" for number in range(50_000)]
     started = time.thread_time()
     text = closest("flame/" + "hgfedcba" * 24 + ".md", known)
-    assert time.thread_time() - started < 0.3
+    took = time.thread_time() - started
+    assert took < 0.3 * slowness()
     assert len(text) < 400
     assert "flame/camera.md" in closest("flame/camra.md", ["flame/camera.md", *known])
     assert "flame/camera.md" in closest("camera", [*known, "flame/camera.md"])
@@ -135,5 +139,5 @@ def test_a_wrong_path_among_many_pages(asked: str) -> None:
         with pytest.raises(ToolError, match="there is no page"):
             _same_address(asked, known, asked)
         took.append(time.thread_time() - began)
-    assert min(took) < 0.1
+    assert min(took) < 0.1 * slowness()
     assert _same_address("p24999.md", known, "p24999.md") == "a/p24999.md"

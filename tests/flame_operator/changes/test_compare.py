@@ -1,13 +1,8 @@
 """Whether an object has all that is wanted of it, and the patches where an apply alone can't set it right."""
 
-from hypothesis import given
-
 from flame_operator.changes.compare import corrections, is_subset
 from flame_operator.changes.plan import Apply, plan
-from flame_operator.desired.children import desired_children
-from flame_operator.resource.server import Server
-from tests.support.operator.children import DEFAULTS, facts, supported_servers
-from tests.support.operator.live_children import add_sidecar, container, deployment_with, live
+from tests.support.operator.live_children import add_sidecar, container, deployment_with
 
 
 def test_an_empty_text_may_be_left_out_but_not_filled() -> None:
@@ -35,12 +30,6 @@ def test_ports_that_others_add_are_removed() -> None:
             "value": container(action.manifest)["ports"],
         }
     ]
-
-
-@given(supported_servers)
-def test_there_is_nothing_to_correct_in_what_was_applied(one: Server) -> None:
-    for child in desired_children(one, DEFAULTS, facts(one)):
-        assert corrections(child, live(child)) == []
 
 
 def test_a_label_that_others_add_to_a_selector_is_removed() -> None:

@@ -4,13 +4,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from flame_operator.changes.plan import Apply, AwaitDeletion, Delete, NameTaken, plan
-from flame_operator.desired.children import desired_children
 from flame_operator.resource.kinds import Manifest
-from flame_operator.resource.server import Server
-from tests.support.operator.children import DEFAULTS, facts, supported_servers
 from tests.support.operator.live_children import add_sidecar, container, deployment_with, live, setting
 
 EXPOSED: dict[str, Any] = {
@@ -20,19 +16,6 @@ EXPOSED: dict[str, Any] = {
     "autoscaling": {},
     "networkPolicy": {"ingressFrom": [{"podSelector": {}}], "egressTo": [{"podSelector": {}}]},
 }
-
-
-@given(supported_servers)
-def test_nothing_is_to_do_once_all_is_applied(one: Server) -> None:
-    wanted = desired_children(one, DEFAULTS, facts(one))
-    assert plan(one, wanted, [live(child) for child in wanted]) == ()
-
-
-@given(supported_servers)
-def test_everything_is_to_do_at_first(one: Server) -> None:
-    wanted = desired_children(one, DEFAULTS, facts(one))
-    planned = plan(one, wanted, [])
-    assert sorted(map(repr, planned)) == sorted(repr(Apply(child, uid=None)) for child in wanted)
 
 
 def test_another_spec_changes_only_what_differs() -> None:

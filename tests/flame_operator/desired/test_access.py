@@ -5,13 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.desired.network_policy import OPERATOR_LABELS
 from flame_operator.resource.kinds import GROUP, Manifest
-from flame_operator.resource.server import Server
 from tests.support.operator.children import (
     DEFAULTS,
     TOKEN,
@@ -19,21 +17,9 @@ from tests.support.operator.children import (
     children_of,
     facts,
     parse,
-    supported_servers,
 )
 
 POD = {"podSelector": {"matchLabels": {"role": "client"}}}
-
-
-@given(supported_servers)
-def test_the_service_tells_of_a_generated_secret_and_nothing_else_does(one: Server) -> None:
-    wanted = children_of(one)
-    marked = {
-        kind
-        for kind, child in wanted.items()
-        if child["metadata"]["annotations"].get("flamemcp.dev/owns-secret")
-    }
-    assert marked == ({"Service"} if "Secret" in wanted else set())
 
 
 def test_users_annotations_never_pass_for_the_operators() -> None:

@@ -4,13 +4,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flame_operator.desired.addresses import MOST_URLS, external_urls
-from flame_operator.resource.server import Server
 from tests.support.operator.children import parse
-from tests.support.operator.specs import servers
 
 GATEWAY = {"name": "public"}
 DNS = {"external-dns.alpha.kubernetes.io/hostname": "flame.example.org"}
@@ -95,10 +91,3 @@ def test_every_way_in_is_told(
 def test_only_so_many_are_told() -> None:
     many = live(*({"ip": f"192.0.2.{number}"} for number in range(1, 100)))
     assert len(external_urls(parse(service={"type": "LoadBalancer"}), many)) == MOST_URLS
-
-
-@given(servers(), st.sampled_from([None, live({"hostname": "a" * 254}, node_port=1)]))
-def test_whatever_is_told_fits_into_the_status(one: Server, service: dict[str, Any] | None) -> None:
-    found = external_urls(one, service)
-    assert len(found) == len(set(found)) <= MOST_URLS
-    assert all(len(url) <= 600 for url in found)

@@ -11,71 +11,11 @@ from flame_operator.desired.children import desired_children
 from flame_operator.desired.inputs import Defaults, Facts
 from flame_operator.resource.annotations import CONFIG_HASH, REFERENCES_DIGEST
 from flame_operator.resource.kinds import Manifest
-from flame_operator.resource.server import Server
-from tests.support.operator.children import TOKEN, children, children_of, facts, parse, pod, supported_servers
+from tests.support.operator.children import TOKEN, children, children_of, facts, parse, pod
 from tests.support.operator.specs import NASTY
 
 KEY = {"name": "keys", "key": "api"}
 AZURE = {"endpoint": "https://x.openai.azure.com", "deployment": "d"}
-
-
-@given(supported_servers)
-def test_every_pod_is_restricted(one: Server) -> None:
-    """The rules of Pod Security `restricted`: kubernetes.io/docs/concepts/security/pod-security-standards."""
-    deployment = children_of(one)["Deployment"]
-    template = deployment["spec"]["template"]
-    spec = template["spec"]
-    assert not {"hostNetwork", "hostPID", "hostIPC", "hostAliases", "shareProcessNamespace"} & spec.keys()
-    assert spec["automountServiceAccountToken"] is False
-    assert all(
-        set(volume) - {"name"} <= {"configMap", "emptyDir", "secret", "projected"}
-        for volume in spec["volumes"]
-    )
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["runAsUser"] > 0
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in spec["containers"]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["readOnlyRootFilesystem"] is True
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert "privileged" not in context
-        assert all("hostPort" not in port for port in container["ports"])
-    selector = deployment["spec"]["selector"]["matchLabels"]
-    assert selector.keys() == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
-    assert selector.items() <= template["metadata"]["labels"].items()
-
-
-@given(supported_servers)
-def test_no_credential_is_a_token_for_the_kubernetes_api(one: Server) -> None:
-    for volume in children_of(one)["Deployment"]["spec"]["template"]["spec"]["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            assert source.keys() <= {"secret", "configMap"}
-
-
-@given(supported_servers)
-def test_a_spec_never_overrides_the_operators_own_settings(one: Server) -> None:
-    wanted = children_of(one)
-    container = wanted["Deployment"]["spec"]["template"]["spec"]["containers"][0]
-    assert not {env["name"] for env in container.get("env", [])} & wanted["ConfigMap"]["data"].keys()
-
-
-@given(supported_servers)
-def test_every_file_that_the_server_is_told_of_is_mounted(one: Server) -> None:
-    wanted = children_of(one)
-    spec = wanted["Deployment"]["spec"]["template"]["spec"]
-    told = {path for name, path in wanted["ConfigMap"]["data"].items() if name.endswith("_FILE")}
-    mounted = {
-        f"{mount['mountPath']}/{item['path']}"
-        for volume in spec["volumes"]
-        for mount in spec["containers"][0]["volumeMounts"]
-        if mount["name"] == volume["name"]
-        for source in volume.get("projected", {}).get("sources", [])
-        for item in next(iter(source.values()))["items"]
-    }
-    assert told == mounted
-    # Certificates may be read by anybody; other files only by the group.
-    assert any("/ca/" not in path for path in told) == ("fsGroup" in spec["securityContext"])
 
 
 def expanded(text: str) -> str:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
 
-from flame_operator.desired.references import Reference, credentials, references
+from flame_operator.desired.references import Reference, references
 from flame_operator.resource.kinds import CONFIG_MAP, SECRET
-from flame_operator.resource.server import Server, parse_server
-from tests.support.operator.children import children_of, parse, supported_servers
+from flame_operator.resource.server import parse_server
+from tests.support.operator.children import parse
 from tests.support.operator.crd import SCHEMA
 from tests.support.operator.fake_kube import server
 
@@ -74,23 +73,6 @@ def test_members_beside_another_type_are_not_meant() -> None:
         vectorStore={**EXTERNAL, "type": "Embedded"},
     )
     assert references(one) == ()
-
-
-@given(supported_servers)
-def test_pods_mount_what_rolls_them_and_nothing_else(one: Server) -> None:
-    spec = children_of(one)["Deployment"]["spec"]["template"]["spec"]
-    mounted = {
-        (kind, source["name"], source["items"][0]["key"], source["items"][0]["path"])
-        for volume in spec["volumes"]
-        for projected in volume.get("projected", {}).get("sources", [])
-        for kind, source in projected.items()
-    }
-    kinds = {SECRET: "secret", CONFIG_MAP: "configMap"}
-    rolling = {(kinds[found.kind], found.name, found.key) for found in references(one) if found.rolls}
-    assert {found[:3] for found in mounted} == rolling
-    assert {
-        (kinds[reference.kind], reference.name, reference.key, file) for file, reference in credentials(one)
-    } == {found for found in mounted if found[3] != "ca.crt"}
 
 
 def _references(schema: dict[str, Any], path: str = "spec") -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,7 +24,9 @@ def run_helm(
     """Runs Helm to its end, with these values if there are any; `program` may be `helm3`."""
     command = [tools.ensure(program)[program], *arguments, *(("--values", "-") if values is not None else ())]
     given = None if values is None else _as_yaml(values)
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    # Collecting what little garbage there is takes a quarter of Helm's time.
+    environment = {**os.environ, "GOGC": "off", "GOMEMLIMIT": "1GiB"}
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
 
 
 def _as_yaml(values: dict[str, Any]) -> str:

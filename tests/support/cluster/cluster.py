@@ -1,18 +1,19 @@
-"""What tests ask of an API server through kubectl, and a FlameMCPServer to apply there."""
+"""What tests ask of an API server, mostly through kubectl, and a FlameMCPServer to apply there."""
 
 import itertools
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.harness.audit import AuditLog
+from tests.harness.audit import WRITES
 from tests.harness.control_plane import ControlPlane
 from tests.harness.paths import REPO
 from tests.harness.proc import wait_for
+from tests.support.cluster.reading import Reader
 
 CRD = REPO / "crds/flamemcpservers.yaml"
 _numbers = itertools.count(1)
@@ -26,6 +27,7 @@ class Cluster:
     def __init__(self, plane: ControlPlane, audit_log: Path) -> None:
         self.plane = plane
         self.audit_log = audit_log
+        self._reader = Reader(plane)
 
     def kubectl(
         self, *args: str, text: str | None = None, check: bool = True
@@ -42,9 +44,7 @@ class Cluster:
         self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(bodies))
 
     def get(self, kind: str, name: str, namespace: str) -> Json | None:
-        found = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found").stdout
-        body: Json | None = json.loads(found) if found else None
-        return body
+        return self._reader.get(kind, name, namespace)
 
     def found(self, kind: str, name: str, namespace: str) -> Json:
         body = self.get(kind, name, namespace)
@@ -52,10 +52,7 @@ class Cluster:
         return body
 
     def items(self, kind: str, namespace: str) -> list[Json]:
-        items: list[Json] = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json").stdout)[
-            "items"
-        ]
-        return items
+        return self._reader.items(kind, namespace)
 
     def conditions(self, name: str, namespace: str) -> dict[str, tuple[str, str]]:
         status = self.found("fmcp", name, namespace).get("status", {})
@@ -87,17 +84,34 @@ class Cluster:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def operator_writes(self, namespace: str | None = None) -> list[str]:
-        """What the operator has written so far, as `verb resource[/subresource]`, refused included."""
-        return [
-            f"{request.verb} {request.target}"
-            for request in AuditLog(self.audit_log).new()
-            if request.is_write
-            and request.agent.startswith(("flame-operator", "kopf", "python"))
-            # The Lease is renewed all the time, and not the operator's work.
-            and request.target != "leases"
-            and namespace in (None, request.namespace)
-        ]
+    def writes(self, namespace: str) -> Iterator[Json]:
+        """The events of the audit log about writes in a namespace, refused included, in their order.
+
+        Lines that don't name it are not parsed: the log has those of all tests before.
+        """
+        named = f'"namespace":"{namespace}"'
+        with self.audit_log.open(encoding="utf-8") as log:
+            for line in log:
+                # The last line may still be being written.
+                if named in line and line.endswith("\n"):
+                    event = json.loads(line)
+                    if event["verb"] in WRITES and event["objectRef"].get("namespace") == namespace:
+                        yield event
+
+    def operator_writes(self, namespace: str) -> list[str]:
+        """What the operator has written there so far, as `verb resource[/subresource]`, refused included."""
+        written = (
+            (event["verb"], target(event["objectRef"]))
+            for event in self.writes(namespace)
+            if event.get("userAgent", "").startswith(("flame-operator", "kopf", "python"))
+        )
+        # The Lease is renewed all the time, and not the operator's work.
+        return [f"{verb} {what}" for verb, what in written if what != "leases"]
+
+
+def target(where: Json) -> str:
+    """`resource[/subresource]` of an event of the audit log."""
+    return "/".join(where[part] for part in ("resource", "subresource") if part in where)
 
 
 def install_crd(plane: ControlPlane) -> None:

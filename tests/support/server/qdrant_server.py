@@ -1,6 +1,7 @@
 """The Qdrant stand-in on a free port of loopback."""
 
 import asyncio
+import socket
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,28 @@ from tests.support.server.server_process import free_port, wait_for
 
 KEY = "qdrant-s3cret"
 READ_KEY = "qdrant-r3ad"
+
+
+class _Server(uvicorn.Server):
+    """Ends at once: uvicorn looks ten times a second whether it should, and waits as long for connections."""
+
+    async def main_loop(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        await self.on_tick(0)
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(0.001)
+
+    def end(self) -> None:
+        """May be called from another thread, once the server has started."""
+        self._loop.call_soon_threadsafe(self._end.set)
 
 
 @contextmanager
@@ -36,7 +59,7 @@ def qdrant_served(
         ssl_certfile=certificate,
         ssl_keyfile=private_key,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=_run, args=(server,))
     thread.start()
     wait_for(lambda: server.started, "Qdrant stand-in")
@@ -44,7 +67,7 @@ def qdrant_served(
     try:
         yield stand_in
     finally:
-        server.should_exit = True
+        server.end()
         thread.join()
         stand_in.close()
 
