@@ -50,7 +50,7 @@ class _Turn:
         return self.activity == "working"
 
     def ends(self, longest: float, *, hurries: bool) -> float:
-        """When it is over, if nothing else happens: it may last so long, and less if somebody is in a hurry."""
+        """When it is over, if nothing else happens: it may last so long, less if somebody hurries."""
         if self.activity == "stuck":
             return -math.inf
         idle = SHORT_IDLE_SECONDS if hurries else IDLE_SECONDS
@@ -134,8 +134,8 @@ class Turns:
     def hurries(self) -> bool:
         """Whether a namespace waits for its first load that has no run at all.
 
-        A pod that doesn't work costs nobody anything. So such a namespace needn't wait for pods of others that
-        don't start; whose pods do start later has a turn again.
+        A pod that doesn't work costs nobody anything. So such a namespace needn't wait for pods of others
+        that don't start; whose pods do start later has a turn again.
         """
         have = {key.namespace for key in (*self._turns, *self._overdue)} if self._firsts else set()
         return bool(self._firsts.keys() - have)

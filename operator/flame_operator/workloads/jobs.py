@@ -175,8 +175,8 @@ def progress(job: Manifest, pods: Iterable[Manifest], cause: Cause | None = None
 def activity(job: Manifest, pods: Iterable[Manifest]) -> Activity:
     """What a Job's pods are doing: whether they cost anybody anything, and whether they will.
 
-    One that is `starting` has a node, one that is `waiting` has none yet, and one that is `stuck` gets none, no
-    image, or nothing to mount.
+    One that is `starting` has a node, one that is `waiting` has none yet, and one that is `stuck` gets none,
+    no image, or nothing to mount.
     """
     found = newest_first(pods)
     if any(at(one, "state", "running") is not None for pod in found for one in _own(job, pod).values()):
