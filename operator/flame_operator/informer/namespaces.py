@@ -105,7 +105,8 @@ class Namespaces:
             await self._sleep(delay * (0.5 + self._jitter()))
 
     async def _list(self) -> tuple[set[str], str]:
-        names, version = set(), ""
+        names: set[str] = set()
+        version = ""
         async for page in self._api.pages(NAMESPACE, selector=self._selector, metadata_only=True):
             version = page.version
             names.update(item["metadata"]["name"] for item in page.items)

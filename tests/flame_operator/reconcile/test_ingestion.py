@@ -124,7 +124,7 @@ async def test_a_changed_config_map_is_loaded_by_itself() -> None:
     kube = with_server(
         vectorStore=MANAGED, ingestion={"sources": [{"name": "docs", "configMapRef": {"name": "pages"}}]}
     )
-    pages = {
+    pages: Manifest = {
         "kind": CONFIG_MAP.kind,
         "metadata": {"name": "pages", "namespace": "team"},
         "data": {"a.md": "# A"},
