@@ -72,6 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"guardrails": {"priorityClasses": {"allowed": ["Low"]}}}, "guardrails/priorityClasses/allowed/0"),
     ({"guardrails": {"tolerations": {"allowed": ["*"]}}}, "guardrails/tolerations/allowed/0"),
     ({"guardrails": {"affinity": {"allowed": ["*"]}}}, "guardrails/affinity/allowed/0"),
+    ({"guardrails": {"podTemplate": {"allowed": ["*"]}}}, "guardrails/podTemplate/allowed/0"),
     ({"servers": {"Docs": {}}}, "Docs"),
     ({"servers": {"a" * 41: {}}}, "a" * 41),
     ({"servers": {"docs": {"replicas": 2}}}, "servers/docs"),

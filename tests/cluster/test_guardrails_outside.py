@@ -27,10 +27,13 @@ BOUNDS: Json = {
     "priorityClasses": {"enabled": True, "allowed": ["low"]},
     "tolerations": {"enabled": True, "allowed": ["dedicated", "flame.example.com/*"]},
     "affinity": {"enabled": True, "allowed": ["shared"]},
+    "podTemplate": {
+        "enabled": True,
+        "allowed": ["sidecar.istio.io/inject", "example.com/*", "external-dns*"],
+    },
 }
 NOTHING: Json = {
-    part: {"enabled": True, "allowed": []}
-    for part in ("hosts", "env", "gateways", "serviceMonitors", "priorityClasses", "tolerations", "affinity")
+    part: {"enabled": True, "allowed": []} for part in ("env", *BOUNDS) if part != "serviceTypes"
 }
 LISTED = "guardrails.hosts.annotations"
 
@@ -45,6 +48,10 @@ def service(**annotations: str) -> Json:
 
 def everywhere(**annotations: str) -> Json:
     return {"metadata": {"annotations": annotations}}
+
+
+def pods(kind: str = "annotations", **names: str) -> Json:
+    return {"podTemplate": {kind: names}}
 
 
 def route(*gateways: Json) -> Json:
@@ -90,6 +97,13 @@ ACCEPTED: list[Json] = [
     tolerates({"key": "dedicated", "operator": "Exists"}, {"key": "flame.example.com/gpu", "value": "x"}),
     *(near(kind) for kind in KINDS),
     *(near(kind, required=False, namespaces=["TEAM", "shared"]) for kind in KINDS),
+    pods("labels", **{"sidecar.istio.io/inject": "false", "example.com/cost": "a"}),
+    pods(
+        **{
+            "sidecar.istio.io/inject": "false",
+            "external-dns.alpha.kubernetes.io/hostname": "TEAM.example.com",
+        }
+    ),
 ]
 REFUSED: list[tuple[Json, str]] = [
     # Hosts and certificates.
@@ -112,6 +126,27 @@ REFUSED: list[tuple[Json, str]] = [
     # Those of all children are the Service's, too.
     (everywhere(**{"external-dns.alpha.kubernetes.io/hostname": "b.org"}), "use the host b.org"),
     (everywhere(**{"metallb.io/loadBalancerIPs": "10.0.0.1"}), LISTED),
+    # external-dns makes names for pods as well.
+    (
+        pods(**{"external-dns.alpha.kubernetes.io/hostname": "bank.example.com"}),
+        "may not use the host bank.example.com",
+    ),
+    (
+        pods(**{"external-dns.alpha.kubernetes.io/internal-hostname": "TEAM.example.com,b.org"}),
+        "the host b.org",
+    ),
+    (pods(**{"external-dns.alpha.kubernetes.io/aws-zone": "x"}), LISTED),
+    # Meshes and others put containers into pods, of any image, and attach pods to other networks.
+    (
+        pods(**{"sidecar.istio.io/proxyImage": "evil.example/x"}),
+        "the label or annotation sidecar.istio.io/proxyImage; they may have sidecar.istio.io/inject",
+    ),
+    (pods(**{"config.linkerd.io/proxy-image": "evil.example/x"}), "config.linkerd.io/proxy-image"),
+    (pods(**{"k8s.v1.cni.cncf.io/networks": "bank/db"}), "k8s.v1.cni.cncf.io/networks"),
+    (
+        pods("labels", **{"Example.com": "x", "example.comx/a": "x"}),
+        "annotation Example.com, example.comx/a;",
+    ),
     # What else clouds and tools read on a Service: not a list of them, but everything.
     (service(**{"service.beta.kubernetes.io/aws-load-balancer-ssl-cert": "arn"}), LISTED),
     (service(**{"service.beta.kubernetes.io/azure-dns-label-name": "bank"}), LISTED),
@@ -163,6 +198,8 @@ ASKS_FOR_ANY: list[Json] = [
     {"scheduling": {"priorityClassName": "low"}},
     tolerates({"key": "dedicated"}),
     *(near(kind, namespaces=["shared"]) for kind in KINDS),
+    pods(a="b"),
+    pods("labels", a="b"),
 ]
 
 
@@ -218,8 +255,10 @@ def test_there_are_no_other_ways_to_ask_for_a_host_or_an_address() -> None:
     """A new field here needs a look at `guardrails.hosts`."""
     crd = yaml.safe_load((REPO / "crds/flamemcpservers.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    fields = {name: set(schema[name]["properties"]) for name in ("service", "ingress", "httpRoute")}
+    parts = ("service", "ingress", "httpRoute", "podTemplate")
+    fields = {name: set(schema[name]["properties"]) for name in parts}
     assert fields == {
+        "podTemplate": {"labels", "annotations"},
         "service": {"type", "port", "annotations", "hostnames", "appProtocol"},
         "ingress": {"className", "host", "path", "tlsSecretRef", "annotations", "allowUnauthenticated"},
         "httpRoute": {"parentRefs", "hostnames"},

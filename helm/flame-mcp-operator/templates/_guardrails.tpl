@@ -9,7 +9,7 @@
 
 {{/* The parts of guardrails that have a switch of their own and are on. */}}
 {{- define "flame-mcp-operator.limits" -}}
-{{- range list "hosts" "env" "serviceTypes" "gateways" "serviceMonitors" "priorityClasses" "tolerations" "affinity" }}
+{{- range list "hosts" "env" "serviceTypes" "gateways" "serviceMonitors" "priorityClasses" "tolerations" "affinity" "podTemplate" }}
 {{- if (index $ .).enabled }} {{ . }}{{ end }}
 {{- end }}
 {{- end }}
@@ -84,8 +84,12 @@
   expression: >-
     (!variables.isScale && has(variables.spec.service) && has(variables.spec.service.annotations) ? [variables.spec.service.annotations] : []) +
     (!variables.isScale && has(variables.spec.metadata) && has(variables.spec.metadata.annotations) ? [variables.spec.metadata.annotations] : [])
+- name: podAnnotations
+  expression: >-
+    !variables.isScale && has(variables.spec.podTemplate) && has(variables.spec.podTemplate.annotations) ?
+    [variables.spec.podTemplate.annotations] : []
 - name: annotations
-  expression: variables.ingressAnnotations + variables.serviceAnnotations
+  expression: variables.ingressAnnotations + variables.serviceAnnotations + variables.podAnnotations
 # external-dns and cert-manager take names from annotations as well.
 - name: hosts
   expression: >-
@@ -102,11 +106,11 @@
   expression: >-
     {{ include "flame-mcp-operator.boundAnnotations" . }}
 # Anything may be an annotation of a Service, and every cloud has some of its own that ask for names, addresses or certificates. Of an
-# Ingress the schema takes few, so that those are known which do.
+# Ingress the schema takes few, so that those are known which do; external-dns reads those of pods, too.
 - name: foreignAnnotations
   expression: >-
     (variables.serviceAnnotations.map(all, all.map(name, name).join(',')) +
-    variables.ingressAnnotations.map(all, all.filter(name, name.startsWith('cert-manager.io/') ||
+    (variables.ingressAnnotations + variables.podAnnotations).map(all, all.filter(name, name.startsWith('cert-manager.io/') ||
     name.startsWith('external-dns.alpha.kubernetes.io/') || name in ['alb.ingress.kubernetes.io/certificate-arn',
     'kubernetes.io/ingress.global-static-ip-name', 'networking.gke.io/managed-certificates']).join(','))).join(',').split(',')
     .filter(name, name != '' && !(name in variables.boundAnnotations) &&
@@ -161,6 +165,17 @@
   expression: >-
     variables.monitorLabels.map(one, one.map(name, name + '=' + one[name]).filter(label, !(label in variables.allowedLabels)).join(','))
     .filter(labels, labels != '')
+{{- end }}
+{{- if $guardrails.podTemplate.enabled }}
+- name: allowedOfPods
+  expression: {{ include "flame-mcp-operator.celList" $guardrails.podTemplate.allowed | quote }}
+- name: podTemplate
+  expression: "!variables.isScale && has(variables.spec.podTemplate) ? [variables.spec.podTemplate] : []"
+- name: foreignOfPods
+  expression: >-
+    (variables.podTemplate.filter(one, has(one.labels)).map(one, one.labels.map(name, name).join(',')) +
+    variables.podTemplate.filter(one, has(one.annotations)).map(one, one.annotations.map(name, name).join(','))).join(',').split(',')
+    .filter(name, name != '' && !{{ include "flame-mcp-operator.celAllows" (dict "list" "variables.allowedOfPods" "name" "name") }})
 {{- end }}
 {{- if or $guardrails.priorityClasses.enabled $guardrails.tolerations.enabled $guardrails.affinity.enabled }}
 - name: scheduling
@@ -238,6 +253,14 @@
   messageExpression: >-
     'a server may not set the variable ' + variables.foreignEnv.join(', ') + '; ' +
     (variables.allowedEnv.size() == 0 ? 'it may set none' : 'it may set ' + variables.allowedEnv.join(', ')) + '; remove it from spec.env and spec.egress'
+{{- end }}
+{{- if $guardrails.podTemplate.enabled }}
+- expression: variables.foreignOfPods.size() == 0
+  message: pods may not have a label or annotation that spec.podTemplate sets
+  messageExpression: >-
+    'pods may not have the label or annotation ' + variables.foreignOfPods.join(', ') + '; ' +
+    (variables.allowedOfPods.size() == 0 ? 'they may have none' : 'they may have ' + variables.allowedOfPods.join(', ')) +
+    '; remove it from spec.podTemplate'
 {{- end }}
 {{- if $guardrails.serviceTypes.enabled }}
 - expression: variables.serviceType in {{ include "flame-mcp-operator.celList" $guardrails.serviceTypes.allowed }}

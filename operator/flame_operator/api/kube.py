@@ -56,14 +56,14 @@ class KubeApi(Protocol):
         """
 
     async def get(self, kind: Kind, key: Key, *, most: int = MOST_BYTES) -> Manifest | None:
-        """The object with this key, or None when there is none.
+        """The object with this key, or None when there is none: also if no object can have such a key.
 
         Raises:
             TooLarge: It has more than `most` bytes.
         """
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
-        """The object with this key without its content (`is_whole`), or None when there is none."""
+        """The object with this key without its content (`is_whole`), or None as with `get`."""
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the cluster serves a kind."""
@@ -146,10 +146,12 @@ class AioKube:
 
     async def get(self, kind: Kind, key: Key, *, most: int = MOST_BYTES) -> Manifest | None:
         """The object with this key, or None; see `KubeApi.get`."""
-        return await self._get(Call("GET", kind.path(*key), most=most))
+        return await self._get(Call("GET", kind.path(*key), most=most)) if key.can_exist else None
 
     async def get_metadata(self, kind: Kind, key: Key) -> Manifest | None:
         """The metadata of the object with this key, or None; see `KubeApi.get_metadata`."""
+        if not key.can_exist:
+            return None
         call = Call("GET", kind.path(*key), accept=METADATA_ONLY, parse=selected.metadata)
         found = await self._get(call)
         return found and without_content(kind, found["metadata"])

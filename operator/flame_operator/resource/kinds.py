@@ -1,5 +1,6 @@
 """Names the Kubernetes kinds that the operator handles, and the children that a server may have."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,18 @@ A different name would orphan all the fields that are owned under this one.
 """
 
 
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def is_name(text: str) -> bool:
+    """Whether an object may have this name, or a namespace.
+
+    Where one object names another, Kubernetes often takes any text. In the URL of a request `..`, `?` and
+    others would lead to something else.
+    """
+    return _NAME.fullmatch(text) is not None
+
+
 class Key(NamedTuple):
     """The key of one FlameMCPServer, or of another namespaced object: its namespace and its name."""
 
@@ -22,6 +35,11 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def can_exist(self) -> bool:
+        """Whether an object can have this key: others may come from texts that nobody has checked."""
+        return is_name(self.namespace) and is_name(self.name)
 
     def fields(self) -> dict[str, str]:
         """The fields that name the object in log lines."""
@@ -43,7 +61,14 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """The URL path of an object, of a namespace's objects, or of all objects of this kind."""
+        """The URL path of an object, of a namespace's objects, or of all objects of this kind.
+
+        Raises:
+            ValueError: The name is none, and could lead to another path.
+        """
+        for part in (namespace, name):
+            if part and not is_name(part):
+                raise ValueError(f"{part[:100]!r} isn't the name of an object")
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{namespace}" if namespace else ""
         return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")

@@ -223,6 +223,7 @@ def why_no_start(events: Iterable[Manifest]) -> Cause | None:
 
 def why_no_volume(name: str, claim: Manifest | None, events: Iterable[Manifest], part: Part) -> Cause | None:
     """Why a volume claim has no volume, from the claim and the Events about it; None when it has one."""
+    name = plain(name, 253)
     if claim is None:
         return Cause(f"The volume claim {name} doesn't exist. {part.volume}".strip(), needs_user=True)
     phase = at(claim, "status", "phase")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from flame_server.search.service import Answer
     from flame_server.settings import Settings
 
+MAX_LINE = 4_000
+"""How many characters a line of the log has at most, whatever it tells of."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -52,13 +55,27 @@ def plain_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the process with a line on standard error."""
-    click.echo(f"error: {message}", err=True)
+    report(f"error: {message}")
     sys.exit(code)
 
 
 def report(line: str) -> None:
     """Writes a line about progress to standard error: standard output is for results."""
-    click.echo(line, err=True)
+    click.echo(one_line(line), err=True)
+
+
+def tell(line: str) -> None:
+    """Writes a line for people to standard output."""
+    click.echo(one_line(line))
+
+
+def one_line(text: str) -> str:
+    """The text as one line of at most `MAX_LINE` characters that can be seen.
+
+    Servers and docs have chosen the names in it. None may write a line of its own, or command a terminal.
+    """
+    seen = "".join(one if one.isprintable() else " " for one in text[: MAX_LINE + 1])
+    return seen if len(seen) <= MAX_LINE else f"{seen[:MAX_LINE]}…"
 
 
 def configured(**options: str) -> "tuple[Settings, Credentials]":

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from flame_server.commands.certificates import trust_also
+from flame_server.commands.common import one_line, report
 from flame_server.errors import FlameMcpError, Kind, SettingsError
 
 RESULT_FILE = "FLAME_MCP_RESULT_FILE"
@@ -33,7 +34,7 @@ def write_result(step: str, result: Mapping[str, Any]) -> None:
     try:
         Path(path).write_text(json.dumps({"step": step, **result}, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
-        click.echo(f"warning: cannot write {path}: {error.strerror or error}", err=True)
+        report(f"warning: cannot write {path}: {error.strerror or error}")
 
 
 def run(step: str, work: Callable[[], None]) -> None:
@@ -61,7 +62,7 @@ def run(step: str, work: Callable[[], None]) -> None:
 
 def fail(step: str, kind: str, message: str, code: int) -> NoReturn:
     """Ends the process with a line on standard error and the same message in the result."""
-    click.echo(f"error: {message}", err=True)
+    report(f"error: {message}")
     write_failure(step, kind, message)
     sys.exit(code)
 
@@ -73,8 +74,7 @@ def write_failure(step: str, kind: str, message: str) -> None:
 
 def _cut(message: str) -> str:
     """The message, cut so that the result fits into a termination message even when JSON doubles its size."""
-    printable = "".join(character if character.isprintable() else " " for character in message)
-    return printable.encode()[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+    return one_line(message).encode()[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
 
 
 class Step(click.Command):

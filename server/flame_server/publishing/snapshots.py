@@ -23,6 +23,8 @@ Report = Callable[[str], None]
 TIMEOUT_SECONDS = 600
 """Qdrant answers only when the snapshot is written, which takes long on slow volumes."""
 _BLOCK = 1024 * 1024
+# File systems take 255, and a name gets six more while the file is written.
+_MAX_NAME_BYTES = 240
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,9 @@ def _snapshot(collection: str, described: Any) -> Snapshot:  # noqa: ANN401 - it
 
 async def _download(target: QdrantTarget, snapshot: Snapshot, folder: Path, report: Report) -> Path:
     """Downloads a snapshot to a file in `folder`, which gets its final name only when it is complete."""
-    if Path(snapshot.name).name != snapshot.name:
-        raise FlameMcpError(f"{target.url} names a snapshot {snapshot.name!r}, which is not a file name")
+    name = snapshot.name
+    if Path(name).name != name or not name.isprintable() or len(name.encode()) > _MAX_NAME_BYTES:
+        raise FlameMcpError(f"{target.url} names a snapshot {name[:60]!r}, which is not a file name")
     file, part = folder / snapshot.name, folder / f".{snapshot.name}.part"
     try:
         found = await _received(target, snapshot, part)

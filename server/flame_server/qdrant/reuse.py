@@ -16,6 +16,8 @@ from flame_server.qdrant.generations import alias_target, generations, named
 from flame_server.qdrant.retries import retrying_client
 
 _SCROLLED = 64
+MOST_POINTS = 100_000
+"""Of how many chunks vectors are read at most; the others are embedded anew."""
 
 
 def published_vectors(
@@ -41,17 +43,32 @@ async def _published(
             return {}
         found: dict[bytes, Vectors] = {}
         following: Any = None
+        size, read = current.manifest.embedding.dimensions, 0
         while True:
             points, following = await client.scroll(
                 current.name, limit=_SCROLLED, offset=following, with_payload=True, with_vectors=True
             )
             for point in points:
                 chunk = stored_chunk(point.payload or {})
-                found |= by_text([chunk], _rows(point.vector, PASSAGES), _rows(point.vector, ASKS))
-            if following is None:
+                passages, asks = (_rows(point.vector, name, size) for name in (PASSAGES, ASKS))
+                found |= by_text([chunk], passages, asks)
+            read += len(points)
+            if following is None or not points:
+                return found
+            if read >= MOST_POINTS:
+                report(
+                    f"warning: {current.name} has more than {MOST_POINTS} chunks; the rest is embedded anew"
+                )
                 return found
 
 
-def _rows(vectors: Any, name: str) -> list[Vectors]:  # noqa: ANN401 - one of several shapes
+def _rows(vectors: Any, name: str, size: int) -> list[Vectors]:  # noqa: ANN401 - one of several shapes
+    """The vectors of a point; none if one of them is no vector of that size."""
     rows = vectors.get(name, []) if isinstance(vectors, dict) else []
-    return [np.asarray(row, dtype=np.float32) for row in rows]
+    try:
+        # What is larger than a float becomes infinite.
+        with np.errstate(over="ignore"):
+            found = [np.asarray(row, dtype=np.float32) for row in rows]
+    except (ValueError, TypeError):
+        return []
+    return found if all(row.shape == (size,) and np.isfinite(row).all() for row in found) else []

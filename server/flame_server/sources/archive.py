@@ -109,6 +109,9 @@ def download(url: str, sha256: str | None, target: Path, access: Access = Access
         raise UnavailableError(f"{url} cannot be reached: {error}") from error
     except httpx.HTTPError as error:
         raise UnavailableError(f"{url} cannot be read: {error or type(error).__name__}") from error
+    # Of what a server calls a place, and of names that are none.
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FlameMcpError(f"{url} leads to a place that cannot be read: {type(error).__name__}") from error
 
 
 def _download(client: httpx.Client, url: str, sha256: str | None, target: Path, access: Access) -> str:

@@ -25,6 +25,7 @@ MAX_BYTES = 1024**3
 MAX_REFS_BYTES = 32 * 1024**2
 """What a server may send before it is told what is wanted: the list of branches and tags."""
 _MAX_REASON = 300
+_MAX_NAME = 100
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -209,7 +210,8 @@ def _chosen(refs: "dict[Ref, ObjectID]", ref: str | None, url: str) -> "ObjectID
         for name in refs
         if name.startswith((b"refs/heads/", b"refs/tags/")) and not name.endswith(b"^{}")
     )
-    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "") or "none at all"
+    plain = ("".join(one for one in name[:_MAX_NAME] if one.isprintable()) for name in found[:5])
+    shown = ", ".join(plain) + (", ..." if len(found) > 5 else "") or "none at all"
     where = without_password(url)
     raise FlameMcpError(f"{where} has no branch, tag or commit {ref or 'HEAD'}; it has {shown}")
 

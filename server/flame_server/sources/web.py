@@ -1,5 +1,6 @@
 """Decides which addresses may be requested for sources: the URL of the user, and redirects of servers."""
 
+import re
 import socket
 import ssl
 import urllib.request
@@ -21,6 +22,12 @@ from flame_server.sources.addresses import (
     is_reserved_host,
 )
 
+# Nothing else: libraries disagree which host `https://one\@two/` names, and fail in many ways on others.
+_LABEL = r"[A-Za-z0-9_](?:[-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_PLACE = re.compile(
+    rf"(?P<scheme>[A-Za-z][-+.A-Za-z0-9]{{0,15}})://(?P<host>(?=.{{1,253}}(?:[:/?#]|$)){_LABEL}(?:\.{_LABEL})*\.?"
+    r"|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?(?:[/?#][^\x00-\x20\x7f]*)?"
+)
 _KEPT = "that the cloud or the cluster keeps to itself"
 _REDIRECTS = 5
 _PASSING = {408, 425, 429}
@@ -38,12 +45,15 @@ def refuse_redirect(start: str, place: str) -> None:
 
     Raises:
         FlameMcpError: `place` is not https, or is an address that the cloud or the cluster keeps to itself,
-            or another host redirects into this machine or from the internet into a private network.
+            or another host redirects into this machine or from the internet into a private network. Or it
+            isn't clear which host it names.
     """
-    first, parts = urlsplit(start), urlsplit(place)
-    if parts.scheme != "https":
-        raise FlameMcpError(f"{first.hostname} leads to {parts.scheme}://{parts.hostname}, which isn't https")
-    host, begun = parts.hostname or "", first.hostname or ""
+    begun, named = urlsplit(start).hostname or "", _PLACE.fullmatch(place)
+    if named is None or not 0 < int(named["port"] or 443) < 65_536:
+        raise FlameMcpError(f"{begun} leads to a place that is no address like https://host/path")
+    host = named["host"].strip("[]").lower()
+    if named["scheme"].lower() != "https":
+        raise FlameMcpError(f"{begun} leads to {named['scheme']}://{host}, which isn't https")
     # A name that cannot be resolved here is for the proxy to resolve, or the request fails anyway.
     found = addresses_of(host)
     if is_reserved_host(host) or any(is_reserved(address) for address in found):

@@ -6,9 +6,13 @@ import asyncio
 import time
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from flame_server.serving import tracing
 from flame_server.serving.edge.envelope import _problem
 from flame_server.serving.edge.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES, InFlight
 from flame_server.serving.listeners.bounded_http import BoundedHttp
@@ -126,3 +130,15 @@ async def test_a_method_of_15_kilobytes_fills_no_log() -> None:
         await fetch(edge(), "A" * 15_000, "/" + "b" * 1_000)
     assert all(len(str(event)) < 1_000 for event in events)
     assert any(event.get("method") == "A" * 20 for event in events)
+
+
+async def test_a_method_of_15_kilobytes_fills_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same kind: 2,048 spans wait for their collector, each with its method twice: 60 MB."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(tracing.trace, "get_tracer", provider.get_tracer)
+    await fetch(tracing.Traced(edge()), "A" * 15_000, "/" + "b" * 15_000)
+    (span,) = kept.get_finished_spans()
+    assert span.name == f"HTTP {'A' * 20}"
+    assert len(span.to_json()) < 2_000

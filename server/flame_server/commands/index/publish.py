@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from flame_server.commands import outcome
-from flame_server.commands.common import index_option, report
+from flame_server.commands.common import index_option, report, tell
 from flame_server.commands.index.options import (
     collection_option,
     owner_of,
@@ -58,7 +58,7 @@ def publish(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
 
     target, checks = target_of(url, collection), Checks(min_ratio, canary, replicas)
     found = publish_index(index, target, report, checks, owner_of(owner, take_over))
-    click.echo(f"published {found.collection} as {collection}")
+    tell(f"published {found.collection} as {collection}")
     outcome.write_result("publish", found.as_result())
 
 
@@ -71,7 +71,7 @@ def rollback(url: str, collection: str, owner: str | None) -> None:
     from flame_server.publishing.publish import roll_back  # noqa: PLC0415
 
     found = roll_back(target_of(url, collection), report, owner_of(owner))
-    click.echo(f"{collection} points to {found.collection}")
+    tell(f"{collection} points to {found.collection}")
     outcome.write_result("rollback", found.as_result())
 
 
@@ -87,5 +87,5 @@ def replicate(url: str, collection: str, replicas: int) -> None:
     from flame_server.publishing.copies import complete_copies  # noqa: PLC0415
 
     found = complete_copies(target_of(url, collection), replicas, report)
-    click.echo(f"{found.copies} copies on {found.peers} peers")
+    tell(f"{found.copies} copies on {found.peers} peers")
     outcome.write_result("replicate", found.as_result())

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import click
 
 from flame_server.commands import outcome
-from flame_server.commands.common import json_option, plain_errors, report
+from flame_server.commands.common import json_option, plain_errors, report, tell
 from flame_server.commands.index.options import (
     collection_option,
     owner_of,
@@ -41,7 +41,7 @@ def snapshot(url: str, collection: str, keep: int, download: Path | None) -> Non
     from flame_server.publishing.snapshots import take_snapshot  # noqa: PLC0415
 
     taken = take_snapshot(target_of(url, collection), keep, report, download)
-    click.echo(taken.file or taken.snapshot.name)
+    tell(str(taken.file or taken.snapshot.name))
     outcome.write_result("snapshot", taken.as_result())
 
 
@@ -59,7 +59,7 @@ def snapshots(url: str, collection: str, as_json: bool) -> None:
         click.echo(json.dumps([one.as_dict() for one in found]))
         return
     for one in found:
-        click.echo(f"{one.created:<20} {one.size / 1024**2:>9.1f} MiB  {one.collection}  {one.name}")
+        tell(f"{one.created:<20} {one.size / 1024**2:>9.1f} MiB  {one.collection}  {one.name}")
     if not found:
         click.echo("there are none")
 
@@ -105,5 +105,5 @@ def restore(  # noqa: PLR0913, PLR0917 - one argument an option, passed by name
         if file is not None
         else restore_kept(target, name or "", report, server_folder, who)
     )
-    click.echo(f"restored {found.collection} as {collection}")
+    tell(f"restored {found.collection} as {collection}")
     outcome.write_result("restore", found.as_result())
