@@ -73,6 +73,18 @@ def test_our_own_questions_are_answered_well(full_index: Path, half: str) -> Non
 
 
 @pytest.mark.timeout(900)
+def test_real_questions_are_answered_as_well_as_measured(full_index: Path) -> None:
+    # Measured: docs/benchmarks.md. One of the 76 questions may change its place.
+    report = evaluate(
+        open_searcher(full_index, "Local").search, read_questions(QUESTIONS / "real-check.jsonl")
+    )
+    assert report.queries >= 60
+    assert report.overall["ndcg_at_10"] >= 0.77, report
+    assert report.overall["hit_at_5"] >= 0.92, report
+    assert report.overall["page_ndcg_at_10"] >= 0.88, report
+
+
+@pytest.mark.timeout(900)
 def test_no_kind_is_worse_than_with_words_or_vectors_alone(
     full_index: Path, flame_questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,8 @@ def test_there_are_enough_real_questions_with_one_to_four_sections_each() -> Non
 def test_odd_threads_are_left_to_the_check_from_outside() -> None:
     for row in [*rows("real-tuning"), *rows("real-check"), *rows("unanswerable")]:
         found = re.search(r"/(\d+)$", row["source"])
-        assert found and int(found[1]) % 2 == 0, row
+        assert found, row
+        assert int(found[1]) % 2 == 0, row
 
 
 @pytest.mark.parametrize("name", SETS)
