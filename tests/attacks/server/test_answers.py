@@ -285,7 +285,7 @@ def test_a_token_that_never_expires(seconds: str, tmp_path: Path, monkeypatch: p
     (file := tmp_path / "token").write_text("assertion")
     real, now = httpx2.AsyncClient, [0.0]
     transport = httpx2.MockTransport(reply)
-    monkeypatch.setattr(entra.httpx2, "AsyncClient", lambda **_: real(transport=transport))
+    monkeypatch.setattr(httpx2, "AsyncClient", lambda **_: real(transport=transport))
     monkeypatch.setattr(entra, "bound", lambda *_: None)
     names = {"AZURE_TENANT_ID": "a", "AZURE_CLIENT_ID": "b", "AZURE_FEDERATED_TOKEN_FILE": str(file)}
     identity = entra.WorkloadIdentity("https://a.openai.azure.com", None, names, lambda: now[0])
