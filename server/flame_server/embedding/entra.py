@@ -26,6 +26,7 @@ _TIMEOUT_SECONDS = 5.0
 _BOUNDS = Bounds(bytes=64 * 1024, nodes=64)
 # Entra tokens are valid for an hour or more.
 _RENEW_BEFORE_SECONDS = 300.0
+_LONGEST_SECONDS = 2 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,9 @@ def _read(response: httpx2.Response, assertion: str) -> tuple[str, float]:
     try:
         body = response.json()
         if response.status_code == 200:
-            return str(body["access_token"]), float(body["expires_in"])
+            # Not a number, for one, is never over.
+            seconds = float(body["expires_in"])
+            return str(body["access_token"]), seconds if 0 <= seconds <= _LONGEST_SECONDS else 0.0
         # The first sentence names the cause (AADSTS...); the rest are ids of the request.
         problem = str(body.get("error_description", body.get("error", ""))).partition(". ")[0]
         problem = cleaned(problem, [assertion])

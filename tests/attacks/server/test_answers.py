@@ -4,9 +4,12 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx2
 import pytest
 
+from flame_server.embedding import entra
 from flame_server.embedding.errors import EmbeddingError
 from flame_server.embedding.identity import NO_EMBEDDING
 from flame_server.embedding.service import EmbeddingService, ServiceModel
@@ -268,3 +271,25 @@ def test_junk_of_qdrant_is_unavailable_and_no_crash(status: str, junk: object) -
             await searcher.close()
 
         asyncio.run(again())
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "1e999", '"nan"', '"inf"', "1e300", "-1"])
+def test_a_token_that_never_expires(seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entra's answer made a token count for ever: after an hour the service refused all questions."""
+    asked: list[str] = []
+
+    def reply(_: httpx2.Request) -> httpx2.Response:
+        asked.append("token")
+        return httpx2.Response(200, content=f'{{"access_token": "t", "expires_in": {seconds}}}'.encode())
+
+    (file := tmp_path / "token").write_text("assertion")
+    real, now = httpx2.AsyncClient, [0.0]
+    transport = httpx2.MockTransport(reply)
+    monkeypatch.setattr(httpx2, "AsyncClient", lambda **_: real(transport=transport))
+    monkeypatch.setattr(entra, "bound", lambda *_: None)
+    names = {"AZURE_TENANT_ID": "a", "AZURE_CLIENT_ID": "b", "AZURE_FEDERATED_TOKEN_FILE": str(file)}
+    identity = entra.WorkloadIdentity("https://a.openai.azure.com", None, names, lambda: now[0])
+    assert asyncio.run(identity()) == "t"
+    now[0] = 3 * 86_400.0
+    asyncio.run(identity())
+    assert len(asked) == 2

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -137,7 +138,7 @@ async def test_a_method_of_15_kilobytes_fills_no_trace(monkeypatch: pytest.Monke
     kept = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    monkeypatch.setattr(tracing.trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
     await fetch(tracing.Traced(edge()), "A" * 15_000, "/" + "b" * 15_000)
     (span,) = kept.get_finished_spans()
     assert span.name == f"HTTP {'A' * 20}"

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_snapshots_of_a_qdrant_that_names_them_so(
 
 def test_refs_of_a_git_server_that_names_them_so() -> None:
     """A message with five names of 64 kB each."""
-    refs = {f"refs/heads/{number}{EVIL}".encode(errors="replace"): b"a" * 40 for number in range(9)}
+    refs: Any = {f"refs/heads/{number}{EVIL}".encode(errors="replace"): b"a" * 40 for number in range(9)}
     with pytest.raises(FlameMcpError) as error:
         git._chosen(refs, "main", "https://git.example.com/docs")
     assert str(error.value).isprintable()

@@ -56,7 +56,8 @@ class Qdrant:
 
     async def scroll(self, *_: object, **__: object) -> tuple[Any, Any]:
         self.asked += 1
-        return next(self.pages)
+        page: tuple[Any, Any] = next(self.pages)
+        return page
 
 
 def published(monkeypatch: pytest.MonkeyPatch, qdrant: Qdrant) -> tuple[dict[bytes, Any], list[str]]:
