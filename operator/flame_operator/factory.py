@@ -13,11 +13,7 @@ from flame_operator.api.transport import Transport
 from flame_operator.changes.apply import Applier
 from flame_operator.changes.children import Children
 from flame_operator.defaults import defaults_of
-from flame_operator.desired.children import desired_children
-from flame_operator.desired.ingestion_job import inputs, job
-from flame_operator.desired.inputs import Defaults, Facts
-from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY
-from flame_operator.desired.run import Run
+from flame_operator.desired.inputs import Defaults
 from flame_operator.diagnosis.diagnosis import Diagnosis
 from flame_operator.formats.times import utc_now
 from flame_operator.informer.cache import Cache
@@ -41,19 +37,16 @@ from flame_operator.resource.kinds import (
     HTTP_ROUTE,
     QDRANT,
     SECRET,
-    SERVER,
     SERVICE_MONITOR,
     Key,
     Kind,
     Manifest,
     is_whole,
 )
-from flame_operator.resource.server import parse_server
 from flame_operator.rollouts.pacer import Pacer
 from flame_operator.rollouts.rollouts import Rollouts
+from flame_operator.samples import samples
 from flame_operator.settings import Settings
-from flame_operator.status.conditions import server_status
-from flame_operator.status.outcome import Outcome
 from flame_operator.status.recorder import Recorder
 from flame_operator.status.reporter import Reporter
 from flame_operator.telemetry.health import Vitals
@@ -309,24 +302,3 @@ class Factory:
     def _optional_kinds(self) -> list[Kind]:
         wanted = {HTTP_ROUTE: self.settings.http_routes, SERVICE_MONITOR: self.settings.service_monitors}
         return [kind for kind, on in wanted.items() if on]
-
-
-def samples(defaults: Defaults) -> list[Manifest]:
-    """A plain server and its children, with which the cache judges what objects of their kinds look like."""
-    found: list[Manifest] = []
-    facts = Facts(qdrant_keys={QDRANT_WRITE_KEY: "", QDRANT_READ_KEY: ""})
-    exposed = {
-        "autoscaling": {},
-        "ingress": {"host": "flame.example.com"},
-        "httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["flame.example.com"]},
-        "observability": {"serviceMonitor": {"type": "Enabled"}},
-    }
-    defaults = replace(defaults, http_routes=True, service_monitors=True)
-    for spec in ({}, {"vectorStore": {"type": "Managed"}, **exposed}):
-        metadata = {"name": "docs", "namespace": "default", "uid": "0", "generation": 1}
-        body = {"apiVersion": SERVER.api_version, "kind": SERVER.kind, "metadata": metadata, "spec": spec}
-        server = parse_server(body)
-        found.append({**body, "status": server_status(server, None, Outcome(), {}, "2026-01-01T00:00:00Z")})
-        found += desired_children(server, defaults, facts)
-        found.append(job(server, defaults, Run("ingest", "spec", inputs(server, defaults))))
-    return found

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flame_operator.desired.inputs import Defaults
-from flame_operator.factory import samples
+from flame_operator.samples import samples
 from flame_operator.informer.cache import LARGEST, Cache
 from flame_operator.informer.namespace_bytes import NAMESPACE_BYTES
 from flame_operator.resource.kinds import CONFIG_MAP, JOB, SERVER, Key, Manifest, is_whole
