@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from flame_operator.desired.inputs import Defaults
-from flame_operator.samples import samples
 from flame_operator.informer.cache import LARGEST, Cache
 from flame_operator.informer.namespace_bytes import NAMESPACE_BYTES
 from flame_operator.resource.kinds import CONFIG_MAP, JOB, SERVER, Key, Manifest, is_whole
 from flame_operator.resource.reasons import Reason
+from flame_operator.samples import samples
 from tests.support.operator.fake_kube import FakeKube, server
 from tests.support.operator.reconciling import KEY, conditions, running, with_server
 
