@@ -230,3 +230,19 @@ def test_a_whole_server_redirects_to_no_other_scheme(lexical_index: Path) -> Non
         headers["Mcp-Session-Id"] = "another-server"
         assert status("POST", "/mcp") == 200
         assert [status("POST", "/mcp", accept) for accept in (None, "text/event-stream")] == [200, 200]
+
+
+def test_a_protocol_of_the_future_is_answered_with_one_of_today(lexical_index: Path) -> None:
+    client = {
+        "protocolVersion": "2099-01-01",
+        "capabilities": {},
+        "clientInfo": {"name": "x", "version": "1"},
+    }
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+    with running([*FLAME_MCP, "serve"], lexical_index) as (process, port):
+        ready(process, port)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", "/mcp", json.dumps(hello), {"Content-Type": "application/json"})
+        answer = json.load(connection.getresponse())
+        connection.close()
+    assert "2025-06-18" <= answer["result"]["protocolVersion"] < "2099-01-01"
