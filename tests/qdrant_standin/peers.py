@@ -147,7 +147,10 @@ class Peers:
         source, to = wanted["from_peer_id"], wanted["to_peer_id"]
         if self.refusals:
             self.refusals -= 1
-            raise ValueError("Bad request: There is already a transfer for shard 0")
+            raise ValueError(f"Bad request: Shard 0 is already involved in transfer {source} -> 1")
+        for peer, copy in copies.items():
+            if copy.source is not None and {source, to} & {copy.source, peer}:
+                raise ValueError(f"Bad request: Shard 0 is already involved in transfer {copy.source} -> {peer}")
         if wanted["shard_id"] != 0 or copies.get(source, Copy("None")).state != "Active":
             raise ValueError(f"Bad request: Shard {wanted['shard_id']} is not active on peer {source}")
         if to not in self.uris or to in copies:
