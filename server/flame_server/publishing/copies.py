@@ -119,7 +119,7 @@ async def wait_for_peers(
         UnavailableError: Peers are still missing after `PEERS_SECONDS`.
     """
     until, told = time.monotonic() + PEERS_SECONDS, False
-    while len(known := await _peers(client)) < wanted:
+    while len(known := await peers_of(client)) < wanted:
         if time.monotonic() >= until:
             raise UnavailableError(f"Qdrant at {target.url} has {len(known)} of {wanted} peers")
         if not told:
@@ -142,7 +142,7 @@ async def make_copies(  # noqa: PLR0913, PLR0917 - as many as it takes to test i
     for name in names:
         await _allow(client, name, wanted)
     while True:
-        peers = await _peers(client)
+        peers = await peers_of(client)
         least = len(peers)
         for name in names:
             for shard in await _shards(client, name):
@@ -154,7 +154,7 @@ async def make_copies(  # noqa: PLR0913, PLR0917 - as many as it takes to test i
         await sleep(LOOK_SECONDS)
 
 
-async def _peers(client: "AsyncQdrantClient") -> Sequence[int]:
+async def peers_of(client: "AsyncQdrantClient") -> Sequence[int]:
     """The IDs of all peers; a server without cluster mode is one peer."""
     status: Any = await client.cluster_status()
     return [int(peer) for peer in status.peers] if getattr(status, "peers", None) else [0]
