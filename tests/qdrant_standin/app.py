@@ -40,6 +40,7 @@ class QdrantStandIn:
         key: What may do all; None lets everybody.
         read_key: What may only read.
         peers: The cluster that it plays; without peers it runs without cluster mode.
+        logged: The aliases that were set in cluster mode. A peer that joins knows only these.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class QdrantStandIn:
         self.losing: str | None = None
         self.requests: list[tuple[str, str]] = []
         self.peers = Peers()
+        self.logged: list[str] = []
         self.key, self.read_key = key, read_key
         # Threads of a pool take turns, see `_route`.
         self.engine = (
@@ -91,7 +93,7 @@ class QdrantStandIn:
             self._route(name, "PATCH", self._update),
             self._route(name, "DELETE", self._delete),
             self._route(f"{name}/cluster", "GET", self._copies),
-            self._route(f"{name}/cluster", "POST", lambda r: self.peers.replicate(_name(r), r.state.body)),
+            self._route(f"{name}/cluster", "POST", self._replicate),
             self._route(
                 f"{name}/exists", "GET", lambda r: {"exists": self.engine.collection_exists(_name(r))}
             ),
@@ -107,11 +109,17 @@ class QdrantStandIn:
         path, kept = "/collections/{name}/snapshots", self._snapshots
 
         def recover(request: Request) -> bool:
-            return kept.recover(_name(request), models.SnapshotRecover.model_validate(request.state.body))
+            wanted = models.SnapshotRecover.model_validate(request.state.body)
+            done = kept.recover(_name(request), wanted)
+            self.peers.restored(_name(request))
+            return done
 
         def upload(request: Request) -> bool:
             file_name, data = request.state.body["snapshot"]
-            return kept.upload(_name(request), file_name, data, request.query_params.get("checksum"))
+            checksum = request.query_params.get("checksum")
+            done = kept.upload(_name(request), file_name, data, checksum)
+            self.peers.restored(_name(request))
+            return done
 
         return [
             self._route(path, "GET", lambda r: kept.listed(_name(r))),
@@ -192,9 +200,12 @@ class QdrantStandIn:
 
     def _copies(self, request: Request) -> Mapping[str, Any]:
         self.engine.get_collection(_name(request))
-        if not self.peers.uris:
-            raise ValueError("Bad request: Distributed mode disabled")
         return self.peers.described(_name(request))
+
+    def _replicate(self, request: Request) -> Any:  # noqa: ANN401
+        if not self.peers.uris:
+            return _error(405, "Qdrant is running in standalone mode")
+        return self.peers.replicate(_name(request), request.state.body)
 
     def _create(self, request: Request) -> bool:
         wanted = models.CreateCollection.model_validate(request.state.body)
@@ -216,6 +227,12 @@ class QdrantStandIn:
 
     def _alias(self, request: Request) -> bool:
         wanted = models.ChangeAliasesOperation.model_validate(request.state.body)
+        if self.peers.uris:
+            self.logged += [
+                one.create_alias.alias_name
+                for one in wanted.actions
+                if isinstance(one, models.CreateAliasOperation)
+            ]
         return self.engine.update_collection_aliases(wanted.actions)
 
     def _index(self, request: Request) -> dict[str, Any]:
@@ -228,6 +245,8 @@ class QdrantStandIn:
 
     def _count(self, request: Request) -> Any:  # noqa: ANN401
         wanted = models.CountRequest.model_validate(request.state.body or {})
+        if self.peers.counts_an_empty_copy(_name(request)):
+            return {"count": 0}
         return self.engine.count(_name(request), count_filter=wanted.filter)
 
     def _query(self, request: Request) -> Any:  # noqa: ANN401

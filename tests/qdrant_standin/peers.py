@@ -6,6 +6,7 @@ from typing import Any
 
 LOOKS = 2
 """How often somebody has to look until a copy is complete."""
+_BUSY = "Bad request: Shard 0 is already involved in transfer {} -> {}"
 
 
 @dataclass
@@ -25,11 +26,13 @@ class Peers:
         uris: The peers by ID, as consensus knows them; empty without cluster mode.
         gone: Those of them that don't run any more.
         refusals: How many requests for a copy are refused before one is taken, as while another is under way.
+        unsettled: How often a collection that was restored is still counted on a copy that is empty.
     """
 
     uris: dict[int, str] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
     refusals: int = 0
+    unsettled: dict[str, int] = field(default_factory=dict)
     _copies: dict[str, dict[int, Copy]] = field(default_factory=dict)
     _factors: dict[str, int] = field(default_factory=dict)
     _joined: int = 0
@@ -48,23 +51,18 @@ class Peers:
         return 1000 + self._joined
 
     def lose(self, peer: int) -> None:
-        """A peer ends and its volume is gone: its copies are known and of no use."""
+        """A peer ends and its volume is gone. As long as nobody writes, its copies still count as usable."""
         self.gone.add(peer)
-        for copies in self._copies.values():
-            if peer in copies:
-                copies[peer] = Copy("Dead")
 
     def remove(self, peer: int, *, force: bool = False) -> bool:
-        """Takes a peer out of consensus.
+        """Takes a peer out of consensus, whether there is such a peer or not.
 
         Raises:
-            ValueError: There is no such peer, or it has data and `force` isn't given.
+            ValueError: It has data and `force` isn't given.
         """
-        if peer not in self.uris:
-            raise ValueError(f"Bad request: Peer {peer} does not exist")
         if not force and any(peer in copies for copies in self._copies.values()):
             raise ValueError(f"Bad request: Cannot remove peer {peer} as there are shards on it")
-        del self.uris[peer]
+        self.uris.pop(peer, None)
         self.gone.discard(peer)
         for copies in self._copies.values():
             copies.pop(peer, None)
@@ -74,8 +72,29 @@ class Peers:
         """A collection was made: it has as many copies as it may have and there are peers."""
         if self.uris:
             self._factors[collection] = factor or 1
-            living = [peer for peer in self.uris if peer not in self.gone]
-            self._copies[collection] = {peer: Copy() for peer in living[: factor or 1]}
+            self._copies[collection] = {
+                peer: Copy("Initializing" if peer in self.gone else "Active")
+                for peer in list(self.uris)[: factor or 1]
+            }
+
+    def restored(self, collection: str) -> None:
+        """A collection was restored on the first peer from a snapshot of a whole cluster like this one.
+
+        The other peers made empty copies, and bring them up to date now.
+        """
+        self.created(collection, len(self.uris))
+        me = self._first()
+        others = [peer for peer in self._copies.get(collection, {}) if peer != me]
+        for peer in others:
+            self._copies[collection][peer] = Copy("Partial", me)
+        if others:
+            self.unsettled[collection] = LOOKS
+
+    def counts_an_empty_copy(self, collection: str) -> bool:
+        """Whether a count still meets a copy that is empty."""
+        left = self.unsettled.get(collection, 0)
+        self.unsettled[collection] = max(left - 1, 0)
+        return left > 0
 
     def deleted(self, collection: str) -> None:
         """A collection was removed."""
@@ -112,6 +131,11 @@ class Peers:
 
     def described(self, collection: str) -> Mapping[str, Any]:
         """What `GET /collections/X/cluster` tells; each look brings copies that are under way forward."""
+        if not self.uris:
+            return {
+                "peer_id": 1, "shard_count": 1, "remote_shards": [], "shard_transfers": [],
+                "local_shards": [{"shard_id": 0, "points_count": 1, "state": "Active"}],
+            }  # fmt: skip
         copies, me = self._of(collection), self._first()
         for copy in copies.values():
             if copy.source is not None:
@@ -147,7 +171,10 @@ class Peers:
         source, to = wanted["from_peer_id"], wanted["to_peer_id"]
         if self.refusals:
             self.refusals -= 1
-            raise ValueError("Bad request: There is already a transfer for shard 0")
+            raise ValueError(_BUSY.format(source, to))
+        for peer, copy in copies.items():
+            if copy.source is not None and {source, to} & {copy.source, peer}:
+                raise ValueError(_BUSY.format(copy.source, peer))
         if wanted["shard_id"] != 0 or copies.get(source, Copy("None")).state != "Active":
             raise ValueError(f"Bad request: Shard {wanted['shard_id']} is not active on peer {source}")
         if to not in self.uris or to in copies:

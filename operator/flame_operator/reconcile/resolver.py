@@ -8,7 +8,7 @@ from flame_operator.desired.inputs import Facts
 from flame_operator.desired.naming import QDRANT_READ_KEY, QDRANT_WRITE_KEY, TOKEN_KEY
 from flame_operator.desired.qdrant import unkeyed_digest
 from flame_operator.desired.references import caller_token, references
-from flame_operator.formats.shape import at
+from flame_operator.formats.shape import at, number
 from flame_operator.informer.kept import SCALED_BY_OTHERS
 from flame_operator.references.digests import Digests
 from flame_operator.references.lookup import References
@@ -69,7 +69,7 @@ class Resolver:
         resolved = await self._references.resolve(server.key, references(server))
         deployment = self._children.known(server, DEPLOYMENT.kind)
         digest, waits = self._rollouts.admit(server, status, deployment, resolved)
-        facts = self._facts(server, deployment, digest, tokens)
+        facts = self._facts(server, status, deployment, digest, tokens)
         facts = replace(facts, token_gone=_token_gone(server, deployment, resolved))
         qdrant = {server.key.name + QDRANT, server.key.name + QDRANT_PEERS} if facts.asks_qdrant else ()
         return Resolution(facts, resolved, waits, keep=frozenset(qdrant))
@@ -79,13 +79,16 @@ class Resolver:
         self._references.forget(key)
         self._rollouts.forget(key)
 
-    def _facts(self, server: Server, deployment: Manifest | None, digest: str, tokens: Tokens) -> Facts:
+    def _facts(
+        self, server: Server, status: Manifest, deployment: Manifest | None, digest: str, tokens: Tokens
+    ) -> Facts:
         token, keys, keys_digest, asks_qdrant, replicas = None, None, "", False, None
         store = self._children.known(server, STATEFUL_SET.kind, QDRANT)
         if generates_token(server):
             token = tokens.values(self._children.known(server, SECRET.kind), TOKEN_KEY)[TOKEN_KEY]
         if managed := managed_qdrant(server):
-            replicas = replicas_now(managed.replicas, store)
+            complete = (number(at(status, "vectorStore", "peers")) or 0) > 1
+            replicas = replicas_now(managed.replicas, store, complete=complete)
             secret = self._children.known(server, SECRET.kind, QDRANT)
             keys = tokens.values(secret, QDRANT_WRITE_KEY, QDRANT_READ_KEY)
             keys_digest = self._keys_digest(server, keys)

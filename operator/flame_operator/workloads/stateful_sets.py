@@ -8,22 +8,30 @@ CLUSTER_MODE = "QDRANT__CLUSTER__ENABLED"
 """The variable of Qdrant's container that switches cluster mode on."""
 
 
-def replicas_now(wanted: int, store: Manifest | None) -> int:
+def replicas_now(wanted: int, store: Manifest | None, *, complete: bool = False) -> int:
     """How many pods the StatefulSet should have now, on its way to the wanted number.
 
     Earlier operators ran a single Qdrant without cluster mode. No peer can join that one, and a StatefulSet
     replaces its first pod last, only when all others are ready. So the first pod is replaced alone.
 
+    If the others are there already, they wait for the first pod and it waits for them. It is the same when
+    the first image was wrong. As long as they have never been a cluster, they are taken away until the first
+    pod is replaced.
+
     Args:
         wanted: The number of pods that the spec wants.
         store: The live StatefulSet; None when there is none.
+        complete: Whether all pods have been peers of one cluster before.
     """
-    if store is None or number(at(store, "spec", "replicas")) != 1:
+    if store is None:
         return wanted
-    is_current = _is_current(store) and at(store, "status", "currentRevision") == at(
+    is_replaced = _is_current(store) and at(store, "status", "currentRevision") == at(
         store, "status", "updateRevision"
     )
-    return wanted if is_current and _in_cluster_mode(store) else 1
+    if number(at(store, "spec", "replicas")) == 1:
+        return wanted if is_replaced and _in_cluster_mode(store) else 1
+    is_stuck = _is_current(store) and not is_replaced and ready_peers(store) <= 1
+    return 1 if is_stuck and not complete else wanted
 
 
 def claim_metadata(store: Manifest | None) -> dict[str, Manifest] | None:

@@ -48,11 +48,19 @@ class Copies:
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard of a collection: the states of its copies by peer, and the peers that are getting one."""
+    """One shard of a collection.
+
+    Attributes:
+        number: Its ID.
+        states: The states of its copies by peer.
+        arriving: The peers that are getting a copy.
+        giving: The peers from which copies are being made.
+    """
 
     number: int
     states: Mapping[int, str]
     arriving: frozenset[int] = frozenset()
+    giving: frozenset[int] = frozenset()
 
     @property
     def active(self) -> Sequence[int]:
@@ -64,15 +72,15 @@ def missing(shard: Shard, peers: Sequence[int], wanted: int) -> Sequence[tuple[i
     """The copies to make now, each as the peer to copy from and the peer to copy to.
 
     A copy that is on its way counts, and so does one that Qdrant itself is about to mend: a peer that was
-    away gets what it has missed without being asked.
+    away gets what it has missed without being asked. Qdrant refuses a copy of a shard from or to a peer that
+    takes part in another copy of that shard, so the rest has to wait.
     """
-    sources = [peer for peer in shard.active if peer in peers]
-    if not sources:
-        return ()
+    busy = shard.giving | shard.arriving
+    sources = [peer for peer in shard.active if peer in peers and peer not in busy]
     has = set(shard.states) | shard.arriving
     without = [peer for peer in sorted(peers) if peer not in has]
-    lacking = wanted - len(has & set(peers))
-    return [(sources[0], peer) for peer in without[: max(lacking, 0)]]
+    lacking = max(wanted - len(has & set(peers)), 0)
+    return list(zip(sources, without[:lacking], strict=False))
 
 
 def complete_copies(target: QdrantTarget, wanted: int, report: Callable[[str], None]) -> Copies:
@@ -111,7 +119,7 @@ async def wait_for_peers(
         UnavailableError: Peers are still missing after `PEERS_SECONDS`.
     """
     until, told = time.monotonic() + PEERS_SECONDS, False
-    while len(known := await _peers(client)) < wanted:
+    while len(known := await peers_of(client)) < wanted:
         if time.monotonic() >= until:
             raise UnavailableError(f"Qdrant at {target.url} has {len(known)} of {wanted} peers")
         if not told:
@@ -134,7 +142,7 @@ async def make_copies(  # noqa: PLR0913, PLR0917 - as many as it takes to test i
     for name in names:
         await _allow(client, name, wanted)
     while True:
-        peers = await _peers(client)
+        peers = await peers_of(client)
         least = len(peers)
         for name in names:
             for shard in await _shards(client, name):
@@ -146,7 +154,7 @@ async def make_copies(  # noqa: PLR0913, PLR0917 - as many as it takes to test i
         await sleep(LOOK_SECONDS)
 
 
-async def _peers(client: "AsyncQdrantClient") -> Sequence[int]:
+async def peers_of(client: "AsyncQdrantClient") -> Sequence[int]:
     """The IDs of all peers; a server without cluster mode is one peer."""
     status: Any = await client.cluster_status()
     return [int(peer) for peer in status.peers] if getattr(status, "peers", None) else [0]
@@ -194,10 +202,15 @@ def shards_of(found: "models.CollectionClusterInfo") -> Sequence[Shard]:
         states.setdefault(local.shard_id, {})[found.peer_id] = str(local.state)
     for remote in found.remote_shards:
         states.setdefault(remote.shard_id, {})[remote.peer_id] = str(remote.state)
-    arriving = {
-        shard: frozenset(one.to for one in found.shard_transfers if one.shard_id == shard) for shard in states
-    }
-    return [Shard(shard, known, arriving[shard]) for shard, known in sorted(states.items())]
+    return [
+        Shard(
+            shard,
+            known,
+            frozenset(one.to for one in found.shard_transfers if one.shard_id == shard),
+            frozenset(one.from_ for one in found.shard_transfers if one.shard_id == shard),
+        )
+        for shard, known in sorted(states.items())
+    ]
 
 
 async def _copy(  # noqa: PLR0913, PLR0917 - all of it describes one shard

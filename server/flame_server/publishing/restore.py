@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from flame_server.errors import FlameMcpError, UnavailableError
 from flame_server.index.manifest import Manifest, parse_manifest
+from flame_server.publishing.copies import peers_of
 from flame_server.publishing.owners import NOBODY, Owner, claim
 from flame_server.publishing.publish import Published, Report
 from flame_server.publishing.snapshots import TIMEOUT_SECONDS, snapshots_of
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 SERVER_FOLDER = PurePosixPath("/qdrant/snapshots")
 """Where Qdrant's image keeps snapshots."""
+SETTLE_SECONDS = 30.0
+"""How long peers of a cluster may take to agree on whose copy is the restored one."""
+LOOK_SECONDS = 0.5
 # Statuses that say nothing about the snapshot.
 _NOT_ITS_FAULT = {401, 403, 429, 502, 503, 504, 507}
 _SHOWN = 5
@@ -174,6 +179,23 @@ def _words(cause: BaseException | None) -> str:
         return ""
 
 
+async def _count(
+    client: "AsyncQdrantClient",
+    name: str,
+    wanted: int,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> int:
+    """How many chunks a restored collection holds.
+
+    One peer of a cluster restores the snapshot, and says so before the others know that their copies, which
+    are empty, don't count.
+    """
+    until = time.monotonic() + (SETTLE_SECONDS if len(await peers_of(client)) > 1 else 0.0)
+    while (found := (await client.count(name, exact=True)).count) != wanted and time.monotonic() < until:
+        await sleep(LOOK_SECONDS)
+    return found
+
+
 async def _checked(
     client: "AsyncQdrantClient", target: QdrantTarget, name: str, what: str, owner: Owner
 ) -> Manifest:
@@ -186,7 +208,7 @@ async def _checked(
     if not isinstance(kept, dict):
         raise FlameMcpError(f"{what} holds no index of this server: give another snapshot")
     manifest = parse_manifest(kept.get("manifest"), what, "give another snapshot")
-    count = (await client.count(name, exact=True)).count
+    count = await _count(client, name, manifest.chunks)
     if not count or count != manifest.chunks:
         raise FlameMcpError(
             f"{what} holds {count} chunks, not the {manifest.chunks} of its manifest: give another snapshot"

@@ -5,6 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flame_operator.desired.qdrant_join import join_command
@@ -21,21 +22,23 @@ def started(
     member: QdrantStandIn | None = None,
     *,
     key: str = KEY,
-    dns: bool = True,
     address: str = "127.0.0.1",
+    pods: int = 1,
+    seconds: int = 0,
 ) -> list[str]:
     """The arguments with which pod `number` starts Qdrant; 9 is the exit code of one that waits."""
     port = member.url.rpartition(":")[2] if member else "1"
     shell, flag, script = join_command("docs")
     script = script.replace("/qdrant/storage", str(folder)).replace("sleep 2", "exit 9")
     script = script.replace("/proc/net/if_inet6", str(folder / "if_inet6"))
+    script = f"SECONDS={seconds}; {script}"
     for ours in ("/dev/tcp/$0/6335", "/dev/tcp/$0/6333"):
         script = script.replace(ours, f"/dev/tcp/$0/{port}")
+    addresses = [address, *(f"127.0.0.{one}" for one in range(2, pods + 1))][:pods]
     programs = {
         "entrypoint.sh": 'printf "%s\\n" "$@" > arguments; echo "$QDRANT__SERVICE__HOST" > host',
-        "getent": f'[ "$*" = "ahosts docs-qdrant-headless" ] && echo "{address}  STREAM docs"'
-        if dns
-        else "exit 2",
+        "getent": '[ "$*" = "ahosts docs-qdrant-headless" ] || exit 1\n'
+        + "\n".join(f'echo "{one}  STREAM docs"' for one in addresses),
     }
     for name, does in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{does}\n")
@@ -73,7 +76,14 @@ def test_the_first_founds_a_cluster_and_the_others_wait_for_it(tmp_path: Path) -
 
 
 def test_nobody_founds_a_cluster_while_dns_tells_of_no_pod(tmp_path: Path) -> None:
-    assert started(tmp_path, 0, dns=False) == ["exit 9"]
+    assert started(tmp_path, 0, pods=0, seconds=99) == ["exit 9"]
+
+
+def test_the_first_gives_others_time_that_may_have_a_past(tmp_path: Path) -> None:
+    """They load what they have before they listen. A second cluster beside theirs would find nothing."""
+    assert started(tmp_path, 0, pods=3, seconds=20) == ["exit 9"]
+    assert started(tmp_path, 0, pods=3, seconds=30) == ["--uri", ME.format(0)]
+    assert started(tmp_path, 1, pods=3, seconds=99) == ["exit 9"]
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -129,6 +139,42 @@ def test_a_pod_that_stopped_while_it_joined_does_not_remove_itself(tmp_path: Pat
         state(tmp_path, term=0, peer=mine)
         assert started(tmp_path, 1, member)[0] == "--bootstrap"
         assert mine in member.peers.uris
+
+
+ALIAS = {"create_alias": {"alias_name": "flame-docs", "collection_name": "c"}}
+
+
+def with_alias(member: QdrantStandIn) -> None:
+    """It runs without cluster mode, and then restarts with it."""
+    httpx.put(f"{member.url}/collections/c", headers={"api-key": KEY}, json={"vectors": {}})
+    actions = {"actions": [ALIAS, {"create_alias": {"alias_name": "other", "collection_name": "c"}}]}
+    assert httpx.post(f"{member.url}/collections/aliases", headers={"api-key": KEY}, json=actions).is_success
+    member.peers.join(ME.format(0) + "/")
+
+
+def test_aliases_of_one_that_ran_without_cluster_mode_are_there_for_the_others(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        with_alias(member)
+        assert started(tmp_path, 1, member)[0] == "--bootstrap"
+        assert sorted(member.logged) == ["flame-docs", "other"]
+        # A cluster has all of them in its log. A load may move them just now.
+        member.peers.join(ME.format(1) + "/")
+        assert started(tmp_path, 2, member)[0] == "--bootstrap"
+        assert len(member.logged) == 2
+
+
+def test_nobody_joins_who_would_not_know_the_aliases(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        with_alias(member)
+        member.failing_writes = 500
+        assert started(tmp_path, 1, member) == ["exit 1"]
+
+
+def test_a_member_whose_other_port_is_not_open_yet_is_asked_again(tmp_path: Path) -> None:
+    with qdrant_served(KEY) as member:
+        member.peers.join(ME.format(0) + "/")
+        member.failing = 503
+        assert started(tmp_path, 1, member) == ["exit 9"]
 
 
 def test_a_key_that_may_not_do_it_changes_nothing(tmp_path: Path) -> None:

@@ -127,6 +127,23 @@ async def test_one_without_cluster_mode_is_restarted_before_others_join() -> Non
     assert store(kube)["spec"]["replicas"] == 3
 
 
+async def test_peers_that_wait_for_one_without_cluster_mode_are_taken_away_first() -> None:
+    """An earlier operator has added them, and two of three have never been ready."""
+    kube, operator = await loaded(1)
+    await respec(kube, operator, vectorStore=managed(3))
+    assert store(kube)["spec"]["replicas"] == 3
+    await report(kube, operator, 1, revisions=("a", "b"))
+    assert store(kube)["spec"]["replicas"] == 1
+    await report(kube, operator, 1, revisions=("b", "b"))
+    assert store(kube)["spec"]["replicas"] == 3
+
+
+async def test_a_cluster_keeps_its_pods_whatever_happens_to_an_update() -> None:
+    kube, operator = await loaded(3)
+    await report(kube, operator, 1, revisions=("a", "b"))
+    assert store(kube)["spec"]["replicas"] == 3
+
+
 async def test_a_peer_that_was_away_gets_its_copies_back_and_snapshots_wait() -> None:
     kube, operator = await loaded(3, snapshots={"schedule": "@hourly"})
     await report(kube, operator, 2)

@@ -65,6 +65,25 @@ def test_searches_answer_alike_after_a_restore(
         assert answers(there) == answers(target)
 
 
+def test_peers_of_a_cluster_agree_on_the_restored_copy_before_it_is_counted(
+    lexical_index: Path, tmp_path: Path, target: QdrantTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One peer restores it. Until the others know, they count their own copies, which are empty."""
+    monkeypatch.setattr(restore, "LOOK_SECONDS", 0.0)
+    publish_index(lexical_index, target, quiet)
+    file = take_snapshot(target, 1, quiet, tmp_path).file
+    assert file
+    with serving(tmp_path / "fresh") as (fresh, there):
+        for _ in range(3):
+            fresh.peers.join()
+        found = restore_file(there, file, quiet)
+        assert meant(fresh) == {ALIAS: found.collection}
+        monkeypatch.setattr(restore, "SETTLE_SECONDS", 0.0)
+        with pytest.raises(FlameMcpError, match="holds 0 chunks"):
+            restore_file(there, file, quiet)
+        assert meant(fresh) == {ALIAS: found.collection}
+
+
 def test_a_restored_index_is_a_generation_like_others(
     small_docs: Path, folder: Path, tmp_path: Path, served: tuple[QdrantStandIn, QdrantTarget]
 ) -> None:
