@@ -10,6 +10,9 @@ from tests.harness.components import CLUSTER_DOMAIN, DNS_SERVICE
 
 _FOLDER = Path(__file__).resolve().parent / "manifests"
 
+# By the server: kubectl's own merge takes two protocols at one port for the same entry, and loses one.
+APPLY = ("apply", "--server-side", "--force-conflicts", "--filename=-")
+
 # Loads an image archive under its name and id into the nodes: (archive, reference, image id).
 Load = Callable[[Path, str, str], None]
 

@@ -162,7 +162,7 @@ def _start_policies() -> None:
 
 def _start_addons() -> None:
     for name in _ADDONS:
-        kubectl("apply", "-f", "-", text_input=addons.manifest(name))
+        kubectl(*addons.APPLY, text_input=addons.manifest(name))
     client = api()
     needs = [daemon(name) for name in (*_CONTROL, *_NODE)]
     try:
