@@ -77,7 +77,7 @@ def status(as_json: bool) -> None:
 
 @main.command()
 def tools() -> None:
-    """Build every tool that the cluster and the tests need (about 20 min the first time on 2 cores)."""
+    """Build every tool that the cluster and the tests need (about 25 min the first time on 2 cores)."""
     for path in builds.ensure(*builds.CLUSTER, *builds.CHART_TOOLS).values():
         click.echo(path)
 

@@ -17,7 +17,7 @@ from tests.harness.proc import Daemon, run, wait_for
 
 ENDPOINTS = Endpoints(network.NODE_ADDRESS, api_port=6443, etcd_port=2379, etcd_peer_port=2380)
 _CONTROL = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_NODE = ("containerd", "kube-proxy", "kubelet")
+_NODE = ("containerd", "kube-proxy", "kubelet", "kube-router")
 _DISK = "50Gi"
 _ADDONS = ("coredns", "metrics-server")
 
@@ -94,6 +94,8 @@ def up() -> None:
         _start_containerd(authority)
     with step(f"node {node.NAME} Ready"):
         _start_node(authority)
+    with step(f"NetworkPolicies enforced by kube-router {tools.family_of('kube-router').version}"):
+        _start_policies()
     with step("CoreDNS and metrics-server available"):
         _start_addons()
 
@@ -142,7 +144,7 @@ def _start_node(authority: Authority) -> None:
     _ensure("kubelet", node.kubelet(tools.binary("kubelet"), state, kubeconfig))
     _ensure("kube-proxy", node.kube_proxy(tools.binary("kube-proxy"), proxy))
     client = api()
-    needs = [daemon(name) for name in (*_CONTROL, *_NODE)]
+    needs = [daemon(name) for name in (*_CONTROL, "containerd", "kube-proxy", "kubelet")]
     wait_for("the node to be Ready", lambda: _node_ready(client), timeout=120, needs=needs)
     # Without isolation of local storage kubelet reports none of it, and pods that request some never start.
     disk = json.dumps(
@@ -151,9 +153,16 @@ def _start_node(authority: Authority) -> None:
     kubectl("patch", "node", node.NAME, "--subresource=status", "--type=merge", f"--patch={disk}")
 
 
+def _start_policies() -> None:
+    # As the admin: it only reads, but of nearly everything.
+    _ensure("kube-router", node.kube_router(tools.binary("kube-router"), paths.kubeconfig()))
+    needs = [daemon("kube-router")]
+    wait_for("NetworkPolicies to be enforced", node.policies_enforced, timeout=60, needs=needs)
+
+
 def _start_addons() -> None:
     for name in _ADDONS:
-        kubectl("apply", "-f", "-", text_input=addons.manifest(name))
+        kubectl(*addons.APPLY, text_input=addons.manifest(name))
     client = api()
     needs = [daemon(name) for name in (*_CONTROL, *_NODE)]
     try:

@@ -67,9 +67,9 @@ def create() -> None:
         ["sysctl", "-qw", "net.ipv4.ip_forward=1"],
     ):
         run(inside(*command))
-    # For pods that reach themselves or a neighbour through a Service; built in on some kernels.
-    run(["modprobe", "br_netfilter"], check=False)
-    run(inside("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1"), check=False)
+    # For pods that reach themselves or a neighbour through a Service, and for policies between neighbours.
+    run(["modprobe", "br_netfilter"], check=False)  # built in on some kernels
+    run(inside("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1"))
 
 
 def _refuse_taken_addresses() -> None:

@@ -1,4 +1,4 @@
-"""The node's programs: containerd, kubelet and kube-proxy; their configuration, and images."""
+"""The node's programs: containerd, kubelet, kube-proxy and kube-router; their configuration, and images."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from tests.harness import addons, cgroups, network, paths
-from tests.harness.components import CLUSTER_DOMAIN, DNS_SERVICE
+from tests.harness.components import CLUSTER_DOMAIN, DNS_SERVICE, SERVICE_RANGE
 from tests.harness.pki import Authority, Certificate
 from tests.harness.proc import run
 
@@ -132,6 +132,21 @@ def kube_proxy(program: Path, kubeconfig: Path) -> list[str]:
         f"--cluster-cidr={POD_RANGE}", "--oom-score-adj=0", "--conntrack-max-per-core=0",
         "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
     ]  # fmt: skip
+
+
+def kube_router(program: Path, kubeconfig: Path) -> list[str]:
+    """The command line of kube-router, which does nothing here but enforce NetworkPolicies."""
+    return [
+        str(program), f"--kubeconfig={kubeconfig}", f"--hostname-override={NAME}",
+        "--run-firewall=true", "--run-router=false", "--run-service-proxy=false",
+        f"--service-cluster-ip-range={SERVICE_RANGE}", "--health-port=0", "--metrics-port=0",
+    ]  # fmt: skip
+
+
+def policies_enforced() -> bool:
+    """Whether what is sent on passes kube-router's rules; they go with the namespace."""
+    rules = run(network.inside("iptables", "--wait", "-S", "FORWARD"), check=False).stdout
+    return "-j KUBE-ROUTER-FORWARD" in rules
 
 
 def _ctr(*args: str | Path) -> str:

@@ -19,6 +19,7 @@ _PACKAGES = {
     "dockerd": "docker.io",
     "ethtool": "ethtool",
     "ip": "iproute2",
+    "ipset": "ipset",
     "iptables": "iptables",
     "modprobe": "kmod",
     "nsenter": "util-linux",
@@ -26,7 +27,7 @@ _PACKAGES = {
     "sysctl": "procps",
 }
 NODE = (
-    "containerd", "runc", "/usr/lib/cni/bridge", "iptables", "conntrack", "ip", "ethtool", "nsenter",
+    "containerd", "runc", "/usr/lib/cni/bridge", "iptables", "ipset", "conntrack", "ip", "ethtool", "nsenter",
     "sysctl", "modprobe",
 )  # fmt: skip
 ENGINE = ("dockerd", "docker", "iptables")
@@ -67,9 +68,8 @@ def require(commands: tuple[str, ...]) -> None:
         raise HarnessError(f"this machine has no apt-get: install these (Debian's names) by hand: {names}")
     with step(f"apt-get install {names}"):
         run(["apt-get", "update", "-q"], env=_ENVIRONMENT, timeout=300)
-        run(
-            ["apt-get", "install", "-qy", "--no-install-recommends", *packages], env=_ENVIRONMENT, timeout=900
-        )
+        options = ["-qy", "--no-install-recommends", "-oDPkg::Lock::Timeout=300"]  # another apt-get may run
+        run(["apt-get", "install", *options, *packages], env=_ENVIRONMENT, timeout=900)
     if still := missing(commands):
         raise HarnessError(
             f"apt-get installed {names}, but the commands of {' '.join(still)} are not on PATH"

@@ -123,6 +123,11 @@ FAMILIES = (
         "sigs.k8s.io/metrics-server",
         {"metrics-server": Binary("sigs.k8s.io/metrics-server/cmd/metrics-server", 140)},
     ),
+    Family(
+        "kube-router",
+        "github.com/cloudnativelabs/kube-router/v2",
+        {"kube-router": Binary("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", 180)},
+    ),
     Family("pause", "flamemcp.dev/tools/pause", {"pause": Binary(".", 5)}),
     Family(
         "helm3",
@@ -161,6 +166,7 @@ CLUSTER = (
     "kube-scheduler",
     "kubelet",
     "kube-proxy",
+    "kube-router",
     "helm",
     "coredns",
     "metrics-server",

@@ -120,9 +120,12 @@ def split(reference: str) -> tuple[str, str]:
 
 
 def install_operator(
-    cluster: clusters.Cluster, built: Images, qdrant: str, chart: Path = OPERATOR_CHART
+    cluster: clusters.Cluster, built: Images, qdrant: str, chart: Path = OPERATOR_CHART, *more: str
 ) -> None:
-    """`helm upgrade --install` of a chart with these images; returns when the operator runs."""
+    """`helm upgrade --install` of a chart with these images; returns when the operator runs.
+
+    `more` are options for helm.
+    """
     qdrant_repository, qdrant_tag = split(qdrant)
     (operator, operator_tag), (server, server_tag) = split(built.operator), split(built.server)
     cluster.helm(
@@ -132,6 +135,7 @@ def install_operator(
         "--set", f"server.image.repository={server},server.image.tag={server_tag}",
         "--set", f"qdrant.image.repository={qdrant_repository},qdrant.image.tag={qdrant_tag}",
         "--set", "referencePollSeconds=10",  # tests wait for it
+        *more,
     )  # fmt: skip
 
 
@@ -208,6 +212,30 @@ def ask_from_a_pod(
     return answer
 
 
+def restricted_pod(namespace: str, name: str, container: dict[str, Any]) -> dict[str, Any]:
+    """A pod of one container, as Pod Security `restricted` wants it."""
+    security = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{**container, "securityContext": security}],
+        },
+    }
+
+
 def run_in_a_pod(
     cluster: clusters.Cluster,
     namespace: str,
@@ -229,28 +257,9 @@ def run_in_a_pod(
         "args": args,
         "env": [{"name": key, "value": value} for key, value in (environment or {}).items()],
         "volumeMounts": [{"name": "secret", "mountPath": "/secret"}] if secret else [],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
     }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-            "volumes": [{"name": "secret", "secret": {"secretName": secret}}] if secret else [],
-        },
-    }
+    pod = restricted_pod(namespace, name, container)
+    pod["spec"]["volumes"] = [{"name": "secret", "secret": {"secretName": secret}}] if secret else []
     cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
     ended = "{.status.containerStatuses[0].state.terminated"
     pod_name = f"pod/{name}"
