@@ -1,11 +1,12 @@
 """A Qdrant server and an alias there, clients for it, and its errors in plain words."""
 
+import os
 import ssl
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def trusted(target: QdrantTarget) -> ssl.SSLContext:
         FlameMcpError: The CA file cannot be used.
     """
     if target.ca_file is None:
-        return _of_the_system()
+        return _of_the_system(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     try:
         return ssl.create_default_context(cafile=str(target.ca_file))
     except (OSError, ssl.SSLError) as error:
@@ -100,8 +101,8 @@ def trusted(target: QdrantTarget) -> ssl.SSLContext:
         ) from error
 
 
-@cache
-def _of_the_system() -> ssl.SSLContext:
+@lru_cache(maxsize=4)
+def _of_the_system(file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001 - httpx reads both
     """All clients share it: to read the system's CA certificates takes 25 to 50 ms."""
     import httpx  # noqa: PLC0415 - see connect
 

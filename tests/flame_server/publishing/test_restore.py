@@ -15,7 +15,7 @@ from flame_server.publishing.publish import publish_index, roll_back
 from flame_server.publishing.restore import restore_file, restore_kept
 from flame_server.publishing.snapshots import list_snapshots, take_snapshot
 from flame_server.qdrant import generations
-from flame_server.qdrant.connection import METADATA, QdrantTarget, connect
+from flame_server.qdrant.connection import COMMAND_BOUNDS, METADATA, QdrantTarget, connect
 from tests.qdrant_standin.app import QdrantStandIn
 from tests.support.server.small_docs import quiet
 from tests.support.server.snapshots import ALIAS, another, answers, collections, meant, serving
@@ -46,7 +46,7 @@ def points(stand_in: QdrantStandIn, collection: str) -> list[Any]:
 
 def points_at(target: QdrantTarget) -> list[Any]:
     async def scrolled() -> list[Any]:
-        client = connect(target, 5)
+        client = connect(target, 5, COMMAND_BOUNDS)
         found, _ = await client.scroll(target.collection, limit=100, with_vectors=True)
         await client.close()
         return [point.model_dump() for point in found]
