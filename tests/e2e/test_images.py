@@ -14,6 +14,7 @@ import pytest
 from fastmcp import Client
 
 from tests.harness import engine as engines
+from tests.harness import images
 from tests.support.e2e import product
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -149,6 +150,18 @@ def test_an_image_holds_only_its_own_part(
     )
     contents = json.loads(engine.docker("run", *arguments, foreign).stdout)
     assert contents == {"modules": [], "programs": []}
+
+
+# What each adds to its base: the server 411 MB, most of it ONNX, NumPy, the embedded Qdrant and the index.
+@pytest.mark.parametrize(("which", "mib"), [("server", 480), ("operator", 60)])
+def test_an_image_holds_nothing_large_that_nothing_uses(
+    engine: engines.Engine, built: product.Images, which: str, mib: int
+) -> None:
+    """The operator's had 120 MB of the Kubernetes client's models and calls."""
+    base = inspect(engine, images.ensure_base(engine, product.pinned(which)))["Size"]
+    added = (inspect(engine, getattr(built, which))["Size"] - base) / 1024**2
+    print(f"{which}: {added:.0f} MiB on a base of {base / 1024**2:.0f} MiB")
+    assert added <= mib
 
 
 @pytest.mark.parametrize("which", ["server", "operator"])
