@@ -48,6 +48,7 @@ def report(cluster: Cluster, namespace: str, number: int, *, ready: bool = True)
 def replace_first_pod(cluster: Cluster, namespace: str) -> None:
     """What a kubelet does when the controller asks for it."""
     pod = "docs-qdrant-0"
+    cluster.wait_until("a first pod", lambda: cluster.get("pod", pod, namespace) is not None)
     before = cluster.found("pod", pod, namespace)["metadata"]["uid"]
     cluster.kubectl("delete", "pod", pod, "-n", namespace, "--grace-period=0", "--force")
 

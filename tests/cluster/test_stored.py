@@ -61,6 +61,7 @@ STATUS: Json = {
         "lastScheduleTime": "2026-01-02T03:04:05Z",
         "reindex": "1",
         "rollback": "2",
+        "sources": "0123456789abcdef",
         "peers": 3,
         "copies": 3,
     },

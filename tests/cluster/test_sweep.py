@@ -1,6 +1,6 @@
 """Sweeps find what no watch tells, and write nothing where nothing has changed.
 
-Each operator is alone here: beside another one both would write.
+Each operator is alone here, with a namespace of its own: beside another one both would write.
 """
 
 from collections.abc import Callable
@@ -41,14 +41,14 @@ def test_a_sweep_finds_what_no_watch_tells(cluster: Cluster, namespace: str, tmp
 def test_nothing_is_written_without_a_change_nor_after_a_restart(
     cluster: Cluster, namespace: str, start_operator: Callable[..., Operator]
 ) -> None:
-    first = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
+    first = start_operator("--namespace", namespace, FLAME_OPERATOR_RESYNC_SECONDS="1")
     cluster.apply(server("docs", namespace))
     wait_until_at_rest(cluster, namespace)
     before = cluster.operator_writes(namespace)
     first.wait_for("swept", count=len(first.lines("swept")) + 3)
     assert cluster.operator_writes(namespace) == before
     first.stop()
-    second = start_operator(FLAME_OPERATOR_RESYNC_SECONDS="1")
+    second = start_operator("--namespace", namespace, FLAME_OPERATOR_RESYNC_SECONDS="1")
     second.wait_for("swept", count=3)
     assert [line["missed"] for line in second.lines("swept")] == [0] * len(second.lines("swept"))
     assert cluster.operator_writes(namespace) == before

@@ -57,8 +57,8 @@ def server_status(
         "url": url(server),
         "mode": mode(server),
     }
-    # An empty list only where there was one: what isn't written isn't removed.
-    if outcome.external_urls or old.get("externalURLs"):
+    # An empty list where there was a list: what isn't written isn't removed until something else is written.
+    if outcome.external_urls or "externalURLs" in old:
         status["externalURLs"] = list(outcome.external_urls)
     # What is known about a server stays in the status until a check finds something else.
     if known := (check and check.server) or old.get("server"):

@@ -56,7 +56,10 @@ def test_external_urls_are_told_and_taken_back() -> None:
     urls = ("https://flame.example/mcp",)
     found = status(rolled_out(), outcome=Outcome(check=GOOD, external_urls=urls))
     assert found["externalURLs"] == list(urls)
-    assert status(rolled_out(), old=found)["externalURLs"] == []
+    gone = status(rolled_out(), old=found)
+    assert gone["externalURLs"] == []
+    # It stays so: one that came and went was a difference that only some other change removed.
+    assert status(rolled_out(), old=gone)["externalURLs"] == []
     # Nothing is written for a server that never had one.
     assert "externalURLs" not in status(rolled_out())
 
