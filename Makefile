@@ -77,7 +77,7 @@ lock: venv ## Update the locked dependencies, with hashes
 	$(LOCK) operator/pyproject.toml -c requirements/dev.txt -o requirements/operator.txt
 	$(LOCK) server/pyproject.toml -c requirements/dev.txt -o requirements/server.txt
 	$(LOCK) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
-	for tool in checkov cyclonedx; do \
+	for tool in checkov cyclonedx envoy; do \
 		$(LOCK) tests/harness/tools/$$tool/requirements.in -o tests/harness/tools/$$tool/requirements.txt; done
 
 images: venv ## Build both images

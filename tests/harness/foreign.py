@@ -10,13 +10,18 @@ from tests.harness.proc import run
 
 _FOLDER = paths.TOOLS / "crds"
 HTTP_ROUTES = ("sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml")
+GATEWAYS = tuple(
+    ("sigs.k8s.io/gateway-api", f"config/crd/standard/gateway.networking.k8s.io_{kind}.yaml")
+    for kind in ("gatewayclasses", "gateways", "httproutes", "referencegrants")
+)
+CONTOUR = ("github.com/projectcontour/contour", "examples/contour/01-crds.yaml")
 SERVICE_MONITORS = (
     "github.com/prometheus-operator/prometheus-operator",
     "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
 )
 
 
-def definition(module: str, file: str) -> Path:
+def definition(module: str, file: str, folder: Path = _FOLDER) -> Path:
     """A file of a module in the version, and with the checksum, that the folder's go.mod and go.sum name.
 
     Raises:
@@ -27,5 +32,5 @@ def definition(module: str, file: str) -> Path:
             "custom resource definitions come as Go modules: install Go (https://go.dev/doc/install)"
         )
     env = {"GOFLAGS": "-mod=mod", "GOWORK": "off"}
-    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=_FOLDER, env=env).stdout)
+    found = json.loads(run(["go", "mod", "download", "-json", module], cwd=folder, env=env).stdout)
     return Path(found["Dir"]) / file

@@ -20,14 +20,23 @@ def ensure(name: str, program: str) -> Path:
     Raises:
         HarnessError: It could not be installed.
     """
+    return home(name) / "bin" / program
+
+
+def home(name: str) -> Path:
+    """The environment of a tool, installed the first time.
+
+    Raises:
+        HarnessError: It could not be installed.
+    """
     requirements = paths.TOOLS / name / "requirements.txt"
     key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    home = paths.cache() / "tools" / f"{name}-{key}"
+    folder = paths.cache() / "tools" / f"{name}-{key}"
     with tools.locked("tools"):
-        if not home.exists():
+        if not folder.exists():
             with step(f"installing {name} (a few seconds, once)"):
-                _install(home, requirements)
-    return home / "bin" / program
+                _install(folder, requirements)
+    return folder
 
 
 def _install(home: Path, requirements: Path) -> None:

@@ -157,6 +157,11 @@ FAMILIES = (
         "github.com/rhysd/actionlint",
         {"actionlint": Binary("github.com/rhysd/actionlint/cmd/actionlint", 5)},
     ),
+    Family(
+        "contour",
+        "github.com/projectcontour/contour",
+        {"contour": Binary("github.com/projectcontour/contour/cmd/contour", 240)},
+    ),
     Family("kind", "sigs.k8s.io/kind", {"kind": Binary("sigs.k8s.io/kind", 20)}),
 )
 

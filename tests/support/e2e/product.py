@@ -21,7 +21,7 @@ import click
 
 from tests.harness import cluster as clusters
 from tests.harness import engine as engines
-from tests.harness import flame_docs, images
+from tests.harness import flame_docs, gateway, images
 from tests.harness.console import step
 from tests.harness.errors import HarnessError
 from tests.harness.paths import REPO
@@ -317,7 +317,9 @@ def main(images_only: bool) -> None:
             built = build_images(engines.ensure())
             click.echo(f"{built.server}\n{built.operator}")
         else:
-            prepare()
+            cluster, _ = prepare()
+            if cluster.kind == "binaries":
+                gateway.programs()
     except (HarnessError, flame_docs.DocsError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
