@@ -119,6 +119,7 @@ def test_with_qdrant_from_one_line_to_an_answer_and_its_volume_stays(
             ["index", *args],
             environment=environment,
             secret="docs-qdrant",  # noqa: S106 - its name
+            labels={"app.kubernetes.io/name": "flame-mcp-ingestion", "app.kubernetes.io/instance": "docs"},
         )
 
     (snapshot,) = json.loads(index("snapshots", "--json"))

@@ -244,8 +244,11 @@ def run_in_a_pod(
     *,
     environment: dict[str, str] | None = None,
     secret: str = "",
+    labels: dict[str, str] | None = None,
 ) -> str:
     """Run `flame-mcp` in a pod, with the files of a Secret below /secret if one is named; what it prints.
+
+    Without labels that a server's Qdrant knows, its NetworkPolicy lets nobody in.
 
     Raises:
         HarnessError: It failed; its output is in the error.
@@ -259,6 +262,7 @@ def run_in_a_pod(
         "volumeMounts": [{"name": "secret", "mountPath": "/secret"}] if secret else [],
     }
     pod = restricted_pod(namespace, name, container)
+    pod["metadata"]["labels"] = labels or {}
     pod["spec"]["volumes"] = [{"name": "secret", "secret": {"secretName": secret}}] if secret else []
     cluster.kubectl("apply", "-f", "-", input=json.dumps(pod))
     ended = "{.status.containerStatuses[0].state.terminated"
