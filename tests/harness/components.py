@@ -30,10 +30,14 @@ class Endpoints:
 
 
 def etcd(program: Path, data: Path, at: Endpoints) -> list[str]:
-    """No fsync: its data is thrown away after a crash anyhow, and tests write a lot."""
+    """No fsync: its data is thrown away after a crash anyhow, and tests write a lot.
+
+    It may have more than 2 GiB: attackers write megabytes a second, and old versions go after five minutes.
+    """
     client, peer = f"http://{_LOOPBACK}:{at.etcd_port}", f"http://{_LOOPBACK}:{at.etcd_peer_port}"
     return [
         str(program), f"--data-dir={data}", "--unsafe-no-fsync", "--log-level=warn",
+        f"--quota-backend-bytes={8 * 1024**3}",
         f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
