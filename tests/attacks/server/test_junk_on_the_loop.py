@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from opentelemetry import trace
@@ -19,7 +18,7 @@ from flame_server.serving.edge.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES, I
 from flame_server.serving.listeners.bounded_http import BoundedHttp
 from flame_server.serving.metrics import Metrics
 from tests.support.server.asgi import edge, fetch
-from tests.support.slowness import slowness
+from tests.support.slowness import quickest, slowness
 
 START = b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": '
 SHAPES = {
@@ -34,17 +33,6 @@ SHAPES = {
     "a number without end": b"9" * 64_000,
     "floats": b"[" + (b"1e308" + b"0" * 25 + b",") * 1_900 + b"0]}}",
 }
-
-
-def quickest(run: object) -> float:
-    """The best of three, in seconds of this thread: other processes share the machine."""
-    assert callable(run)
-    took = []
-    for _ in range(3):
-        began = time.thread_time()
-        run()
-        took.append(time.thread_time() - began)
-    return min(took)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
